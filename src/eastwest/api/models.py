@@ -1,0 +1,218 @@
+"""The shapes of the HTTP API: what the CLI prints with --json and what the console's types are generated from.
+
+Unknown is null, never 0 or ''. Times are int64 nanoseconds since the Unix epoch unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+EndKind = Literal["workload", "pod", "node", "service", "aws", "internet", "unknown"]
+
+
+class Window(BaseModel):
+    """The time range that was answered; `recorded` is true when it comes from an evidence bundle."""
+
+    start_ns: int
+    end_ns: int
+    recorded: bool = False
+
+
+class Loss(BaseModel):
+    bytes: int
+    packets: int
+
+
+class HookReport(BaseModel):
+    name: str
+    state: Literal["on", "off", "refused"]
+    reason: str | None = None
+    columns: list[str] = Field(default_factory=list, description="columns that are unknown without this hook")
+
+
+class NodeCoverage(BaseModel):
+    """The books of one node over the window."""
+
+    node: str
+    state: Literal["reporting", "silent", "never"] = Field(
+        description="silent: it reported once, but not for three of its windows"
+    )
+    last_window_end_ns: int | None
+    hook_bytes: int | None
+    hook_packets: int | None
+    recorded_bytes: int | None
+    recorded_packets: int | None
+    lost: dict[str, Loss] = Field(default_factory=dict, description="declared losses by cause")
+    unexplained_bytes: int | None = Field(description="hook - recorded - every declared cause; must be 0")
+    unexplained_packets: int | None
+    gaps_ns: list[tuple[int, int]] = Field(
+        default_factory=list, description="windows inside the range without a report"
+    )
+    clock_skew_ns: int | None = None
+    hooks: list[HookReport] = Field(default_factory=list)
+
+
+class Coverage(BaseModel):
+    """How much of what happened is in the data. `ratio` is recorded/hook bytes, null when nothing was reported."""
+
+    window: Window
+    complete: bool
+    ratio: float | None
+    hook_bytes: int | None
+    recorded_bytes: int | None
+    lost: dict[str, Loss] = Field(default_factory=dict)
+    unexplained_bytes: int | None
+    unexplained_packets: int | None
+    nodes: list[NodeCoverage]
+    sentences: list[str] = Field(
+        description="what is missing and why, in words, worst first; empty when complete"
+    )
+
+
+class MapNode(BaseModel):
+    id: str
+    kind: EndKind
+    namespace: str | None
+    name: str = Field(description="the bare workload or pod name, node name, AWS service, or address group")
+    zone: str | None = Field(description="null when unknown or when a workload spans several")
+    workload: str | None = None
+    workload_kind: str | None = None
+    region: str | None = None
+    pods: int | None = Field(None, description="pods seen behind a workload in this window")
+
+
+class MapEdge(BaseModel):
+    """One edge per (source, target, protocol, dst_port); source is the initiator, dst_port the backend's."""
+
+    source: str
+    target: str
+    protocol: str
+    dst_port: int
+    service: str | None
+    service_namespace: str | None = None
+    service_port: int | None
+    bytes_forward: int
+    bytes_reverse: int
+    packets_forward: int
+    packets_reverse: int
+    segments_forward: int
+    segments_reverse: int
+    connections: int
+    connections_established: int
+    first_seen_ns: int
+    last_seen_ns: int
+    reporter: Literal["client", "server", "unknown"] = Field(description="whose report the figures are")
+    role_source: str
+
+
+class ServiceMap(BaseModel):
+    window: Window
+    level: Literal["workload", "pod"]
+    nodes: list[MapNode]
+    edges: list[MapEdge]
+    coverage: Coverage
+
+
+class FlowRow(BaseModel):
+    """One row of the flow table: an edge between two pods or external ends in the window."""
+
+    src_kind: str
+    src_namespace: str | None
+    src_workload: str | None
+    src_workload_kind: str | None
+    src_pod: str | None
+    src_node: str | None
+    src_zone: str | None
+    src_region: str | None
+    src_aws_service: str | None
+    src_dns_name: str | None
+    src_ip: str
+    src_named_by: str | None
+    dst_kind: str
+    dst_namespace: str | None
+    dst_workload: str | None
+    dst_workload_kind: str | None
+    dst_pod: str | None
+    dst_node: str | None
+    dst_zone: str | None
+    dst_region: str | None
+    dst_aws_service: str | None
+    dst_dns_name: str | None
+    dst_ip: str
+    dst_named_by: str | None
+    protocol: str
+    dst_port: int
+    service_namespace: str | None
+    service: str | None
+    service_ip: str | None
+    service_port: int | None
+    reporter: str
+    role_source: str
+    connections: int
+    connections_established: int
+    bytes_forward: int
+    bytes_reverse: int
+    packets_forward: int
+    packets_reverse: int
+    segments_forward: int
+    segments_reverse: int
+    wire_bytes_forward: int = Field(
+        description="derived: L2 frames after segmentation, without preamble and FCS"
+    )
+    wire_bytes_reverse: int
+    first_seen_ns: int
+    last_seen_ns: int
+
+
+class FlowPage(BaseModel):
+    window: Window
+    rows: list[FlowRow]
+    next_cursor: str | None
+    total: int | None = Field(None, description="rows in the whole answer, when known")
+
+
+class TopRow(BaseModel):
+    namespace: str | None
+    name: str
+    kind: str
+    bytes: int
+    packets: int
+    connections: int
+    bytes_sent: int
+    bytes_received: int
+
+
+class Top(BaseModel):
+    window: Window
+    by: Literal["pod", "workload", "namespace"]
+    metric: Literal["bytes", "packets", "connections"]
+    rows: list[TopRow]
+
+
+class FilterIssue(BaseModel):
+    """Why a filter was not understood: `position` and `end` are character offsets, end exclusive."""
+
+    message: str
+    position: int
+    end: int
+
+
+class FilterCheck(BaseModel):
+    """Answer of /api/v1/filter/complete: lint and completions at the cursor."""
+
+    error: FilterIssue | None
+    completions: list[str]
+    replace_from: int = Field(description="offset where a completion replaces text up to the cursor")
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details; `parameter` names what to change."""
+
+    title: str
+    detail: str
+    status: int
+    parameter: str | None = None
+    position: int | None = None
+    end: int | None = None

@@ -1,0 +1,75 @@
+"""The `eastwest` command: finds the one file of a command and runs it.
+
+A command module has `register(parser)` (arguments, help, examples) and `run(args) -> int` (the exit code). Modules are
+imported only when asked for, because a node has the agent's dependencies and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from eastwest import __version__
+
+COMMANDS: Final[dict[str, str]] = {
+    "demo": "a cluster in this machine, observed from kernel to screen",
+    "lab": "start, change, probe and stop a cluster in this machine",
+    "agent": "record the flows of one node",
+    "server": "receive, name, keep and serve flows; the web console",
+    "map": "who talks to whom",
+    "flows": "the flow table",
+    "top": "who moves the most",
+    "coverage": "what was seen and what was not",
+    "record": "save a window as an evidence bundle",
+    "policy": "check, explain, generate and prove network policies",
+}
+
+
+def _build(command: str | None) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="eastwest",
+        description="See every connection in a Kubernetes cluster and lock it down to least privilege without breaking it.",
+        epilog="First time here? Try: eastwest demo",
+    )
+    parser.add_argument("--version", action="version", version=f"eastwest {__version__}")
+    sub = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        child = sub.add_parser(
+            name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=name == command
+        )
+        if name == command:
+            module = importlib.import_module(f"eastwest.cli.{name}")
+            module.register(child)
+            child.set_defaults(run=module.run)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code (2 for unusable arguments)."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    command = next((w for w in words if w in COMMANDS), None)
+    try:
+        args = _build(command).parse_args(words)
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.startswith("eastwest"):
+            raise
+        print(
+            f"eastwest {command}: the Python package {missing.name!r} is not installed; "
+            "install the extra that this command needs, for example: pip install 'eastwest[all]'",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        code: int = args.run(args)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 141
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

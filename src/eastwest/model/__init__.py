@@ -1,0 +1,1 @@
+"""What a flow, an endpoint and a cluster are. Imports nothing of ours; everything else imports it."""

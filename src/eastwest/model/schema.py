@@ -1,0 +1,164 @@
+"""Every column of a flow record, once.
+
+The wire format, the store's DDL, merging, the filter language, the generated TypeScript types and
+docs/columns.md are all derived from `COLUMNS`; nobody else keeps a list of fields. It refuses to know how
+any of them is stored or sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Type(StrEnum):
+    """The value's type, independent of any engine."""
+
+    STRING = "string"
+    U8 = "u8"
+    U16 = "u16"
+    U64 = "u64"
+    TIME = "time_ns"  # int64 nanoseconds since the Unix epoch, UTC
+    IP = "ip"  # 16 bytes, network order; IPv4 as ::ffff:a.b.c.d (RFC 4291 section 2.5.5.2)
+
+
+class Role(StrEnum):
+    """What the column is for."""
+
+    TIME = "time"  # when
+    KEY = "key"  # who and what: two records with equal keys may be merged
+    MEASURE = "measure"  # how much
+    PROVENANCE = "provenance"  # how we know
+
+
+class Merge(StrEnum):
+    """How two values of one column become one when their records are merged."""
+
+    KEY = "key"  # equal by definition
+    SUM = "sum"
+    MIN = "min"
+    MAX = "max"
+    LAST = "last"  # the value of the later record
+
+
+class Stage(StrEnum):
+    """Who fills the column in."""
+
+    AGENT = "agent"  # on the wire from the node
+    COLLECTOR = "collector"  # named from the inventory when the batch arrives
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of a flow record. `nullable` columns hold null for "unknown", never 0 or ''."""
+
+    name: str
+    type: Type
+    role: Role
+    merge: Merge
+    stage: Stage
+    doc: str
+    unit: str | None = None
+    nullable: bool = False
+
+
+def _key(name: str, type_: Type, doc: str, *, nullable: bool = False, stage: Stage = Stage.AGENT) -> Column:
+    return Column(name, type_, Role.KEY, Merge.KEY, stage, doc, nullable=nullable)
+
+
+def _sum(name: str, unit: str, doc: str) -> Column:
+    return Column(name, Type.U64, Role.MEASURE, Merge.SUM, Stage.AGENT, doc, unit=unit)
+
+
+def _end(side: str, who: str) -> tuple[Column, ...]:
+    """The columns that name one end of a flow."""
+
+    def named(name: str, doc: str, role: Role = Role.KEY) -> Column:
+        merge = Merge.KEY if role is Role.KEY else Merge.LAST
+        return Column(f"{side}_{name}", Type.STRING, role, merge, Stage.COLLECTOR, doc, nullable=True)
+
+    return (
+        Column(
+            f"{side}_kind",
+            Type.STRING,
+            Role.KEY,
+            Merge.KEY,
+            Stage.COLLECTOR,
+            f"what the {who} is: pod, node, service, aws, internet or unknown",
+        ),
+        named("namespace", f"namespace of the {who}'s pod or service"),
+        named("workload", f"bare name of the workload that owns the {who}'s pod (a bare pod owns itself)"),
+        named("workload_kind", f"kind of that workload, such as Deployment, StatefulSet, CronJob or Pod"),
+        named("pod", f"name of the {who}'s pod"),
+        named("node", f"node the {who} runs on, or is"),
+        named("zone", f"availability zone of the {who} (label topology.kubernetes.io/zone of its node)"),
+        named("region", f"region of the {who}: its node's, or the one AWS publishes for its address"),
+        named(
+            "aws_service", f"AWS service of the {who} as ip-ranges.json names it, the specific over AMAZON"
+        ),
+        named("dns_name", f"name by which the {who}'s address was looked up"),
+        named(
+            "named_by",
+            f"how the {who} was named: pod_uid, pod_ip, node_ip, cluster_ip, aws_ranges, public_address, "
+            "ambiguous (the address changed hands during the record), unknown",
+            Role.PROVENANCE,
+        ),
+    )
+
+
+COLUMNS: Final[tuple[Column, ...]] = (
+    Column("window_start_ns", Type.TIME, Role.TIME, Merge.MIN, Stage.AGENT, "start of the agent's window, inclusive", "ns"),
+    Column("window_end_ns", Type.TIME, Role.TIME, Merge.MAX, Stage.AGENT, "end of the agent's window, exclusive", "ns"),
+    Column("first_seen_ns", Type.TIME, Role.TIME, Merge.MIN, Stage.AGENT, "first packet counted in this record", "ns"),
+    Column("last_seen_ns", Type.TIME, Role.TIME, Merge.MAX, Stage.AGENT, "last packet counted in this record", "ns"),
+    _key("cluster", Type.STRING, "cluster of the reporting node"),
+    _key("node", Type.STRING, "reporting node"),
+    _key("pod_uid", Type.STRING, "UID of the local pod whose interface carried the packets", nullable=True),
+    _key("reporter", Type.STRING, "which end the local pod is: client, server, or unknown"),
+    Column(
+        "role_source", Type.STRING, Role.PROVENANCE, Merge.KEY, Stage.AGENT,
+        "how client and server were told apart: handshake, conntrack, listener, first_packet or unknown",
+    ),
+    _key("src_ip", Type.IP, "address of the initiator (of the local pod when reporter is unknown)"),
+    _key("src_port", Type.U16, "the initiator's port; null when elided, which is always when the initiator is known", nullable=True),
+    _key("dst_ip", Type.IP, "address of the server: the backend's, after destination NAT"),
+    _key("dst_port", Type.U16, "port of the server: the backend's, after destination NAT; 0 for protocols without ports"),
+    _key("protocol", Type.U8, "IP protocol number (IANA): 1 ICMP, 6 TCP, 17 UDP, 58 ICMPv6, 132 SCTP"),
+    _key("service_ip", Type.IP, "address the client connected to when destination NAT changed it", nullable=True),
+    _key("service_port", Type.U16, "port the client connected to when destination NAT changed it", nullable=True),
+    _key("counted_in", Type.STRING, "flow: from a connection's own entry; overflow: from the second map, used while the first is full"),
+    _sum("connections", "connections", "connections (TCP SYN, first packet of other protocols) opened in the window"),
+    _sum("connections_established", "connections", "connections that the other end answered for the first time in the window"),
+    _sum("bytes_forward", "bytes", "L3 bytes from initiator to server as seen at the pod's hook (a GSO super-packet counts once)"),
+    _sum("bytes_reverse", "bytes", "L3 bytes from server to initiator as seen at the pod's hook"),
+    _sum("packets_forward", "packets", "packets from initiator to server at the hook (a GSO super-packet is one)"),
+    _sum("packets_reverse", "packets", "packets from server to initiator at the hook"),
+    _sum("segments_forward", "segments", "packets on the wire from initiator to server, after segmentation"),
+    _sum("segments_reverse", "segments", "packets on the wire from server to initiator, after segmentation"),
+    *_end("src", "initiator"),
+    *_end("dst", "server"),
+    _key("service_namespace", Type.STRING, "namespace of the Service the client connected to", nullable=True, stage=Stage.COLLECTOR),
+    _key("service", Type.STRING, "name of the Service the client connected to", nullable=True, stage=Stage.COLLECTOR),
+)  # fmt: skip
+
+AGENT_COLUMNS: Final = tuple(c for c in COLUMNS if c.stage is Stage.AGENT)
+"""What an agent sends, in wire order."""
+
+COLLECTOR_COLUMNS: Final = tuple(c for c in COLUMNS if c.stage is Stage.COLLECTOR)
+"""What the collector adds."""
+
+BY_NAME: Final = {c.name: c for c in COLUMNS}
+
+EVIDENCE_REQUIRED: Final = (
+    "src_ip",
+    "dst_ip",
+    "protocol",
+    "dst_port",
+    "first_seen_ns",
+    "last_seen_ns",
+    "connections",
+    "bytes_forward",
+    "bytes_reverse",
+)
+"""Columns that a bundle's flows.parquet must have; the rest are optional there."""
