@@ -66,9 +66,7 @@ class Coverage(BaseModel):
     unexplained_bytes: int | None
     unexplained_packets: int | None
     nodes: list[NodeCoverage]
-    sentences: list[str] = Field(
-        description="what is missing and why, in words, worst first; empty when complete"
-    )
+    sentences: list[str] = Field(description="what is missing and why, in words, worst first; empty when complete")
 
 
 class MapNode(BaseModel):
@@ -158,9 +156,7 @@ class FlowRow(BaseModel):
     packets_reverse: int
     segments_forward: int
     segments_reverse: int
-    wire_bytes_forward: int = Field(
-        description="derived: L2 frames after segmentation, without preamble and FCS"
-    )
+    wire_bytes_forward: int = Field(description="derived: L2 frames after segmentation, without preamble and FCS")
     wire_bytes_reverse: int
     first_seen_ns: int
     last_seen_ns: int

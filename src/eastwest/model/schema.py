@@ -89,14 +89,12 @@ def _end(side: str, who: str) -> tuple[Column, ...]:
         ),
         named("namespace", f"namespace of the {who}'s pod or service"),
         named("workload", f"bare name of the workload that owns the {who}'s pod (a bare pod owns itself)"),
-        named("workload_kind", f"kind of that workload, such as Deployment, StatefulSet, CronJob or Pod"),
+        named("workload_kind", "kind of that workload, such as Deployment, StatefulSet, CronJob or Pod"),
         named("pod", f"name of the {who}'s pod"),
         named("node", f"node the {who} runs on, or is"),
         named("zone", f"availability zone of the {who} (label topology.kubernetes.io/zone of its node)"),
         named("region", f"region of the {who}: its node's, or the one AWS publishes for its address"),
-        named(
-            "aws_service", f"AWS service of the {who} as ip-ranges.json names it, the specific over AMAZON"
-        ),
+        named("aws_service", f"AWS service of the {who} as ip-ranges.json names it, the specific over AMAZON"),
         named("dns_name", f"name by which the {who}'s address was looked up"),
         named(
             "named_by",
