@@ -1,0 +1,39 @@
+"""What every test relies on: which machines can run which tests, said out loud when one is skipped."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+OBJECTS = Path(__file__).parent.parent / "src" / "eastwest" / "agent" / "objects"
+
+
+def _why_no_kernel() -> str | None:
+    """Why real packets and kernel hooks cannot be tested here; None when they can."""
+    if os.geteuid() != 0:
+        return "needs root: network namespaces and eBPF"
+    if not Path("/sys/kernel/btf/vmlinux").exists():
+        return "needs a kernel with BTF (/sys/kernel/btf/vmlinux)"
+    missing = [tool for tool in ("ip", "nft") if shutil.which(tool) is None]
+    if missing:
+        return f"needs {', '.join(missing)} (Debian: iproute2, nftables)"
+    return None
+
+
+def _why_no_browser() -> str | None:
+    if shutil.which("chromium") is None:
+        return "needs Chromium (Debian: chromium)"
+    return None
+
+
+def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+    """Skip what this machine cannot do, with the reason."""
+    reasons = {"root": _why_no_kernel(), "browser": _why_no_browser()}
+    for item in items:
+        for marker, reason in reasons.items():
+            if reason is not None and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
