@@ -212,3 +212,97 @@ class Problem(BaseModel):
     parameter: str | None = None
     position: int | None = None
     end: int | None = None
+
+
+class StoreHealth(BaseModel):
+    ready: bool
+    engine: str
+    restarts: int = Field(description="times the store's process was started again after it died")
+    rows: int | None = None
+    disk_bytes: int | None = None
+
+
+class Health(BaseModel):
+    """200 with ok, 503 with anything else."""
+
+    status: Literal["ok", "starting", "degraded"]
+    version: str
+    started_ns: int
+    recorded: bool = Field(description="the server plays an evidence bundle and takes no new flows")
+    store: StoreHealth
+    last_batch_ns: int | None = Field(None, description="when the newest accepted batch arrived; null before the first")
+    reasons: list[str] = Field(default_factory=list, description="why the status is not ok")
+
+
+class InventoryNode(BaseModel):
+    name: str
+    zone: str | None
+    region: str | None
+    ips: list[str]
+
+
+class InventoryPort(BaseModel):
+    port: int
+    protocol: str
+    name: str | None = None
+    target_port: int | str | None = None
+
+
+class InventoryService(BaseModel):
+    namespace: str
+    name: str
+    type: str
+    cluster_ips: list[str]
+    ports: list[InventoryPort]
+
+
+class InventoryPod(BaseModel):
+    namespace: str
+    name: str
+    uid: str | None
+    workload: str
+    workload_kind: str
+    node: str | None
+    zone: str | None
+    ips: list[str]
+    host_network: bool
+    phase: str | None
+
+
+class InventoryWorkload(BaseModel):
+    namespace: str
+    kind: str
+    name: str
+    pods: int
+
+
+class Inventory(BaseModel):
+    """The cluster's objects as the server knows them at `as_of_ns`."""
+
+    as_of_ns: int
+    source: str = Field(description="where the objects come from: manifests, lab, bundle or none")
+    namespaces: list[str]
+    nodes: list[InventoryNode]
+    workloads: list[InventoryWorkload]
+    pods: list[InventoryPod]
+    services: list[InventoryService]
+
+
+class LiveEvent(BaseModel):
+    """One server-sent event (`event: flows`): new records became visible; fetch again what is shown."""
+
+    window_end_ns: int = Field(description="end of the newest window received so far")
+    rows: int = Field(description="records that became visible since the last event")
+    batches: int
+    nodes: int = Field(description="nodes that sent them")
+
+
+class Login(BaseModel):
+    token: str
+
+
+class Session(BaseModel):
+    """Whether this server asks for a token, and whether the caller already has one."""
+
+    token_required: bool
+    signed_in: bool

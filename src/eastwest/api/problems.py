@@ -1,0 +1,76 @@
+"""Errors as RFC 9457 problem documents that name the parameter to change. Every 4xx and 5xx of the API comes from here."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from eastwest.api.models import Problem
+from eastwest.query.errors import ParameterError
+from eastwest.store.errors import StoreError
+
+MEDIA_TYPE: Final = "application/problem+json"
+TITLES: Final = {
+    400: "bad parameter",
+    401: "token required",
+    403: "not allowed",
+    404: "no such page",
+    405: "method not allowed",
+    422: "not understood",
+    500: "internal error",
+    503: "not ready",
+}
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    400: {"model": Problem, "description": "A parameter is not usable; `parameter` names it."},
+    503: {"model": Problem, "description": "The store is not ready; try again."},
+}
+"""What every data route may answer besides 200."""
+
+
+def respond(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+    """One problem as a response with its own status."""
+    body = problem.model_dump(exclude_none=True)
+    return JSONResponse(body, problem.status, media_type=MEDIA_TYPE, headers=headers)
+
+
+def problem(status: int, detail: str, parameter: str | None = None) -> Problem:
+    """A problem with the usual title of its status."""
+    return Problem(title=TITLES.get(status, "error"), detail=detail, status=status, parameter=parameter)
+
+
+async def _bad_parameter(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ParameterError)
+    answer = problem(400, error.detail, error.parameter)
+    return respond(answer.model_copy(update={"position": error.position, "end": error.end}))
+
+
+async def _validation(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = [str(part) for part in first["loc"] if part not in ("query", "body", "path", "header")]
+    name = ".".join(place) or None
+    detail = f"{name}: {first['msg'].lower()}" if name else first["msg"]
+    if first.get("type") == "missing":
+        detail = f"{name} is required"
+    return respond(problem(400, detail, name))
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return respond(problem(error.status_code, str(error.detail)), dict(error.headers or {}))
+
+
+async def _store(_: Request, error: Exception) -> JSONResponse:
+    return respond(problem(503, str(error)), {"Retry-After": "1"})
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of `app` with a Problem."""
+    app.add_exception_handler(ParameterError, _bad_parameter)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(StoreError, _store)

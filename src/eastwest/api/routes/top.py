@@ -1,0 +1,30 @@
+"""Who moves the most."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from eastwest.api.models import Top
+from eastwest.api.parameters import By, EndText, FilterText, KnownOnly, Metric, NamespaceText, StartText, WindowText
+from eastwest.api.problems import RESPONSES
+from eastwest.api.services import Given
+
+router = APIRouter(tags=["flows"])
+
+
+@router.get("/api/v1/top", operation_id="top", responses=RESPONSES, dependencies=[KnownOnly])
+def top(
+    services: Given,
+    by: By = "pod",
+    metric: Metric = "bytes",
+    namespace: NamespaceText = None,
+    filter: FilterText = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    window: WindowText = None,
+    start: StartText = None,
+    end: EndText = None,
+) -> Top:
+    """Pods, workloads or namespaces by what they sent and received, each connection counted once per end."""
+    raise NotImplementedError

@@ -1,0 +1,24 @@
+"""The description that the console's types are generated from."""
+
+from eastwest.api.app import create_app
+
+
+def test_every_route_is_described_with_its_answer() -> None:
+    paths = create_app().openapi()["paths"]
+    assert set(paths) == {
+        "/healthz",
+        "/api/v1/session",
+        "/api/v1/service-map",
+        "/api/v1/flows",
+        "/api/v1/top",
+        "/api/v1/coverage",
+        "/api/v1/inventory",
+        "/api/v1/filter/complete",
+        "/api/v1/bundle",
+        "/api/v1/events",
+    }
+    for path, methods in paths.items():
+        for method, operation in methods.items():
+            assert operation["operationId"], f"{method} {path}"
+            assert operation["description"], f"{method} {path}"
+            assert "200" in operation["responses"], f"{method} {path}"
