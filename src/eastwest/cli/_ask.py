@@ -1,0 +1,53 @@
+"""The common course of a command that asks the server: fetch, then JSON, one table, or a table that refreshes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from eastwest.cli._client import (
+    ServerError,
+    add_server_arguments,
+    add_window_arguments,
+    get,
+    pointer,
+    print_json,
+    window_parameters,
+)
+from eastwest.cli._table import View, show, watch
+
+
+def add_ask_arguments(parser: argparse.ArgumentParser) -> None:
+    """Time range, server, --json and --watch."""
+    add_window_arguments(parser)
+    add_server_arguments(parser)
+    parser.add_argument("--watch", action="store_true", help="refresh every 2 seconds until Ctrl-C")
+
+
+def ask(args: argparse.Namespace, path: str, params: dict[str, str], view: Callable[[Any], View]) -> int:
+    """0 when answered, 2 when not (the reason is on standard error)."""
+    query = {**window_parameters(args), **params}
+    try:
+        if args.json:
+            print_json(get(args, path, query))
+        elif args.watch:
+            watch(lambda: view(get(args, path, query)))
+        else:
+            show(view(get(args, path, query)))
+    except ServerError as problem:
+        print(pointer(problem, params.get("filter")), file=sys.stderr)
+        return 2
+    return 0
+
+
+def coverage_notes(coverage: dict[str, Any]) -> list[str]:
+    """What is missing, in the server's words, next to the data it affects."""
+    if coverage["complete"]:
+        return []
+    return [f"incomplete: {sentence}" for sentence in coverage["sentences"][:5]]
+
+
+def recorded_note(window: dict[str, Any]) -> list[str]:
+    return ["recorded: this is an evidence bundle, not live traffic"] if window.get("recorded") else []

@@ -1,0 +1,105 @@
+"""Talking to a server from the terminal: one place for the address, the token and errors a person can act on."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from eastwest.runtime.paths import DEFAULT_SERVER, server_url
+
+
+class ServerError(Exception):
+    """The server could not answer; the message says what to do."""
+
+
+def add_server_arguments(parser: argparse.ArgumentParser) -> None:
+    """--server, --token-file and --json, the same for every command that asks a server."""
+    group = parser.add_argument_group("server")
+    group.add_argument(
+        "--server",
+        metavar="URL",
+        default=server_url(),
+        help=f"server to ask: http(s)://HOST:PORT or unix:PATH (default: $EASTWEST_SERVER or {DEFAULT_SERVER})",
+    )
+    group.add_argument("--token-file", metavar="FILE", help="file with the API token (default: $EASTWEST_TOKEN if set)")
+    group.add_argument("--json", action="store_true", help="print the API's response as JSON")
+
+
+def add_window_arguments(parser: argparse.ArgumentParser) -> None:
+    """--window, or --start and --end."""
+    group = parser.add_argument_group("time range")
+    group.add_argument(
+        "--window", metavar="DURATION", help="how far back: 5m, 1h … (default: 15m, or all of a recording)"
+    )
+    group.add_argument("--start", metavar="TIME", help="RFC 3339, for example 2026-11-22T10:00:00Z")
+    group.add_argument("--end", metavar="TIME", help="RFC 3339 (default: now)")
+
+
+def window_parameters(args: argparse.Namespace) -> dict[str, str]:
+    """The query parameters for the time range that was asked for."""
+    chosen = {"window": args.window, "start": args.start, "end": args.end}
+    return {k: v for k, v in chosen.items() if v is not None}
+
+
+def _token(args: argparse.Namespace) -> str | None:
+    if args.token_file:
+        return Path(args.token_file).read_text().strip()
+    return os.environ.get("EASTWEST_TOKEN")
+
+
+def open_client(args: argparse.Namespace, timeout_s: float = 30.0) -> httpx.Client:
+    """A client for `args.server`. Raises ServerError when the token file cannot be read."""
+    try:
+        token = _token(args)
+    except OSError as error:
+        raise ServerError(f"cannot read the token file {args.token_file}: {error.strerror}") from error
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    if args.server.startswith("unix:"):
+        transport = httpx.HTTPTransport(uds=args.server.removeprefix("unix:"))
+        return httpx.Client(transport=transport, base_url="http://eastwest", headers=headers, timeout=timeout_s)
+    return httpx.Client(base_url=args.server, headers=headers, timeout=timeout_s, trust_env=False)
+
+
+def explain(args: argparse.Namespace, response: httpx.Response) -> str:
+    """An error response in words."""
+    if response.status_code == 401:
+        return f"{args.server} wants a token: pass --token-file FILE or set EASTWEST_TOKEN"
+    try:
+        problem = response.json()
+    except json.JSONDecodeError:
+        return f"{args.server} answered {response.status_code}: {response.text[:200]}"
+    detail = problem.get("detail") or problem.get("title") or response.reason_phrase
+    where = f" (parameter {problem['parameter']})" if problem.get("parameter") else ""
+    return f"{detail}{where}"
+
+
+def get(args: argparse.Namespace, path: str, params: dict[str, str] | None = None) -> Any:
+    """GET a JSON answer. Raises ServerError with a sentence that says what to do."""
+    try:
+        with open_client(args) as client:
+            response = client.get(path, params=params or {})
+    except httpx.TransportError as error:
+        raise ServerError(
+            f"no server at {args.server} ({error}); start one with `eastwest server` or `eastwest demo`, "
+            "or point --server at it"
+        ) from error
+    if response.status_code != 200:
+        raise ServerError(explain(args, response))
+    return response.json()
+
+
+def pointer(problem: ServerError, filter_text: str | None) -> str:
+    """The message for the terminal."""
+    return f"eastwest: {problem}" + (f"\n  filter: {filter_text}" if filter_text else "")
+
+
+def print_json(value: Any) -> None:
+    """The API's response, pretty for a person, compact for a pipe."""
+    json.dump(value, sys.stdout, indent=2 if sys.stdout.isatty() else None)
+    sys.stdout.write("\n")

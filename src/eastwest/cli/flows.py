@@ -1,0 +1,87 @@
+"""`eastwest flows`: the flow table."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from eastwest.cli._ask import add_ask_arguments, ask, recorded_note
+from eastwest.cli._table import UNKNOWN, Head, View, bytes_text, count_text, number
+
+EXAMPLES = """examples:
+  eastwest flows                                            inside the cluster, biggest first
+  eastwest flows --view aws                                 to AWS services
+  eastwest flows --view external --sort -connections
+  eastwest flows 'src_namespace=ui and dst_port=8080 and bytes_forward>1MB'
+  eastwest flows --limit 1000 --json > flows.json
+
+filter: words are column names (docs/columns.md); = != ~ < <= > >= in (a, b), and, or, not, ( ).
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument("filter", nargs="?", metavar="FILTER", help="which rows; see below")
+    parser.add_argument("--view", choices=("cluster", "aws", "external"), default="cluster", help="default: cluster")
+    parser.add_argument("--sort", default="-bytes_forward", metavar="[-]COLUMN", help="default: -bytes_forward")
+    parser.add_argument("--limit", type=int, default=50, metavar="N", help="rows on this page (default 50)")
+    parser.add_argument("--cursor", metavar="CURSOR", help="next page, as the previous one printed it")
+    add_ask_arguments(parser)
+
+
+def _end(row: dict[str, Any], side: str) -> str:
+    """The best name of one end; an address when there is none."""
+    if row[f"{side}_pod"]:
+        return f"{row[f'{side}_namespace']}/{row[f'{side}_pod']}"
+    if row[f"{side}_aws_service"]:
+        return f"{row[f'{side}_aws_service']} {row[f'{side}_region'] or ''} ({row[f'{side}_ip']})"
+    if row[f"{side}_kind"] == "node":
+        return f"node {row[f'{side}_node']}"
+    return str(row[f"{side}_dns_name"] or row[f"{side}_ip"])
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    return [
+        _end(row, "src"),
+        row["src_zone"] or UNKNOWN,
+        _end(row, "dst"),
+        row["dst_zone"] or UNKNOWN,
+        f"{row['protocol']} {row['dst_port']}" if row["dst_port"] else row["protocol"],
+        row["service"] or UNKNOWN,
+        bytes_text(row["bytes_forward"]),
+        bytes_text(row["bytes_reverse"]),
+        count_text(row["connections"]),
+        f"{row['reporter']}, {row['role_source']}",
+    ]
+
+
+HEADS = [
+    Head("FROM", style="cyan"),
+    Head("ZONE"),
+    Head("TO", style="green"),
+    Head("ZONE"),
+    Head("PORT"),
+    Head("SERVICE"),
+    number("SENT"),
+    number("RECEIVED"),
+    number("OPENED"),
+    Head("REPORTED BY"),
+]
+
+
+def _view(answer: dict[str, Any]) -> View:
+    notes = recorded_note(answer["window"])
+    if answer["next_cursor"]:
+        notes.append(f"more rows: --cursor {answer['next_cursor']}")
+    if not answer["rows"]:
+        notes.append("no rows: nothing in this window matches")
+    return View(f"{len(answer['rows'])} flows", HEADS, [_cells(row) for row in answer["rows"]], notes)
+
+
+def run(args: argparse.Namespace) -> int:
+    params = {"view": args.view, "sort": args.sort, "limit": str(args.limit)}
+    if args.filter:
+        params["filter"] = args.filter
+    if args.cursor:
+        params["cursor"] = args.cursor
+    return ask(args, "/api/v1/flows", params, _view)

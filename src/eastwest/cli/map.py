@@ -1,0 +1,69 @@
+"""`eastwest map`: who talks to whom."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from eastwest.cli._ask import add_ask_arguments, ask, coverage_notes, recorded_note
+from eastwest.cli._table import UNKNOWN, Head, View, bytes_text, count_text, number
+
+EXAMPLES = """examples:
+  eastwest map                               every edge of the last 15 minutes, by workload
+  eastwest map -n catalog --level pod        one namespace, pod by pod
+  eastwest map --window 5m --watch           live
+  eastwest map --json | jq '.edges | length'
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument("-n", "--namespace", metavar="NS", help="only edges with an end in this namespace")
+    parser.add_argument("--level", choices=("workload", "pod"), default="workload", help="default: workload")
+    add_ask_arguments(parser)
+
+
+def _label(node: dict[str, Any]) -> str:
+    name: str = node["name"]
+    return f"{node['namespace']}/{name}" if node["namespace"] else name
+
+
+def _view(answer: dict[str, Any]) -> View:
+    names = {node["id"]: _label(node) for node in answer["nodes"]}
+    edges = sorted(answer["edges"], key=lambda e: -(e["bytes_forward"] + e["bytes_reverse"]))
+    rows = [
+        [
+            names[e["source"]],
+            names[e["target"]],
+            f"{e['protocol']} {e['dst_port']}" if e["dst_port"] else e["protocol"],
+            f"{e['service']}:{e['service_port']}" if e["service"] else UNKNOWN,
+            bytes_text(e["bytes_forward"]),
+            bytes_text(e["bytes_reverse"]),
+            count_text(e["connections"]),
+            count_text(e["connections"] - e["connections_established"])
+            if e["connections"] > e["connections_established"]
+            else "0",
+        ]
+        for e in edges
+    ]
+    heads = [
+        Head("FROM", style="cyan"),
+        Head("TO", style="green"),
+        Head("PORT"),
+        Head("THROUGH SERVICE"),
+        number("SENT"),
+        number("RECEIVED"),
+        number("OPENED"),
+        number("UNANSWERED"),
+    ]
+    notes = recorded_note(answer["window"]) + coverage_notes(answer["coverage"])
+    if not rows:
+        notes.append("no edges in this window: is an agent running, and is the window long enough?")
+    return View(f"{len(rows)} edges by {answer['level']}", heads, rows, notes)
+
+
+def run(args: argparse.Namespace) -> int:
+    params = {"level": args.level}
+    if args.namespace:
+        params["namespace"] = args.namespace
+    return ask(args, "/api/v1/service-map", params, _view)
