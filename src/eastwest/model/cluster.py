@@ -90,6 +90,7 @@ class Service:
     load_balancer_ips: tuple[str, ...] = ()  # status.loadBalancer.ingress[].ip and spec.externalIPs
     ports: tuple[ServicePort, ...] = ()
     external_traffic_policy: str = "Cluster"
+    endpoint_ips: tuple[str, ...] = ()  # ready addresses of its EndpointSlices: all a Service without selector has
     origin: Origin | None = None
 
 
