@@ -1,0 +1,217 @@
+# ruff: noqa: S608 - column and table names come from the schema, every value is bound
+"""Every question as one statement."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from eastwest.model.schema import BY_NAME, COLUMNS, Type
+from eastwest.store.edges import EDGE_COLUMNS, edges
+from eastwest.store.questions import (
+    Edges,
+    Extent,
+    Flows,
+    KnownBatches,
+    NodeBooks,
+    NodeGaps,
+    NodeHistory,
+    Question,
+    Records,
+    Talkers,
+    Words,
+)
+from eastwest.store.source import relation
+from eastwest.store.statement import Binder, Statement
+from eastwest.store.where import column, condition
+
+_SUMS: Final = (
+    "bytes_forward",
+    "bytes_reverse",
+    "packets_forward",
+    "packets_reverse",
+    "segments_forward",
+    "segments_reverse",
+    "connections",
+    "connections_established",
+)
+PODS_LISTED: Final = 10_000
+"""Pods named per edge in an answer to Edges; more are not told apart."""
+
+
+def statement(question: Question, records_from_ns: int | None) -> Statement:
+    """The SQL for `question`; single records older than `records_from_ns` are gone (None: never)."""
+    binder = Binder()
+    match question:
+        case Flows():
+            sql = _flows(question, records_from_ns, binder)
+        case Edges():
+            sql = _edges(question, records_from_ns, binder)
+        case Talkers():
+            sql = _talkers(question, records_from_ns, binder)
+        case Words():
+            sql = _words(question, records_from_ns, binder)
+        case Records():
+            columns = ", ".join(c.name for c in COLUMNS)
+            sql = f"SELECT {columns} FROM flows WHERE {_within(question, binder)} ORDER BY window_start_ns LIMIT {binder.integer(question.limit)}"
+        case NodeBooks():
+            sql = _node_books(question, binder)
+        case NodeHistory():
+            sql = _NODE_HISTORY
+        case NodeGaps():
+            sql = _node_gaps(question, binder)
+        case KnownBatches():
+            sql = "SELECT cluster, node, boot_id, seq FROM batches"
+        case Extent():
+            sql = _EXTENT
+    return Statement(sql, binder.parameters)
+
+
+def _within(question: Records | NodeBooks, binder: Binder) -> str:
+    start, end = binder.integer(question.range.start_ns), binder.integer(question.range.end_ns)
+    return f"window_start_ns >= {start} AND window_start_ns < {end}"
+
+
+def _sort_key(name: str) -> tuple[str, str]:
+    """(expression that is never NULL, its type for a bound value)."""
+    type_ = BY_NAME[name].type if name in BY_NAME else Type.U64
+    match type_:
+        case Type.STRING:
+            return f"ifNull({column(name)}, '')", "String"
+        case Type.IP:
+            return f"ifNull({column(name)}, toIPv6('::'))", "IPv6"
+        case Type.TIME:
+            return f"ifNull({column(name)}, 0)", "Int64"
+        case _:
+            return f"toUInt64(ifNull({column(name)}, 0))", "UInt64"
+
+
+def _flows(question: Flows, records_from_ns: int | None, binder: Binder) -> str:
+    key, key_type = _sort_key(question.sort)
+    way, beyond = ("DESC", "<") if question.descending else ("ASC", ">")
+    inner = edges(question.range, question.where, records_from_ns, binder)
+    after = "1"
+    if question.after is not None:
+        value, edge = binder.bind(question.after.value, key_type), binder.bind(question.after.edge_id, "String")
+        after = f"(sort_key, edge_id) {beyond} ({value}, {edge})"
+    names = ", ".join(n for n in EDGE_COLUMNS if n != "rank")
+    return f"""SELECT * FROM (
+SELECT {names}, {key} AS sort_key, count() OVER () AS total FROM {inner} WHERE {condition(question.where, binder)}
+) WHERE {after} ORDER BY sort_key {way}, edge_id {way} LIMIT {binder.integer(question.limit)}"""
+
+
+def _address(side: str) -> str:
+    """Text of an address; a mapped one as IPv4."""
+    return rf"replaceRegexpOne(toString({side}_ip), '^::ffff:(\\d+\\.\\d+\\.\\d+\\.\\d+)$', '\\1')"
+
+
+def _end(side: str, level: str) -> str:
+    """The parts of an end's identity on the map: kind, namespace, name, workload_kind, region."""
+    owned = f"{side}_kind = 'pod' AND isNotNull({side}_workload)" if level == "workload" else "0"
+    pod_name = f"{side}_workload" if level == "workload" else f"{side}_pod"
+    inside = f"{side}_kind IN ('pod', 'service')"
+    return f"""if({owned}, 'workload', toString({side}_kind)) AS source_kind,
+  if({inside}, toString(ifNull({side}_namespace, '')), '') AS source_namespace,
+  if({owned}, toString(ifNull({side}_workload_kind, '')), '') AS source_workload_kind,
+  if({side}_kind = 'aws', toString(ifNull({side}_region, '')), '') AS source_region,
+  toString(multiIf(
+    {owned}, {pod_name}, {side}_kind = 'pod', ifNull({side}_pod, {_address(side)}),
+    {side}_kind = 'node', ifNull({side}_node, {_address(side)}),
+    {side}_kind = 'service', ifNull(service, {_address(side)}),
+    {side}_kind = 'aws', ifNull({side}_aws_service, {_address(side)}),
+    {side}_kind = 'internet', ifNull({side}_dns_name, {_address(side)}),
+    {_address(side)})) AS source_name""".replace("source_", "source_" if side == "src" else "target_")
+
+
+_END_PARTS: Final = tuple(
+    f"{end}_{part}" for end in ("source", "target") for part in ("kind", "namespace", "workload_kind", "region", "name")
+)
+
+
+def _edges(question: Edges, records_from_ns: int | None, binder: Binder) -> str:
+    inner = edges(question.range, question.where, records_from_ns, binder)
+    ends = f"{_end('src', question.level)},\n  {_end('dst', question.level)}"
+    keys = ", ".join((*_END_PARTS, "protocol", "dst_port"))
+    sums = ", ".join(f"sum(e.{n}) AS {n}" for n in _SUMS)
+    lists = ", ".join(
+        f"groupUniqArray({limit})(e.{side}_{what}) AS {end}_{what}s"
+        for side, end in (("src", "source"), ("dst", "target"))
+        for what, limit in (("pod", PODS_LISTED), ("zone", 10), ("workload", 2), ("workload_kind", 2))
+    ).replace("workload_kinds", "owner_kinds")
+    return f"""SELECT {keys}, {sums}, min(e.first_seen_ns) AS first_seen_ns, max(e.last_seen_ns) AS last_seen_ns, {lists},
+  argMax(tuple(e.service_namespace, e.service, e.service_port), (isNotNull(e.service_ip), e.bytes_forward)) AS via,
+  argMin(e.reporter, e.rank) AS reporter, argMin(e.role_source, e.rank) AS role_source
+FROM (SELECT *, {ends} FROM {inner} WHERE {condition(question.where, binder)}) AS e GROUP BY {keys}"""
+
+
+def _talkers(question: Talkers, records_from_ns: int | None, binder: Binder) -> str:
+    inner = edges(question.range, question.where, records_from_ns, binder)
+    name = {"pod": "pod", "workload": "workload", "namespace": "namespace"}[question.by]
+    kind = {"pod": "'pod'", "workload": "ifNull({side}_workload_kind, '')", "namespace": "'namespace'"}[question.by]
+
+    def side(end: str, sent: str, received: str) -> str:
+        space = f"ifNull({end}_namespace, '')"
+        return (
+            f"tuple(toString({space}), toString(ifNull({end}_{name}, '')), toString({kind.format(side=end)}), "
+            f"{sent}, {received}, {end}_kind = 'pod')"
+        )
+
+    ends = f"[{side('src', 'bytes_forward', 'bytes_reverse')}, {side('dst', 'bytes_reverse', 'bytes_forward')}]"
+    # A namespace (or workload) talking to itself counts each connection once.
+    distinct = "arrayDistinct(arrayMap(x -> (x.1, x.2, x.3), ends))"
+    return f"""SELECT nullIf(end.1, '') AS namespace, end.2 AS name, nullIf(end.3, '') AS kind,
+  sum(end.4) AS bytes_sent, sum(end.5) AS bytes_received,
+  sum(byte_share) AS bytes, sum(packet_share) AS packets, sum(connection_share) AS connections
+FROM (
+  SELECT {ends} AS ends, length({distinct}) = 1 AND src_kind = 'pod' AND dst_kind = 'pod' AS twice,
+    bytes_forward + bytes_reverse AS b, packets_forward + packets_reverse AS p, connections AS c
+  FROM {inner} WHERE {condition(question.where, binder)}
+)
+ARRAY JOIN ends AS end, if(twice, [b, 0], [b, b]) AS byte_share, if(twice, [p, 0], [p, p]) AS packet_share,
+  if(twice, [c, 0], [c, c]) AS connection_share
+WHERE end.6 AND end.2 != ''
+GROUP BY namespace, name, kind ORDER BY {question.metric} DESC, name LIMIT {binder.integer(question.limit)}"""
+
+
+def _words(question: Words, records_from_ns: int | None, binder: Binder) -> str:
+    name = column(question.column)
+    reports = relation(question.range, [name], records_from_ns, binder, [f"isNotNull({name})", f"{name} != ''"])
+    part = binder.bind(question.part, "String")
+    return f"""SELECT toString({name}) AS word FROM {reports} WHERE positionCaseInsensitive(toString({name}), {part}) > 0
+GROUP BY word ORDER BY count() DESC, word LIMIT {binder.integer(question.limit)}"""
+
+
+def _node_books(question: NodeBooks, binder: Binder) -> str:
+    return f"""SELECT cluster, node, count() AS batches, sum(b.records) AS records,
+  sum(b.hook_bytes) AS hook_bytes, sum(b.hook_packets) AS hook_packets,
+  sum(b.recorded_bytes) AS recorded_bytes, sum(b.recorded_packets) AS recorded_packets,
+  sumMap(b.lost_causes, b.lost_bytes, b.lost_packets) AS lost,
+  sumMap(b.shipping_causes, b.shipping_bytes, b.shipping_packets) AS shipping,
+  max(b.window_end_ns) AS last_window_end_ns, argMax(b.hooks, b.window_end_ns) AS hooks,
+  argMax(b.sent_at_ns - b.received_at_ns, b.received_at_ns) AS skew_ns
+FROM batches AS b WHERE {_within(question, binder)} GROUP BY cluster, node ORDER BY cluster, node"""
+
+
+_NODE_HISTORY: Final = """SELECT cluster, node, min(b.window_start_ns) AS first_window_start_ns,
+  max(b.window_end_ns) AS last_window_end_ns, toInt64(median(b.window_end_ns - b.window_start_ns)) AS window_ns
+FROM batches AS b GROUP BY cluster, node ORDER BY cluster, node"""
+
+
+def _node_gaps(question: NodeGaps, binder: Binder) -> str:
+    """The end of one stretch of windows to the start of the next, over the whole history of a node."""
+    start, end = binder.integer(question.range.start_ns), binder.integer(question.range.end_ns)
+    return f"""SELECT cluster, node, greatest(covered_to, {start}) AS gap_start_ns, least(window_start_ns, {end}) AS gap_end_ns
+FROM (
+  SELECT cluster, node, window_start_ns,
+    max(window_end_ns) OVER (PARTITION BY cluster, node ORDER BY window_start_ns, window_end_ns
+      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered_to
+  FROM batches WHERE window_end_ns > {start} - 3600000000000
+)
+WHERE covered_to > 0 AND window_start_ns > covered_to + {binder.integer(question.tolerance_ns)}
+  AND window_start_ns > {start} AND covered_to < {end}
+ORDER BY cluster, node, gap_start_ns"""
+
+
+_EXTENT: Final = """SELECT if(count() = 0, NULL, min(window_start_ns)) AS first_ns,
+  if(count() = 0, NULL, max(window_end_ns)) AS last_ns, sum(records) AS rows,
+  (SELECT sum(bytes_on_disk) FROM system.parts WHERE active AND database = currentDatabase()) AS disk_bytes
+FROM batches"""

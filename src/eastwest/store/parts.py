@@ -1,0 +1,157 @@
+"""A block of records as parts: each part goes into one partition of one table in one insert, with its own token.
+
+An insert is atomic within a partition only, and a token is exact only for one partition; so a block is cut by hour
+(flows) and by day (edges_1m, batches) before it is written anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from eastwest.model.batch import Amount, BatchHeader
+from eastwest.model.schema import COLUMNS, Merge
+from eastwest.store.ddl import DAY_NS, HOUR_NS, MINUTE_NS, ROLLUP_ATTRIBUTES, ROLLUP_COLUMNS, ROLLUP_KEYS
+
+_AGGREGATES: Final[dict[Merge, Any]] = {Merge.SUM: "sum", Merge.MIN: "min", Merge.MAX: "max"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows for one partition of one table; the same token is never applied twice."""
+
+    table: str
+    token: str
+    rows: pa.Table
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """One received batch: its header, and when it arrived."""
+
+    header: BatchHeader
+    received_at_ns: int
+
+
+def cut(block: str, flows: pa.Table, receipts: Sequence[Receipt]) -> list[Part]:
+    """The parts of a block named `block`: records first, their sums next, the batches' own rows last.
+
+    The last part makes the batches known; a crash before it leaves them to be replayed, not forgotten.
+    """
+    parts = [
+        Part("flows", f"{block}/flows/{hour}", rows)
+        for hour, rows in _partitions(flows.select([c.name for c in COLUMNS]), "window_start_ns", HOUR_NS)
+    ]
+    if flows.num_rows:
+        parts += [
+            Part("edges_1m", f"{block}/edges_1m/{day}", rows)
+            for day, rows in _partitions(rollup(flows), "minute_ns", DAY_NS)
+        ]
+    return parts + [
+        Part("batches", f"{block}/batches/{day}", rows)
+        for day, rows in _partitions(batch_rows(receipts), "received_at_ns", DAY_NS)
+    ]
+
+
+def _floor(column: pa.ChunkedArray[Any], unit_ns: int) -> Any:
+    unit = pa.scalar(unit_ns, pa.int64())
+    return pc.multiply(pc.divide(column, unit), unit)
+
+
+def _partitions(table: pa.Table, time: str, unit_ns: int) -> Iterator[tuple[int, pa.Table]]:
+    """(partition start_ns, rows), in order of time."""
+    if not table.num_rows:
+        return
+    starts = _floor(table.column(time), unit_ns)
+    unique = sorted(pc.unique(starts).to_pylist())
+    for start in unique:
+        yield start, table if len(unique) == 1 else table.filter(pc.equal(starts, pa.scalar(start, pa.int64())))
+
+
+def rollup(flows: pa.Table) -> pa.Table:
+    """Sums per minute and ROLLUP_KEYS, in the columns of edges_1m."""
+    minutes = flows.append_column("minute_ns", _floor(flows.column("window_start_ns"), MINUTE_NS))
+    keys = ["minute_ns", *ROLLUP_KEYS]
+    sums = [(c.name, _AGGREGATES[c.merge]) for c in ROLLUP_COLUMNS if c.merge in _AGGREGATES]
+    aggregates: list[Any] = [*sums, *((name, "one") for name in ROLLUP_ATTRIBUTES)]
+    grouped = minutes.group_by(keys).aggregate(aggregates)
+    renamed = grouped.rename_columns(
+        [name.removesuffix(f"_{how}") if how else name for name, how in _outputs(sums, keys)]
+    )
+    return renamed.select(["minute_ns", *(c.name for c in ROLLUP_COLUMNS)])
+
+
+def _outputs(sums: Sequence[tuple[str, Any]], keys: Sequence[str]) -> list[tuple[str, str]]:
+    """(output name, its suffix) in the order in which Arrow gives them."""
+    return [
+        *((key, "") for key in keys),
+        *((f"{name}_{how}", how) for name, how in sums),
+        *((f"{name}_one", "one") for name in ROLLUP_ATTRIBUTES),
+    ]
+
+
+_LOSS: Final[tuple[tuple[str, pa.DataType], ...]] = (
+    ("causes", pa.list_(pa.string())),
+    ("bytes", pa.list_(pa.int64())),
+    ("packets", pa.list_(pa.int64())),
+)
+_BATCH_FIELDS: Final[list[tuple[str, pa.DataType]]] = [
+    *((name, pa.string()) for name in ("cluster", "node", "boot_id")),
+    ("seq", pa.uint64()),
+    *((name, pa.int64()) for name in ("window_start_ns", "window_end_ns", "sent_at_ns", "received_at_ns")),
+    ("agent_version", pa.string()),
+    ("records", pa.uint64()),
+    *((name, pa.int64()) for name in ("hook_bytes", "hook_packets", "recorded_bytes", "recorded_packets")),
+    *((f"lost_{name}", type_) for name, type_ in _LOSS),
+    *((f"shipping_{name}", type_) for name, type_ in _LOSS),
+    ("hooks", pa.string()),
+    ("books", pa.string()),
+]
+_BATCH_SCHEMA: Final = pa.schema(_BATCH_FIELDS)
+
+
+def batch_rows(receipts: Sequence[Receipt]) -> pa.Table:
+    """One row per batch, in the columns of `batches`."""
+    return pa.Table.from_pylist([_batch_row(r) for r in receipts], schema=_BATCH_SCHEMA)
+
+
+def _batch_row(receipt: Receipt) -> dict[str, Any]:
+    h = receipt.header
+    lost: dict[str, Amount] = {}
+    for book in h.books:
+        for cause, amount in book.lost.items():
+            before = lost.get(cause, Amount(0, 0))
+            lost[cause] = Amount(before.bytes + amount.bytes, before.packets + amount.packets)
+    return {
+        "cluster": h.cluster,
+        "node": h.node,
+        "boot_id": h.boot_id,
+        "seq": h.seq,
+        "window_start_ns": h.window_start_ns,
+        "window_end_ns": h.window_end_ns,
+        "sent_at_ns": h.sent_at_ns,
+        "received_at_ns": receipt.received_at_ns,
+        "agent_version": h.agent_version,
+        "records": h.records,
+        "hook_bytes": sum(b.hook.bytes for b in h.books),
+        "hook_packets": sum(b.hook.packets for b in h.books),
+        "recorded_bytes": sum(b.recorded.bytes for b in h.books),
+        "recorded_packets": sum(b.recorded.packets for b in h.books),
+        **_loss_columns("lost", lost),
+        **_loss_columns("shipping", h.shipping_lost),
+        "hooks": json.dumps([asdict(hook) for hook in h.hooks], sort_keys=True),
+        "books": json.dumps([asdict(book) for book in h.books], sort_keys=True),
+    }
+
+
+def _loss_columns(name: str, lost: dict[str, Amount]) -> dict[str, list[Any]]:
+    return {
+        f"{name}_causes": list(lost),
+        f"{name}_bytes": [a.bytes for a in lost.values()],
+        f"{name}_packets": [a.packets for a in lost.values()],
+    }

@@ -1,0 +1,117 @@
+"""Everything a store can be asked. Answers are Arrow tables; each question says which columns.
+
+A record belongs to the range that its agent window began in, so that adjacent ranges never count a record twice.
+An *edge* is what both ends' reports of one traffic relation become: one row per (cluster, source address and pod,
+destination address and pod, protocol, server port), read from the client's reports if there are any in the range, else
+the server's, else those that could not tell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from eastwest.store.predicates import EVERYTHING, Predicate
+
+Level = Literal["workload", "pod"]
+By = Literal["pod", "workload", "namespace"]
+Metric = Literal["bytes", "packets", "connections"]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """[start_ns, end_ns)."""
+
+    start_ns: int
+    end_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """Resume below a row: its value in the sort column and its edge_id."""
+
+    value: str | int
+    edge_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """Edges as rows: all columns of an edge, `edge_id` and `total` (rows of the whole answer, from the first page on)."""
+
+    range: Range
+    where: Predicate = EVERYTHING
+    sort: str = "bytes_forward"
+    descending: bool = True
+    limit: int = 100
+    after: After | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """Edges summed between workloads or pods: for src and dst each the parts of an end's identity, then the sums."""
+
+    range: Range
+    level: Level = "workload"
+    where: Predicate = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Talkers:
+    """namespace, name, kind, bytes, packets, connections, bytes_sent, bytes_received; most of `metric` first."""
+
+    range: Range
+    by: By = "pod"
+    metric: Metric = "bytes"
+    where: Predicate = EVERYTHING
+    limit: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The distinct values of a text column in the range that contain `part`, most frequent first: `word`."""
+
+    range: Range
+    column: str
+    part: str = ""
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The stored records themselves, every column of the schema, for an evidence bundle."""
+
+    range: Range
+    limit: int = 5_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class NodeBooks:
+    """Per (cluster, node) with a batch in the range: sums of the books, losses by cause, newest hooks, skew."""
+
+    range: Range
+
+
+@dataclass(frozen=True, slots=True)
+class NodeHistory:
+    """Per (cluster, node) ever seen: first_window_start_ns, last_window_end_ns, window_ns (the usual length)."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeGaps:
+    """Per (cluster, node): stretches within the range that no batch covers, longer than `tolerance_ns`."""
+
+    range: Range
+    tolerance_ns: int = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBatches:
+    """Names of all batches kept: cluster, node, boot_id, seq."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """One row: first_ns, last_ns (of windows; null when empty), rows, disk_bytes."""
+
+
+Question = Flows | Edges | Talkers | Words | Records | NodeBooks | NodeHistory | NodeGaps | KnownBatches | Extent

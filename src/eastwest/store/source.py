@@ -1,0 +1,54 @@
+# ruff: noqa: S608 - column and table names come from the schema, every value is bound
+"""Which table answers for a range: minutes that lie whole inside it come from edges_1m, the ragged ends from flows.
+
+Both tables assign a record by the start of its window, so the answer is the same to the byte. Where single records are
+no longer kept, the range is widened to whole minutes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from eastwest.store.ddl import MINUTE_NS
+from eastwest.store.questions import Range
+from eastwest.store.statement import Binder
+
+ROLLUP_FROM_NS = 10 * MINUTE_NS
+"""Shorter ranges read single records: there is little to gain."""
+
+
+def pieces(range_: Range, records_from_ns: int | None) -> tuple[list[Range], Range | None]:
+    """(ranges to read from flows, range of whole minutes to read from edges_1m); None: everything is still in flows."""
+    start, end = range_.start_ns, range_.end_ns
+    expired = records_from_ns is not None and start < records_from_ns
+    if not expired and end - start < ROLLUP_FROM_NS:
+        return [range_], None
+    first = start // MINUTE_NS * MINUTE_NS if expired else -(-start // MINUTE_NS) * MINUTE_NS
+    last = end // MINUTE_NS * MINUTE_NS
+    if last <= first:
+        return [range_], None
+    edges = [Range(start, first), Range(last, end)]
+    return [r for r in edges if r.start_ns < r.end_ns], Range(first, last)
+
+
+def relation(
+    range_: Range, columns: Sequence[str], records_from_ns: int | None, binder: Binder, where: Sequence[str] = ()
+) -> str:
+    """A subquery with `columns` of every report in the range that fulfils all of `where`."""
+    records, minutes = pieces(range_, records_from_ns)
+    names = ", ".join(columns)
+    selects = []
+    if records:
+        times = " OR ".join(
+            f"(window_start_ns >= {binder.integer(r.start_ns)} AND window_start_ns < {binder.integer(r.end_ns)})"
+            for r in records
+        )
+        selects.append(_select(names, "flows", [f"({times})", *where]))
+    if minutes is not None:
+        span = f"minute_ns >= {binder.integer(minutes.start_ns)} AND minute_ns < {binder.integer(minutes.end_ns)}"
+        selects.append(_select(names, "edges_1m", [span, *where]))
+    return "(" + " UNION ALL ".join(selects) + ")"
+
+
+def _select(names: str, table: str, where: Sequence[str]) -> str:
+    return f"SELECT {names} FROM {table} WHERE {' AND '.join(where)}"
