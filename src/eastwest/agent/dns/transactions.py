@@ -1,0 +1,169 @@
+"""Queries and answers put together: one `Lookup` per question asked. Events in, lookups out; time comes with events.
+
+The key is the interface, the 5-tuple and the message id (RFC 5452 section 3), so that a server's and a client's view on
+one node are two lookups, told apart by `from_pod`. Everything that is not a lookup is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from eastwest.agent.dns.message import Answer, MalformedMessageError, Message, parse
+
+_STANDARD_QUERY: Final = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """One DNS message at a pod's interface. Addresses are 16 bytes, IPv4 mapped."""
+
+    now_ns: int
+    ifindex: int
+    src: bytes
+    src_port: int
+    dst: bytes
+    dst_port: int
+    from_pod: bool
+    to_server: bool
+    tcp: bool
+    cut: bool
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """One question and what became of it. `rcode` None = no answer; `latency_ns` None = not known."""
+
+    asked_ns: int
+    ifindex: int
+    from_pod: bool  # the interface's pod asked; False: it was asked
+    client: bytes
+    server: bytes
+    server_port: int
+    tcp: bool
+    name: str
+    type: int
+    rcode: int | None
+    latency_ns: int | None
+    retries: int
+    truncated: bool
+    answers: tuple[Answer, ...] = ()
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was seen and did not become a lookup."""
+
+    malformed: int = 0
+    other_opcodes: int = 0  # updates, notifications
+    unmatched: int = 0  # answers whose query was not seen; they still make a lookup
+    forgotten: int = 0  # queries given up because too many were waiting
+
+
+_Key = tuple[int, bytes, int, bytes, int, bool, int]
+
+
+@dataclass(slots=True)
+class _Asked:
+    now_ns: int
+    from_pod: bool
+    name: str
+    type: int
+    retries: int = 0
+
+
+@dataclass(slots=True)
+class Transactions:
+    """Pairs sightings. `patience_ns`: how long a query may wait; `max_waiting` bounds memory (about 300 bytes each)."""
+
+    patience_ns: int = 5_000_000_000
+    max_waiting: int = 32_768
+    counts: Counts = field(default_factory=Counts)
+    _waiting: dict[_Key, _Asked] = field(default_factory=dict)
+
+    def see(self, sighting: Sighting) -> Lookup | None:
+        """Take one message; a lookup when it answers a question."""
+        try:
+            message = parse(sighting.payload, cut=sighting.cut)
+        except MalformedMessageError:
+            self.counts.malformed += 1
+            return None
+        if message.opcode != _STANDARD_QUERY:
+            self.counts.other_opcodes += 1
+            return None
+        if message.is_response:
+            return self._answered(sighting, message)
+        self._asked(sighting, message)
+        return None
+
+    def expire(self, now_ns: int) -> Iterator[Lookup]:
+        """Lookups whose answer did not come within `patience_ns`, oldest first."""
+        for key, asked in list(self._waiting.items()):
+            if now_ns - asked.now_ns < self.patience_ns:
+                break  # in order of arrival
+            del self._waiting[key]
+            yield _lookup(key, asked, None, None)
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
+
+    def _asked(self, sighting: Sighting, message: Message) -> None:
+        if not message.questions:
+            self.counts.malformed += 1
+            return
+        s = sighting
+        key = (s.ifindex, s.src, s.src_port, s.dst, s.dst_port, s.tcp, message.id)
+        question = message.questions[0]
+        before = self._waiting.get(key)
+        if before is not None and (before.name, before.type) == (question.name, question.type):
+            before.retries += 1
+            return
+        self._waiting.pop(key, None)  # the port and id were used again: the new question goes to the end
+        if len(self._waiting) >= self.max_waiting:
+            del self._waiting[next(iter(self._waiting))]
+            self.counts.forgotten += 1
+        self._waiting[key] = _Asked(s.now_ns, s.from_pod, question.name, question.type)
+
+    def _answered(self, sighting: Sighting, message: Message) -> Lookup | None:
+        s = sighting
+        key = (s.ifindex, s.dst, s.dst_port, s.src, s.src_port, s.tcp, message.id)
+        asked = self._waiting.get(key)
+        if asked is not None and _fits(asked, message):
+            del self._waiting[key]
+            return _lookup(key, asked, message, s.now_ns)
+        self.counts.unmatched += 1
+        if not message.questions:
+            return None
+        question = message.questions[0]
+        return _lookup(key, _Asked(s.now_ns, not s.from_pod, question.name, question.type), message, None)
+
+
+def _fits(asked: _Asked, message: Message) -> bool:
+    """Whether the answer repeats the question, when it holds one (an error may come without)."""
+    if not message.questions:
+        return True
+    question = message.questions[0]
+    return (asked.name, asked.type) == (question.name, question.type)
+
+
+def _lookup(key: _Key, asked: _Asked, message: Message | None, answered_ns: int | None) -> Lookup:
+    ifindex, client, _, server, server_port, tcp, _ = key
+    return Lookup(
+        asked_ns=asked.now_ns,
+        ifindex=ifindex,
+        from_pod=asked.from_pod,
+        client=client,
+        server=server,
+        server_port=server_port,
+        tcp=tcp,
+        name=asked.name,
+        type=asked.type,
+        rcode=None if message is None else message.rcode,
+        latency_ns=None if answered_ns is None else max(0, answered_ns - asked.now_ns),
+        retries=asked.retries,
+        truncated=message is not None and message.truncated,
+        answers=() if message is None else message.answers,
+    )
