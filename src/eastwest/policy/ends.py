@@ -41,6 +41,7 @@ class EndResolver:
     def __init__(self, universe: Universe, identities: Identities) -> None:
         self._universe = universe
         self._identities = identities
+        self._cluster_families = universe.families()
         self._by_name = {(p.namespace, p.name): i for i, p in enumerate(universe.pods)}
         self._known = {
             **{a: End(node=n, address=a) for a, n in universe.node_at.items()},
@@ -75,8 +76,11 @@ class EndResolver:
         if end.address is not None:
             return (end.address[0],)
         assert end.pod is not None
-        own = tuple(f for f in FAMILIES if self._universe.addresses(end.pod, f))
-        return own or self._universe.families()
+        return self.families_of_pod(end.pod)
+
+    def families_of_pod(self, pod: int) -> tuple[int, ...]:
+        """The families of its addresses; those of the cluster when it has none that is known."""
+        return tuple(f for f in FAMILIES if self._universe.addresses(pod, f)) or self._cluster_families
 
     def identity(self, end: End, family: int) -> int:
         """The identity of an end, as it is seen in one family."""

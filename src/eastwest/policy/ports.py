@@ -156,8 +156,14 @@ class PortTable:
         return found
 
     def union(self, a: PortIds, b: PortIds | int) -> PortIds:
-        """Element by element; `b` may be one id for all."""
-        return self._map("or", a, b, PortSet.__or__)
+        """Element by element; `b` may be one id for all. The common cases never leave numpy."""
+        other = np.broadcast_to(np.asarray(b, np.int32), a.shape)
+        out = np.where(a == 0, other, a)
+        out[other == self.EVERYTHING] = self.EVERYTHING
+        hard = (a > 1) & (other > 1) & (a != other)
+        if hard.any():
+            out[hard] = self._map("or", a[hard], other[hard], PortSet.__or__)
+        return out.astype(np.int32, copy=False)
 
     def intersection(self, a: PortIds, b: PortIds | int) -> PortIds:
         """Element by element; the common cases (nothing, everything, equal) never leave numpy."""

@@ -1,0 +1,72 @@
+"""All permitted connections: agreement with the reference on random clusters, and the shape of the rows."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from hypothesis import given
+
+from eastwest.model.cluster import ClusterState
+from eastwest.model.flow import Workload
+from eastwest.policy import Engine, Options
+from eastwest.policy.connections import connections
+from policy import reference
+from policy.clusters import OUTSIDE, PORTS, clusters
+from policy.test_reference import LAW, PROTOCOLS, choices, options
+
+
+@LAW
+@given(clusters(), options)
+def test_all_pairs_agree_with_the_reference(cluster: ClusterState, chosen: Options) -> None:
+    engine, wanted = Engine(cluster, chosen), choices(chosen)
+    found = {(c.src, c.dst): c.ports for c in connections(engine)}
+    assert all(found.values())
+    for a in cluster.pods:
+        for b in cluster.pods:
+            if a is b:
+                continue
+            families = set(engine.ends.families_of_pod(cluster.pods.index(a)))
+            families &= set(engine.ends.families_of_pod(cluster.pods.index(b)))
+            ports = found.get((a.workload, b.workload))
+            for protocol in PROTOCOLS:
+                for port in (0,) if protocol == 1 else (78, *PORTS):
+                    expected = any(
+                        reference.allowed(
+                            cluster, wanted, reference.Place(a, family=f), reference.Place(b, family=f), protocol, port
+                        )
+                        for f in families
+                    )
+                    assert bool(ports and ports.contains(protocol, port)) == expected
+
+
+@LAW
+@given(clusters(), options)
+def test_outside_agrees_with_the_reference(cluster: ClusterState, chosen: Options) -> None:
+    engine, wanted = Engine(cluster, chosen), choices(chosen)
+    found = list(connections(engine))
+    nodes = {ip for n in cluster.nodes for ip in n.ips}
+    for ip in set(OUTSIDE) - nodes:
+        address = ipaddress.ip_address(ip)
+        outside = reference.Place(ip=ip, family=address.version)
+        for i, pod in enumerate(cluster.pods):
+            if address.version not in engine.ends.families_of_pod(i):
+                continue
+            inside = reference.Place(pod, family=address.version)
+            for src, dst in ((inside, outside), (outside, inside)):
+                ends = tuple(p.pod.workload if p.pod else ip for p in (src, dst))
+                ports = [
+                    c.ports
+                    for c in found
+                    if all(_same(c_end, e) for c_end, e in zip((c.src, c.dst), ends, strict=True))
+                ]
+                assert len(ports) <= 1, "CIDRs of one workload must not overlap"
+                for protocol in PROTOCOLS:
+                    for port in (0,) if protocol == 1 else (78, *PORTS):
+                        expected = reference.allowed(cluster, wanted, src, dst, protocol, port)
+                        assert bool(ports and ports[0].contains(protocol, port)) == expected
+
+
+def _same(found: Workload | str, wanted: Workload | str) -> bool:
+    if isinstance(found, str) and isinstance(wanted, str):
+        return ipaddress.ip_address(wanted) in ipaddress.ip_network(found)
+    return found == wanted
