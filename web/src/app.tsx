@@ -1,0 +1,63 @@
+import Spinner from "@cloudscape-design/components/spinner";
+import { lazy, Suspense, useState } from "react";
+import type { Coverage, Inventory } from "./api/types";
+import { CoverageBadge } from "./components/coverage-badge";
+import { CoveragePanel } from "./components/coverage-panel";
+import { LiveToggle } from "./components/live-toggle";
+import { NamespaceSelect } from "./components/namespace-select";
+import { Shortcuts } from "./components/shortcuts";
+import { TimeRange } from "./components/time-range";
+import { TokenPrompt } from "./components/token-prompt";
+import { SHELL_STYLE } from "./components/tokens";
+import { TopBar } from "./components/top-bar";
+import { isLive, rangeParameters } from "./domain/range";
+import { useAnswer } from "./state/answer";
+import { useKeyboard } from "./state/keyboard";
+import { useLive } from "./state/live";
+import { useTheme } from "./state/theme";
+import { setView, useView } from "./state/view";
+
+const MapView = lazy(() => import("./views/map/map-view"));
+const FlowsView = lazy(() => import("./views/flows/flows-view"));
+
+/** The frame around every view: navigation, time range, namespace, coverage, theme, keys. */
+export function App() {
+  const view = useView();
+  const { theme, toggle } = useTheme();
+  const [help, setHelp] = useState(false);
+  const [recorded, setRecorded] = useState(false);
+  const live = useLive(isLive(view.range) && !recorded);
+  const coverage = useAnswer<Coverage>("coverage", rangeParameters(view.range), live.tick);
+  const inventory = useAnswer<Inventory>("inventory", {}, Math.floor(live.tick / 5));
+  const window = coverage.data?.window ?? null;
+  if (window && window.recorded !== recorded) setRecorded(window.recorded);
+  useKeyboard((command) => {
+    if (command === "map" || command === "flows") setView({ page: command });
+    else if (command === "help") setHelp(true);
+    else return false;
+    return true;
+  });
+  const View = view.page === "flows" ? FlowsView : MapView;
+  return (
+    <div className="ew-shell" style={SHELL_STYLE}>
+      <TopBar view={view} dark={theme === "dark"} onTheme={toggle} onHelp={() => setHelp(true)}>
+        <CoverageBadge coverage={coverage.data} onOpen={() => setView({ coverage: true })} />
+      </TopBar>
+      <div className="ew-bar" role="group" aria-label="What to look at">
+        <TimeRange range={view.range} onChange={(range) => setView({ range, cursor: null })} />
+        <NamespaceSelect
+          known={inventory.data?.namespaces ?? []}
+          value={view.namespace}
+          onChange={(namespace) => setView({ namespace, cursor: null, selected: null, row: null })}
+        />
+        <LiveToggle range={view.range} window={window} connected={live.connected} onChange={(range) => setView({ range })} />
+      </div>
+      <Suspense fallback={<div className="ew-wait"><Spinner size="large" /></div>}>
+        <View view={view} coverage={coverage.data} theme={theme} tick={live.tick} />
+      </Suspense>
+      {view.coverage && coverage.data && <CoveragePanel coverage={coverage.data} onClose={() => setView({ coverage: false })} />}
+      {help && <Shortcuts onClose={() => setHelp(false)} />}
+      <TokenPrompt />
+    </div>
+  );
+}

@@ -1,0 +1,36 @@
+import Button from "@cloudscape-design/components/button";
+import Badge from "@cloudscape-design/components/badge";
+import type { Window } from "../api/types";
+import { clock } from "../domain/format";
+import { isLive, type Range } from "../domain/range";
+
+interface Properties {
+  range: Range;
+  window: Window | null;
+  connected: boolean;
+  onChange: (range: Range) => void;
+}
+
+/** Pausing holds the range at the moment that is on screen, so the address shows others the same picture. */
+export function LiveToggle({ range, window, connected, onChange }: Properties) {
+  if (window?.recorded) return <Badge color="severity-medium">Recorded</Badge>;
+  if (range.kind === "between") return null;
+  const live = isLive(range);
+  const at = window ? new Date(Math.floor(window.end_ns / 1e9) * 1000) : new Date();
+  const toggle = (): void => onChange({ ...range, at: live ? at.toISOString().replace(".000Z", "Z") : null });
+  const state = live ? (connected ? "Live" : "Connecting …") : `Paused at ${window ? clock(window.end_ns) : "…"} UTC`;
+  return (
+    <div className="ew-row">
+      <span className={`ew-pulse ${live && connected ? "ew-pulse-on" : ""}`} aria-hidden="true" />
+      <span className="ew-soft" role="status">
+        {state}
+      </span>
+      <Button
+        variant="icon"
+        iconName={live ? "pause" : "play"}
+        ariaLabel={live ? "Pause automatic refresh" : "Resume automatic refresh"}
+        onClick={toggle}
+      />
+    </div>
+  );
+}

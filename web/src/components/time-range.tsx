@@ -1,0 +1,70 @@
+import DateRangePicker, { type DateRangePickerProps } from "@cloudscape-design/components/date-range-picker";
+import SegmentedControl from "@cloudscape-design/components/segmented-control";
+import { useState } from "react";
+import { parseMoment, PRESETS, type Range } from "../domain/range";
+
+const TEXTS: DateRangePickerProps.I18nStrings = {
+  applyButtonLabel: "Apply",
+  cancelButtonLabel: "Cancel",
+  clearButtonLabel: "Clear",
+  startDateLabel: "Start date",
+  startTimeLabel: "Start time (UTC)",
+  endDateLabel: "End date",
+  endTimeLabel: "End time (UTC)",
+  dateTimeConstraintText: "UTC, 24-hour format",
+  nextMonthAriaLabel: "Next month",
+  previousMonthAriaLabel: "Previous month",
+  todayAriaLabel: "Today",
+  absoluteModeTitle: "Custom range",
+  formatRelativeRange: () => "",
+};
+
+const utc = (text: string): string => text.replace("Z", "");
+
+function check(value: DateRangePickerProps.Value | null): DateRangePickerProps.ValidationResult {
+  if (value?.type !== "absolute") return { valid: false, errorMessage: "Choose a start and an end." };
+  const [start, end] = [parseMoment(`${utc(value.startDate)}Z`), parseMoment(`${utc(value.endDate)}Z`)];
+  return start && end && start < end ? { valid: true } : { valid: false, errorMessage: "The start must be before the end." };
+}
+
+/** 5 min, 15 min, 1 h, or two moments in UTC. */
+export function TimeRange({ range, onChange }: { range: Range; onChange: (range: Range) => void }) {
+  const [choosing, setChoosing] = useState(false);
+  const preset = range.kind === "last" ? PRESETS.find(({ seconds }) => seconds === range.seconds)?.id : undefined;
+  const custom = choosing || range.kind === "between";
+  return (
+    <div className="ew-row">
+      <SegmentedControl
+        label="Time range"
+        selectedId={custom ? "custom" : (preset ?? null)}
+        options={[...PRESETS.map(({ id, text }) => ({ id, text })), { id: "custom", text: "Custom" }]}
+        onChange={({ detail }) => {
+          const chosen = PRESETS.find(({ id }) => id === detail.selectedId);
+          setChoosing(!chosen);
+          if (chosen) onChange({ kind: "last", seconds: chosen.seconds, at: null });
+        }}
+      />
+      {custom && (
+        <DateRangePicker
+          value={range.kind === "between" ? { type: "absolute", startDate: range.start, endDate: range.end } : null}
+          onChange={({ detail }) => {
+            if (detail.value?.type !== "absolute") return;
+            const [start, end] = [parseMoment(`${utc(detail.value.startDate)}Z`), parseMoment(`${utc(detail.value.endDate)}Z`)];
+            if (start && end) onChange({ kind: "between", start, end });
+            setChoosing(false);
+          }}
+          isValidRange={check}
+          relativeOptions={[]}
+          rangeSelectorMode="absolute-only"
+          timeOffset={0}
+          getTimeOffset={() => 0}
+          showClearButton={false}
+          placeholder="Start and end"
+          ariaLabel="Custom time range"
+          i18nStrings={TEXTS}
+          locale="en-GB"
+        />
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,127 @@
+/** The columns of the flow table: titles, how to read a value, and why one may be unknown. */
+import type { FlowRow } from "../api/types";
+import { bytes, count, moment, UNKNOWN } from "./format";
+import type { FlowView } from "./url";
+
+export interface Cell {
+  text: string;
+  /** Why the value is unknown; null when it is known. */
+  why: string | null;
+}
+
+export interface FlowColumn {
+  id: string;
+  title: string;
+  section: "Source" | "Destination" | "Connection" | "Traffic" | "Provenance";
+  numeric: boolean;
+  /** The filter word and sort key behind the column. */
+  word: keyof FlowRow;
+  cell: (row: FlowRow) => Cell;
+}
+
+const known = (text: string): Cell => ({ text, why: null });
+const OUTSIDE: Record<string, string> = {
+  internet: "An address outside the cluster.",
+  aws: "An address in AWS's published ranges.",
+  node: "The node itself, not a pod.",
+  service: "A Service address whose backend was not seen.",
+  unknown: "The address belonged to no known pod, node, Service or published range at the time.",
+};
+const REASONS: Record<string, string> = {
+  dns_name: "No lookup of this address was seen.",
+  zone: "No zone is known for this end.",
+  region: "No region is known for this end.",
+  aws_service: "Not an address of an AWS service.",
+  named_by: "How this end was named was not recorded.",
+};
+
+/** Why `field` of the end `side` is unknown in this row. */
+export function endReason(row: FlowRow, side: "src" | "dst", field: string): string {
+  return REASONS[field] ?? OUTSIDE[side === "src" ? row.src_kind : row.dst_kind] ?? "Not recorded.";
+}
+
+function endText(row: FlowRow, side: "src" | "dst"): Cell {
+  const [kind, namespace, workload] = [row[`${side}_kind`], row[`${side}_namespace`], row[`${side}_workload`]];
+  if (workload) return known(namespace ? `${namespace} / ${workload}` : workload);
+  const aws = row[`${side}_aws_service`];
+  if (aws) return known([aws, row[`${side}_region`]].filter(Boolean).join(" "));
+  if (kind === "node" && row[`${side}_node`]) return known(`node ${row[`${side}_node`]}`);
+  const name = row[`${side}_dns_name`];
+  return known(`${name ? `${name} (${row[`${side}_ip`]})` : row[`${side}_ip`]}${kind === "internet" ? "" : ` ${kind}`}`);
+}
+
+function endColumns(side: "src" | "dst", section: "Source" | "Destination"): FlowColumn[] {
+  const fields = [
+    ["kind", "kind"], ["namespace", "namespace"], ["workload", "workload"], ["workload_kind", "workload kind"],
+    ["pod", "pod"], ["node", "node"], ["zone", "zone"], ["region", "region"], ["aws_service", "AWS service"],
+    ["dns_name", "DNS name"], ["ip", "address"], ["named_by", "named by"],
+  ] as const;
+  const whole: FlowColumn = { id: side, title: section, section, numeric: false, word: `${side}_workload`, cell: (row) => endText(row, side) };
+  return [
+    whole,
+    ...fields.map(([field, title]): FlowColumn => {
+      const word: keyof FlowRow = `${side}_${field}`;
+      const cell = (row: FlowRow): Cell => {
+        const value = row[word];
+        return value == null ? { text: UNKNOWN, why: endReason(row, side, field) } : known(String(value));
+      };
+      return { id: word, title: `${section} ${title}`, section, numeric: false, word, cell };
+    }),
+  ];
+}
+
+function plain(word: keyof FlowRow, title: string, section: FlowColumn["section"], why: string): FlowColumn {
+  const numeric = word.endsWith("_port");
+  const cell = (row: FlowRow): Cell => {
+    const value = row[word];
+    return value == null || (word === "dst_port" && value === 0) ? { text: UNKNOWN, why } : known(String(value));
+  };
+  return { id: word, title, section, numeric, word, cell };
+}
+
+function measure(word: keyof FlowRow, title: string, format: (value: number) => string): FlowColumn {
+  const cell = (row: FlowRow): Cell => {
+    const value = row[word];
+    return typeof value === "number" ? known(format(value)) : { text: UNKNOWN, why: "No hook on this node provides it." };
+  };
+  return { id: word, title, section: "Traffic", numeric: true, word, cell };
+}
+
+const DIRECT = "The client connected to the backend's own address, or no agent saw the translation.";
+
+export const FLOW_COLUMNS: readonly FlowColumn[] = [
+  ...endColumns("src", "Source"),
+  ...endColumns("dst", "Destination"),
+  plain("protocol", "Protocol", "Connection", "Not recorded."),
+  plain("dst_port", "Port", "Connection", "This protocol has no ports."),
+  plain("service", "Service", "Connection", DIRECT),
+  plain("service_namespace", "Service namespace", "Connection", DIRECT),
+  plain("service_ip", "Service address", "Connection", DIRECT),
+  plain("service_port", "Service port", "Connection", DIRECT),
+  measure("bytes_forward", "Bytes forward", bytes),
+  measure("bytes_reverse", "Bytes reverse", bytes),
+  measure("connections", "Connections", count),
+  measure("connections_established", "Answered", count),
+  measure("packets_forward", "Packets forward", count),
+  measure("packets_reverse", "Packets reverse", count),
+  measure("segments_forward", "Segments forward", count),
+  measure("segments_reverse", "Segments reverse", count),
+  measure("wire_bytes_forward", "Wire bytes forward", bytes),
+  measure("wire_bytes_reverse", "Wire bytes reverse", bytes),
+  measure("first_seen_ns", "First seen", moment),
+  measure("last_seen_ns", "Last seen", moment),
+  plain("reporter", "Reported by", "Provenance", "Not recorded."),
+  plain("role_source", "Roles known from", "Provenance", "Not recorded."),
+];
+
+const COMMON = ["protocol", "dst_port", "service", "bytes_forward", "bytes_reverse", "connections", "last_seen_ns"];
+export const DEFAULT_COLUMNS: Record<FlowView, readonly string[]> = {
+  cluster: ["src", "src_pod", "dst", "dst_pod", ...COMMON],
+  aws: ["src", "dst", "dst_dns_name", "dst_ip", ...COMMON.filter((id) => id !== "service")],
+  external: ["src", "dst", "src_ip", "dst_ip", ...COMMON.filter((id) => id !== "service")],
+};
+
+/** Tells rows apart, also across refreshes. */
+export function rowId(row: FlowRow): string {
+  return [row.src_ip, row.dst_ip, row.protocol, row.dst_port, row.service_ip ?? "", row.service_port ?? "", row.reporter].join("~");
+}

@@ -1,0 +1,136 @@
+/** Everything that decides what is on screen, to and from the address bar. Defaults are left out. */
+import { DEFAULT_RANGE, formatLength, parseLength, parseMoment, type Range } from "./range";
+
+export type Page = "map" | "flows";
+export type Level = "workload" | "pod";
+export type FlowView = "cluster" | "aws" | "external";
+export type Hideable = "dns" | "probes" | "external";
+export type Selected = { kind: "node" | "edge"; id: string };
+
+export interface ViewState {
+  page: Page;
+  range: Range;
+  namespace: string | null;
+  level: Level;
+  hide: readonly Hideable[];
+  top: number;
+  find: string;
+  selected: Selected | null;
+  view: FlowView;
+  filter: string;
+  sort: string;
+  columns: readonly string[] | null;
+  pageSize: number;
+  cursor: string | null;
+  row: string | null;
+  coverage: boolean;
+}
+
+export const HIDEABLE: readonly Hideable[] = ["dns", "probes", "external"];
+export const DEFAULTS: ViewState = {
+  page: "map",
+  range: DEFAULT_RANGE,
+  namespace: null,
+  level: "workload",
+  hide: [],
+  top: 100,
+  find: "",
+  selected: null,
+  view: "cluster",
+  filter: "",
+  sort: "-bytes_forward",
+  columns: null,
+  pageSize: 50,
+  cursor: null,
+  row: null,
+  coverage: false,
+};
+
+function oneOf<T extends string>(text: string | null, choices: readonly T[], otherwise: T): T {
+  return choices.find((choice) => choice === text) ?? otherwise;
+}
+
+function positive(text: string | null, otherwise: number, most: number): number {
+  const value = Number(text);
+  return text != null && Number.isInteger(value) && value > 0 && value <= most ? value : otherwise;
+}
+
+function parseRange(query: URLSearchParams): Range {
+  const [start, end] = [parseMoment(query.get("start")), parseMoment(query.get("end"))];
+  if (start && end && start < end) return { kind: "between", start, end };
+  return { kind: "last", seconds: parseLength(query.get("range") ?? "") || 900, at: parseMoment(query.get("at")) };
+}
+
+function parseSelected(query: URLSearchParams): Selected | null {
+  const [node, edge] = [query.get("node"), query.get("edge")];
+  return edge ? { kind: "edge", id: edge } : node ? { kind: "node", id: node } : null;
+}
+
+/** Reads any address; what makes no sense falls back to its default. */
+export function parseUrl(path: string, search: string): ViewState {
+  const query = new URLSearchParams(search);
+  const columns = query.get("cols")?.split(",").filter(Boolean) ?? null;
+  return {
+    page: path.replace(/\/$/, "").endsWith("/flows") ? "flows" : "map",
+    range: parseRange(query),
+    namespace: query.get("ns"),
+    level: oneOf(query.get("level"), ["workload", "pod"], "workload"),
+    hide: HIDEABLE.filter((what) => query.get("hide")?.split(",").includes(what)),
+    top: positive(query.get("top"), DEFAULTS.top, 1000),
+    find: query.get("find") ?? "",
+    selected: parseSelected(query),
+    view: oneOf(query.get("view"), ["cluster", "aws", "external"], "cluster"),
+    filter: query.get("filter") ?? "",
+    sort: query.get("sort") ?? DEFAULTS.sort,
+    columns: columns?.length ? columns : null,
+    pageSize: positive(query.get("size"), DEFAULTS.pageSize, 1000),
+    cursor: query.get("cursor"),
+    row: query.get("row"),
+    coverage: query.get("panel") === "coverage",
+  };
+}
+
+function shared(state: ViewState): [string, string | null][] {
+  const { range } = state;
+  const between = range.kind === "between";
+  return [
+    ["range", !between && range.seconds !== 900 ? formatLength(range.seconds) : null],
+    ["at", between ? null : range.at],
+    ["start", between ? range.start : null],
+    ["end", between ? range.end : null],
+    ["ns", state.namespace],
+    ["panel", state.coverage ? "coverage" : null],
+  ];
+}
+
+function ofMap(state: ViewState): [string, string | null][] {
+  return [
+    ["level", state.level === "pod" ? "pod" : null],
+    ["hide", state.hide.length ? state.hide.join(",") : null],
+    ["top", state.top === DEFAULTS.top ? null : String(state.top)],
+    ["find", state.find || null],
+    ["node", state.selected?.kind === "node" ? state.selected.id : null],
+    ["edge", state.selected?.kind === "edge" ? state.selected.id : null],
+  ];
+}
+
+function ofFlows(state: ViewState): [string, string | null][] {
+  return [
+    ["view", state.view === "cluster" ? null : state.view],
+    ["filter", state.filter || null],
+    ["sort", state.sort === DEFAULTS.sort ? null : state.sort],
+    ["cols", state.columns ? state.columns.join(",") : null],
+    ["size", state.pageSize === DEFAULTS.pageSize ? null : String(state.pageSize)],
+    ["cursor", state.cursor],
+    ["row", state.row],
+  ];
+}
+
+/** The address of a state, such as `/map?ns=ui&edge=…`; carries only what its page shows. */
+export function formatUrl(state: ViewState): string {
+  const query = new URLSearchParams();
+  for (const [key, value] of [...shared(state), ...(state.page === "map" ? ofMap(state) : ofFlows(state))])
+    if (value != null) query.set(key, value);
+  const text = query.toString();
+  return `/${state.page}${text ? `?${text}` : ""}`;
+}

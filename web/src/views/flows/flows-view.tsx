@@ -1,0 +1,3 @@
+export default function FlowsView(_: object) {
+  return <main />;
+}

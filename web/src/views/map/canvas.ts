@@ -1,0 +1,153 @@
+/** The Cytoscape drawing: takes graphs, keeps places, reports what was clicked. Knows nothing of React. */
+import cytoscape, { type Core, type ElementDefinition } from "cytoscape";
+import type { Found } from "../../domain/find";
+import type { Graph } from "../../domain/graph";
+import type { Box, Positions } from "../../domain/layout";
+import { route, type RoutedArc } from "../../domain/route";
+import { settle } from "../../domain/settle";
+import type { Selected } from "../../domain/url";
+import type { Theme } from "../../state/theme";
+import { badgeImage, NODE_HEIGHT, nodeWidth, shapeOf, shorten, stylesheet } from "./picture";
+
+const CROWDED_EDGES = 70;
+
+export interface Canvas {
+  draw: (graph: Graph) => void;
+  mark: (selected: Selected | null, found: Found | null, pointed: string | null) => void;
+  show: (id: string) => void;
+  fit: () => void;
+  rearrange: () => void;
+  theme: (theme: Theme) => void;
+  resize: () => void;
+  destroy: () => void;
+}
+
+function elementsOf(graph: Graph): ElementDefinition[] {
+  const crowded = graph.edges.length > CROWDED_EDGES ? "crowded" : "";
+  return [
+    ...graph.groups.map((group) => ({ group: "nodes" as const, data: { id: group.id, label: group.name, kind: group.kind } })),
+    ...graph.nodes.map((node) => ({
+      group: "nodes" as const,
+      data: {
+        id: node.id, parent: node.group, kind: node.kind, label: `${shorten(node.name)}\n${shorten(node.detail)}`,
+        width: nodeWidth(node), shape: shapeOf(node.kind), badge: badgeImage(node),
+      },
+    })),
+    ...graph.edges.map((edge) => ({
+      group: "edges" as const,
+      classes: crowded,
+      data: {
+        id: edge.id, source: edge.source, target: edge.target, label: edge.label, width: edge.width, bend: 0,
+        answered: edge.answered ? 1 : undefined,
+      },
+    })),
+  ];
+}
+
+/** Adds, changes and removes only what differs, so that what stays is not touched. */
+function synchronise(cy: Core, elements: readonly ElementDefinition[], positions: Positions): void {
+  const wanted = new Set(elements.map(({ data }) => data.id));
+  cy.batch(() => {
+    const gone = cy.elements().filter((element) => !wanted.has(element.id()));
+    gone.edges().remove();
+    for (const element of elements) {
+      const existing = cy.getElementById(element.data.id ?? "");
+      if (existing.nonempty()) {
+        existing.data(element.data);
+        if (element.group === "edges") existing.toggleClass("crowded", element.classes === "crowded");
+        if (element.data.parent && existing.parent().first().id() !== element.data.parent) existing.move({ parent: element.data.parent });
+      } else cy.add(element);
+    }
+    gone.nodes(":childless").remove();
+    gone.remove();
+    for (const [id, point] of positions) {
+      const node = cy.getElementById(id);
+      if (node.nonempty() && !node.isParent()) node.position(point);
+    }
+  });
+}
+
+function follow(cy: Core, onSelect: (selected: Selected | null) => void): void {
+  cy.on("tap", (event) => {
+    if (event.target === cy) onSelect(null);
+    else if (event.target.isNode() && !event.target.isParent()) onSelect({ kind: "node", id: event.target.id() });
+    else if (event.target.isEdge()) onSelect({ kind: "edge", id: event.target.id() });
+  });
+  cy.on("mouseover", "node:childless, edge", (event) => {
+    event.target.addClass("near");
+    if (event.target.isNode()) event.target.connectedEdges().addClass("near");
+    const box = cy.container();
+    if (box) box.style.cursor = "pointer";
+  });
+  cy.on("mouseout", "node:childless, edge", () => {
+    cy.elements(".near").removeClass("near");
+    const box = cy.container();
+    if (box) box.style.cursor = "";
+  });
+}
+
+export function createCanvas(container: HTMLElement, theme: Theme, onSelect: (selected: Selected | null) => void): Canvas {
+  const cy = cytoscape({
+    container, style: stylesheet(theme), minZoom: 0.05, maxZoom: 2.5, boxSelectionEnabled: false, autoungrabify: false,
+    selectionType: "single", hideEdgesOnViewport: false, textureOnViewport: false,
+  });
+  let positions: Positions = new Map();
+  let boxes: Box[] = [];
+  let arcs: RoutedArc[] = [];
+  const fit = (): void => {
+    if (cy.nodes().empty()) return;
+    cy.fit(undefined, 24);
+    if (cy.zoom() > 1.1) cy.zoom({ level: 1.1, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
+  };
+  const aspect = (): number => (cy.width() > 0 && cy.height() > 0 ? cy.width() / cy.height() : 1.5);
+  follow(cy, onSelect);
+  const bendEdges = (): void => {
+    const bends = route(boxes, arcs, positions);
+    cy.batch(() => bends.forEach((bend, id) => void cy.getElementById(id).data("bend", bend)));
+  };
+  cy.on("dragfree", "node", () => {
+    cy.nodes(":childless").forEach((node) => void positions.set(node.id(), { ...node.position() }));
+    bendEdges();
+  });
+  return {
+    draw(graph) {
+      const before = positions;
+      boxes = graph.nodes.map((node) => ({ id: node.id, group: node.group, width: nodeWidth(node), height: NODE_HEIGHT }));
+      arcs = graph.edges.map(({ id, source, target }) => ({ id, source, target, weight: 1 }));
+      positions = settle(boxes, arcs, before, aspect());
+      const moved = boxes.some((box) => before.get(box.id)?.x !== positions.get(box.id)?.x);
+      synchronise(cy, elementsOf(graph), positions);
+      bendEdges();
+      if (moved) fit();
+    },
+    mark(selected, found, pointed) {
+      cy.batch(() => {
+        cy.elements().removeClass("dim chosen near");
+        const chosen = selected ? cy.getElementById(selected.id) : cy.collection();
+        chosen.addClass("chosen");
+        const around = chosen.isNode?.() ? chosen.closedNeighborhood() : chosen.union(chosen.connectedNodes());
+        if (chosen.nonempty()) cy.elements().difference(around).not(":parent").addClass("dim");
+        if (chosen.nonempty() && chosen.isNode()) chosen.connectedEdges().addClass("near");
+        if (found) cy.elements(":childless, edge").forEach((element) => void element.toggleClass("dim", !found.nodes.has(element.id()) && !found.edges.has(element.id())));
+        if (pointed) cy.getElementById(pointed).addClass("near").removeClass("dim");
+      });
+    },
+    show(id) {
+      const element = cy.getElementById(id);
+      if (element.empty()) return;
+      const box = element.renderedBoundingBox({});
+      const inside = box.x1 > 0 && box.y1 > 0 && box.x2 < cy.width() && box.y2 < cy.height();
+      if (!inside) cy.animate({ center: { eles: element }, duration: 180 });
+    },
+    fit,
+    rearrange() {
+      positions = settle(boxes, arcs, new Map(), aspect());
+      cy.batch(() => positions.forEach((point, id) => cy.getElementById(id).position(point)));
+      bendEdges();
+      fit();
+    },
+    theme: (next) => void cy.style(stylesheet(next)),
+    resize: () => void cy.resize(),
+    destroy: () => cy.destroy(),
+  };
+}

@@ -1,0 +1,42 @@
+import { useEffect, useRef, type RefObject } from "react";
+import type { Found } from "../../domain/find";
+import type { Graph } from "../../domain/graph";
+import type { Selected } from "../../domain/url";
+import type { Theme } from "../../state/theme";
+import { createCanvas, type Canvas } from "./canvas";
+
+interface Properties {
+  graph: Graph;
+  selected: Selected | null;
+  found: Found | null;
+  pointed: string | null;
+  theme: Theme;
+  canvas: RefObject<Canvas | null>;
+  onSelect: (selected: Selected | null) => void;
+}
+
+/** The picture. Screen readers and the keyboard use the list beside it, which names every element. */
+export function Drawing({ graph, selected, found, pointed, theme, canvas, onSelect }: Properties) {
+  const box = useRef<HTMLDivElement>(null);
+  const select = useRef(onSelect);
+  const firstTheme = useRef(theme);
+  useEffect(() => {
+    select.current = onSelect;
+  });
+  useEffect(() => {
+    if (!box.current) return undefined;
+    const made = createCanvas(box.current, firstTheme.current, (chosen) => select.current(chosen));
+    canvas.current = made;
+    const watch = new ResizeObserver(() => made.resize());
+    watch.observe(box.current);
+    return () => {
+      watch.disconnect();
+      made.destroy();
+      canvas.current = null;
+    };
+  }, [canvas]);
+  useEffect(() => canvas.current?.theme(theme), [canvas, theme]);
+  useEffect(() => canvas.current?.draw(graph), [canvas, graph]);
+  useEffect(() => canvas.current?.mark(selected, found, pointed), [canvas, graph, selected, found, pointed]);
+  return <div className="ew-canvas" ref={box} aria-hidden="true" data-testid="canvas" data-nodes={graph.nodes.length} data-edges={graph.edges.length} />;
+}

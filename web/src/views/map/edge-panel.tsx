@@ -1,0 +1,116 @@
+import Button from "@cloudscape-design/components/button";
+import type { MapEdge, MapNode, ServiceMap } from "../../api/types";
+import { Facts, type Fact } from "../../components/facts";
+import { SidePanel } from "../../components/side-panel";
+import { Value } from "../../components/value";
+import { edgeFilter, viewOf } from "../../domain/filter";
+import { bytes, clock, moment } from "../../domain/format";
+import { portText, type GraphEdge } from "../../domain/graph";
+import { connectionsText, directions, reporterText, roleSourceText } from "../../domain/panel";
+import { crossing, zoneReason } from "../../domain/zone";
+import { setView } from "../../state/view";
+
+type Ends = { source: MapNode | undefined; target: MapNode | undefined };
+
+const place = (node: MapNode | undefined, id: string): string =>
+  node ? [node.namespace, node.name, node.region].filter(Boolean).join(" / ") : id;
+
+function Traffic({ edge, seconds }: { edge: MapEdge; seconds: number }) {
+  const [forward, reverse] = directions(edge, seconds);
+  if (!forward || !reverse) return null;
+  const rows = [
+    ["Bytes", forward.bytes, reverse.bytes],
+    ["Rate", forward.rate, reverse.rate],
+    ["Packets", forward.packets, reverse.packets],
+    ["Packet rate", forward.packetRate, reverse.packetRate],
+    ["Segments", forward.segments, reverse.segments],
+  ] as const;
+  return (
+    <table className="ew-figures">
+      <caption className="ew-unseen">Traffic in each direction</caption>
+      <thead>
+        <tr>
+          <td />
+          <th scope="col">Forward →</th>
+          <th scope="col">← Reverse</th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(([name, there, back]) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td>{there}</td>
+            <td>{back}</td>
+          </tr>
+        ))}
+      </tbody>
+    </table>
+  );
+}
+
+function zoneFact({ source, target }: Ends): Fact {
+  const between = crossing({ zone: source?.zone ?? null, region: source?.region }, { zone: target?.zone ?? null, region: target?.region });
+  const blind = source?.zone ? target : source;
+  const why = between.kind === "unknown" ? zoneReason(blind?.kind ?? "unknown", blind?.pods) : null;
+  return { name: "Crosses", value: <Value text={why ? "–" : between.text} why={why} /> };
+}
+
+function factsOf(edge: MapEdge, ends: Ends): Fact[] {
+  const direct = "The client connected to the backend's own address, or no agent saw the translation.";
+  const service = edge.service ? [edge.service_namespace, edge.service].filter(Boolean).join(" / ") : null;
+  return [
+    { name: "From", value: place(ends.source, edge.source) },
+    { name: "To", value: place(ends.target, edge.target) },
+    { name: "Port", value: portText(edge) },
+    { name: "Service", value: <Value text={service ?? "–"} why={service ? null : direct} /> },
+    { name: "Service port", value: <Value text={edge.service_port == null ? "–" : String(edge.service_port)} why={edge.service_port == null ? direct : null} /> },
+    { name: "Connections", value: connectionsText(edge) },
+    zoneFact(ends),
+    { name: "First seen", value: moment(edge.first_seen_ns) },
+    { name: "Last seen", value: moment(edge.last_seen_ns) },
+    { name: "Figures from", value: reporterText(edge.reporter) },
+    { name: "Roles known from", value: roleSourceText(edge.role_source) },
+  ];
+}
+
+function Single({ edge, map }: { edge: MapEdge; map: ServiceMap }) {
+  const ends = { source: map.nodes.find(({ id }) => id === edge.source), target: map.nodes.find(({ id }) => id === edge.target) };
+  const seconds = (map.window.end_ns - map.window.start_ns) / 1e9;
+  const open = (): void =>
+    setView({ page: "flows", filter: edgeFilter(edge, ends.source, ends.target), view: viewOf(ends.source, ends.target), cursor: null, row: null });
+  return (
+    <>
+      <Button variant="primary" onClick={open}>
+        View flows
+      </Button>
+      <Traffic edge={edge} seconds={seconds} />
+      <p className="ew-soft ew-small">
+        L3 bytes as counted at the pod’s interface; average rates from {clock(map.window.start_ns)} to {clock(map.window.end_ns)} UTC.
+      </p>
+      <Facts facts={factsOf(edge, ends)} />
+    </>
+  );
+}
+
+/** One connection, or the connections that a "+ n more" stands for. */
+export function EdgePanel({ edge, map, onClose }: { edge: GraphEdge; map: ServiceMap; onClose: () => void }) {
+  const [first, ...others] = edge.members;
+  if (!first) return null;
+  const title = edge.name.slice(0, edge.name.lastIndexOf(", "));
+  const names = new Map(map.nodes.map((node) => [node.id, node.name]));
+  return (
+    <SidePanel title={title} subtitle={edge.answered ? undefined : "Connections were opened, and none was answered."} onClose={onClose}>
+      {others.length === 0 ? (
+        <Single edge={first} map={map} />
+      ) : (
+        <ul className="ew-plain">
+          {edge.members.slice(0, 200).map((member) => (
+            <li key={`${member.source}${member.target}${portText(member)}`}>
+              {names.get(member.source)} → {names.get(member.target)} {portText(member)}, {bytes(member.bytes_forward + member.bytes_reverse)}
+            </li>
+          ))}
+        </ul>
+      )}
+    </SidePanel>
+  );
+}

@@ -1,0 +1,14 @@
+/** What the drawing's lines and shapes mean, in words. */
+export function Legend() {
+  return (
+    <details className="ew-legend">
+      <summary>Legend</summary>
+      <ul>
+        <li>Arrow: from who opened the connection; width: bytes, logarithmic</li>
+        <li>Dashed red with a bar: opened, never answered</li>
+        <li>Box: workload or pod; barrel: AWS service; ellipse: internet; hexagon: node</li>
+        <li>Dashed box: not identified, or folded (“+ n more”)</li>
+      </ul>
+    </details>
+  );
+}

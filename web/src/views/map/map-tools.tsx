@@ -1,0 +1,74 @@
+import Button from "@cloudscape-design/components/button";
+import Input, { type InputProps } from "@cloudscape-design/components/input";
+import SegmentedControl from "@cloudscape-design/components/segmented-control";
+import Toggle from "@cloudscape-design/components/toggle";
+import type { RefObject } from "react";
+import { percent, plural } from "../../domain/format";
+import type { Graph } from "../../domain/graph";
+import { HIDEABLE, type Hideable, type Level, type ViewState } from "../../domain/url";
+import { setView } from "../../state/view";
+
+const TOGGLES: Record<Hideable, string> = { dns: "DNS", probes: "From nodes", external: "External" };
+
+interface Properties {
+  view: ViewState;
+  graph: Graph | null;
+  search: RefObject<InputProps.Ref | null>;
+  onFit: () => void;
+  onRearrange: () => void;
+}
+
+function toggled(hide: readonly Hideable[], what: Hideable, shown: boolean): Hideable[] {
+  return HIDEABLE.filter((other) => (other === what ? !shown : hide.includes(other)));
+}
+
+function Rest({ graph }: { graph: Graph | null }) {
+  if (!graph || graph.rest.nodes === 0) return null;
+  return (
+    <span className="ew-soft">
+      {plural(graph.rest.nodes, "more node")} folded, {percent(graph.rest.share)} of bytes{" "}
+      <Button variant="inline-link" onClick={() => setView({ top: 1000 })}>
+        Draw all
+      </Button>
+    </span>
+  );
+}
+
+export function MapTools({ view, graph, search, onFit, onRearrange }: Properties) {
+  return (
+    <div className="ew-tools" role="group" aria-label="Map settings">
+      <div className="ew-find">
+        <Input
+          ref={search}
+          type="search"
+          value={view.find}
+          onChange={({ detail }) => setView({ find: detail.value }, true)}
+          placeholder="Find in the map ( / )"
+          ariaLabel="Find in the map"
+          clearAriaLabel="Clear"
+        />
+      </div>
+      <SegmentedControl
+        label="Level"
+        selectedId={view.level}
+        options={[{ id: "workload", text: "Workloads" }, { id: "pod", text: "Pods" }]}
+        onChange={({ detail }) => setView({ level: detail.selectedId as Level, selected: null })}
+      />
+      {HIDEABLE.map((what) => (
+        <Toggle
+          key={what}
+          checked={!view.hide.includes(what)}
+          onChange={({ detail }) => setView({ hide: toggled(view.hide, what, detail.checked) })}
+        >
+          {TOGGLES[what]}
+          {graph ? ` (${graph.hidden[what]})` : ""}
+        </Toggle>
+      ))}
+      <Rest graph={graph} />
+      <div className="ew-tools-end">
+        <Button iconName="zoom-to-fit" onClick={onFit} ariaLabel="Fit the map (f)" variant="icon" />
+        <Button iconName="refresh" onClick={onRearrange} ariaLabel="Arrange the map afresh" variant="icon" />
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,79 @@
+import type { InputProps } from "@cloudscape-design/components/input";
+import Spinner from "@cloudscape-design/components/spinner";
+import { useMemo, useRef, useState } from "react";
+import type { Coverage, ServiceMap } from "../../api/types";
+import { Empty, ProblemNotice } from "../../components/notices";
+import { explainEmpty } from "../../domain/empty";
+import { findIn } from "../../domain/find";
+import { buildGraph, type Graph } from "../../domain/graph";
+import { rangeParameters } from "../../domain/range";
+import type { Selected, ViewState } from "../../domain/url";
+import { useAnswer } from "../../state/answer";
+import { useKeyboard } from "../../state/keyboard";
+import { remedy } from "../../state/remedy";
+import type { Theme } from "../../state/theme";
+import { setView } from "../../state/view";
+import type { Canvas } from "./canvas";
+import { Drawing } from "./drawing";
+import { EdgePanel } from "./edge-panel";
+import { Legend } from "./legend";
+import { MapTools } from "./map-tools";
+import { NodePanel } from "./node-panel";
+import { Outline } from "./outline";
+
+interface Properties {
+  view: ViewState;
+  coverage: Coverage | null;
+  theme: Theme;
+  tick: number;
+}
+
+function Details({ graph, map, selected }: { graph: Graph; map: ServiceMap; selected: Selected | null }) {
+  const close = (): void => setView({ selected: null });
+  const edge = selected?.kind === "edge" ? graph.edges.find(({ id }) => id === selected.id) : undefined;
+  const node = selected?.kind === "node" ? graph.nodes.find(({ id }) => id === selected.id) : undefined;
+  if (edge) return <EdgePanel edge={edge} map={map} onClose={close} />;
+  return node ? <NodePanel node={node} graph={graph} onClose={close} /> : null;
+}
+
+export default function MapView({ view, coverage, theme, tick }: Properties) {
+  const { namespace, level, range, hide, top, find, selected } = view;
+  const { data: map, problem, loading } = useAnswer<ServiceMap>("service-map", { namespace, level, ...rangeParameters(range) }, tick);
+  const canvas = useRef<Canvas>(null);
+  const search = useRef<InputProps.Ref>(null);
+  const [pointed, setPointed] = useState<string | null>(null);
+  const graph = useMemo(() => (map ? buildGraph(map, { hide, top }) : null), [map, hide, top]);
+  const found = useMemo(() => (graph ? findIn(graph, find) : null), [graph, find]);
+  const select = (chosen: Selected | null): void => setView({ selected: chosen });
+  useKeyboard((command) => {
+    if (command === "search") search.current?.focus();
+    else if (command === "fit") canvas.current?.fit();
+    else if (command === "close" && selected) select(null);
+    else return false;
+    return true;
+  });
+  const point = (id: string | null): void => {
+    setPointed(id);
+    if (id) canvas.current?.show(id);
+  };
+  const empty = map && graph?.nodes.length === 0;
+  const circumstances = { coverage: map?.coverage ?? coverage, window: map?.window ?? null, filter: "", namespace, hidden: map?.edges.length ?? 0, what: "connections" };
+  return (
+    <main className="ew-map" aria-busy={loading}>
+      <MapTools view={view} graph={graph} search={search} onFit={() => canvas.current?.fit()} onRearrange={() => canvas.current?.rearrange()} />
+      {problem && <ProblemNotice problem={problem} />}
+      {graph && map && !empty && (
+        <div className="ew-map-body">
+          <Outline graph={graph} found={found} selected={selected} onSelect={select} onPoint={point} />
+          <div className="ew-stage">
+            <Drawing graph={graph} selected={selected} found={found} pointed={pointed} theme={theme} canvas={canvas} onSelect={select} />
+            <Legend />
+          </div>
+          <Details graph={graph} map={map} selected={selected} />
+        </div>
+      )}
+      {empty && <Empty emptiness={explainEmpty(circumstances)} onRemedy={remedy} />}
+      {!map && !problem && <div className="ew-wait"><Spinner size="large" /></div>}
+    </main>
+  );
+}
