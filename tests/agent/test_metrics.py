@@ -187,7 +187,7 @@ def test_everything_published_is_registered() -> None:
 
 def test_cost_of_a_full_node(capsys: pytest.CaptureFixture[str]) -> None:
     """110 pods with every hook on, through the real path: printed, not asserted."""
-    metrics = make_metrics(names=PodNames(Path("/nonexistent")), reference_names=True)
+    metrics = make_metrics(reference_names=True)
     hooks = [HookStatus(h, "on") for h in ("tcp", "dns", "drops")]
     pods = [
         Traffic(f"6c1e3d3a-0000-4000-8000-{i:012d}", ingress=10**9, egress=10**9, opened=3, lost=1) for i in range(110)

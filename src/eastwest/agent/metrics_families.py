@@ -20,8 +20,8 @@ DROP_HOOK: Final = "drops"
 PROTOCOLS: Final = ("TCP", "UDP", "ICMP", "SCTP", "other")
 DIRECTIONS: Final = ("ingress", "egress")
 PHASES: Final = ("syn", "established", "closing")
-LATENCY_BOUNDS_S: Final = tuple(2.0**k / 1e6 for k in range(6, 24))
-"""64 µs, doubling, to 8.4 s: the kernel side counts in powers of two of a microsecond, so buckets add up exactly."""
+LATENCY_BOUNDS_S: Final = (*((32 << i) / 1e6 for i in range(14)), 1.048576)
+"""32 µs, doubling, to 262 ms, then 1.05 s: the buckets that records carry, so that they add up exactly."""
 
 
 def _pod(name: str, help_: str, *labels: str, unit: str = "", hook: str | None = None) -> Family:
