@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Counts every packet of a pod at the host's end of its veth, once into the interface's books and once into the entry of
+ * its connection. Both go into the sets of one epoch, so that a drain finds both accounts of the same packets.
+ */
+#include "../vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+#include "flow.h"
+#include "maps.h"
+#include "packet.h"
+#include "conntrack.h"
+#include "listener.h"
+#include "drain.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+#define TCX_NEXT -1 /* for clsact: TC_ACT_UNSPEC; both leave the packet to whoever comes next */
+
+static __always_inline void add(__u64 *to, __u64 amount)
+{
+	__sync_fetch_and_add(to, amount);
+}
+
+static __always_inline void count(struct ew_set *set, const struct packet *p)
+{
+	add(&set->bytes[p->dir], p->bytes);
+	add((__u64 *)&set->tally[p->dir], ((__u64)p->segments << 32) | 1);
+	if (!set->first_ns)
+		set->first_ns = p->now_ns;
+	set->last_ns = p->now_ns;
+}
+
+static __always_inline void take(struct ew_set *from, const struct ew_set *amounts)
+{
+	int dir;
+
+	for (dir = 0; dir < 2; dir++) {
+		add(&from->bytes[dir], -amounts->bytes[dir]);
+		add((__u64 *)&from->tally[dir], -*(const __u64 *)&amounts->tally[dir]);
+	}
+}
+
+static __always_inline void count_lost(struct ew_interface_set *books, enum ew_lost cause, const struct packet *p)
+{
+	books->lost[cause].bytes += p->bytes;
+	books->lost[cause].packets += 1;
+}
+
+/* --- who opened the connection ------------------------------------------------------------------------------------- */
+
+static __always_inline bool is_syn(const struct packet *p)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+}
+
+static __always_inline bool is_syn_ack(const struct packet *p)
+{
+	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK);
+}
+
+/* The pod's role, if this packet is part of a handshake. */
+static __always_inline enum ew_role handshake_role(const struct packet *p)
+{
+	if (is_syn(p))
+		return p->dir == EW_FROM_POD ? EW_ROLE_CLIENT : EW_ROLE_SERVER;
+	if (is_syn_ack(p))
+		return p->dir == EW_FROM_POD ? EW_ROLE_SERVER : EW_ROLE_CLIENT;
+	if (p->key->variant == EW_VARIANT_ECHO_CLIENT)
+		return EW_ROLE_CLIENT;
+	if (p->key->variant == EW_VARIANT_ECHO_SERVER)
+		return EW_ROLE_SERVER;
+	return EW_ROLE_UNKNOWN;
+}
+
+static __always_inline void first_role(struct ew_flow *flow, const struct packet *p)
+{
+	flow->role = handshake_role(p);
+	if (flow->role != EW_ROLE_UNKNOWN) {
+		flow->role_source = EW_SOURCE_HANDSHAKE;
+		return;
+	}
+	if (pod_listens(p->key)) {
+		flow->role = EW_ROLE_SERVER;
+		flow->role_source = EW_SOURCE_LISTENER;
+		return;
+	}
+	if (p->key->protocol == PROTO_TCP || p->key->variant == EW_VARIANT_ICMP_OTHER)
+		return;
+	flow->role = p->dir == EW_FROM_POD ? EW_ROLE_CLIENT : EW_ROLE_SERVER;
+	flow->role_source = EW_SOURCE_FIRST_PACKET;
+}
+
+/* Ask conntrack once per connection: the true initiator, and the other address of a Service. */
+static __always_inline void learn(struct __sk_buff *skb, struct ew_flow *flow, const struct packet *p)
+{
+	struct tracked t = {};
+	enum ew_role role;
+
+	if (__sync_fetch_and_or(&flow->flags, EW_FLAG_CT_READ) & EW_FLAG_CT_READ)
+		return;
+	if (!read_conntrack(skb, &t))
+		return;
+	role = tracked_role(p->key, &t);
+	if (role == EW_ROLE_UNKNOWN)
+		return;
+	if (flow->role_source < EW_SOURCE_CONNTRACK) {
+		flow->role = role;
+		flow->role_source = EW_SOURCE_CONNTRACK;
+	}
+	if (translated(&t)) {
+		copy_address(flow->nat_addr, role == EW_ROLE_CLIENT ? t.answerer : t.asked);
+		flow->nat_port = role == EW_ROLE_CLIENT ? t.answerer_port : t.asked_port;
+		__sync_fetch_and_or(&flow->flags, EW_FLAG_NAT);
+	}
+	if (role == EW_ROLE_SERVER && !same_address(t.initiator, p->key->peer_addr)) {
+		copy_address(flow->initiator_addr, t.initiator);
+		__sync_fetch_and_or(&flow->flags, EW_FLAG_SNAT);
+	}
+}
+
+/* --- the life of an entry ------------------------------------------------------------------------------------------ */
+
+static __always_inline void begin(struct ew_flow *flow, const struct packet *p)
+{
+	flow->opened_ns = p->now_ns;
+	flow->quiet_since_ns = p->now_ns;
+	first_role(flow, p);
+	if (p->key->protocol != PROTO_TCP) {
+		flow->flags = EW_FLAG_OPEN;
+	} else if (is_syn(p)) {
+		flow->flags = EW_FLAG_OPEN | EW_FLAG_SYN;
+		flow->isn = p->seq;
+	}
+	this_set(flow->set, p->set)->opens = !!(flow->flags & EW_FLAG_OPEN);
+}
+
+static __always_inline struct ew_flow *open(struct packet *p)
+{
+	__u32 zero = 0;
+	struct ew_flow *fresh = bpf_map_lookup_elem(&scratch, &zero);
+
+	if (!fresh)
+		return 0;
+	__builtin_memset(fresh, 0, sizeof(*fresh));
+	begin(fresh, p);
+	bpf_map_update_elem(&flows, p->key, fresh, BPF_NOEXIST); /* full, or another CPU was first: the lookup tells */
+	return bpf_map_lookup_elem(&flows, p->key);
+}
+
+/* What the ended connection counted in this epoch moves to an entry of its own: its Service may have had another
+ * backend. When that fails the amounts stay, and are recorded with the new connection. */
+static __always_inline void leave_ghost(struct ew_flow *flow, const struct packet *p)
+{
+	struct ew_flow_key key = *p->key;
+	__u32 zero = 0;
+	struct ew_flow *ghost = bpf_map_lookup_elem(&scratch, &zero);
+	struct ew_set *set = this_set(flow->set, p->set), *moved;
+
+	if (!ghost || !counted(set))
+		return;
+	__builtin_memcpy(ghost, flow, sizeof(*ghost));
+	__builtin_memset(ghost->set, 0, sizeof(ghost->set));
+	moved = this_set(ghost->set, p->set);
+	*moved = *set;
+	ghost->flags |= EW_FLAG_RST;
+	key.ghost = 1 + (p->seq % 255);
+	if (bpf_map_update_elem(&flows, &key, ghost, BPF_NOEXIST))
+		return;
+	take(set, moved);
+	set->first_ns = 0;
+	set->opens = 0;
+	set->answered = 0;
+}
+
+/* A SYN with another sequence number is a new connection on an old 5-tuple. */
+static __always_inline void restart(struct ew_flow *flow, const struct packet *p)
+{
+	if ((flow->flags & EW_FLAG_SYN) && flow->isn == p->seq)
+		return; /* the same SYN again: a retransmission */
+	if (flow->flags & (EW_FLAG_NAT | EW_FLAG_SNAT))
+		leave_ghost(flow, p);
+	flow->role = handshake_role(p);
+	flow->role_source = EW_SOURCE_HANDSHAKE;
+	flow->isn = p->seq;
+	flow->opened_ns = p->now_ns;
+	flow->flags = EW_FLAG_OPEN | EW_FLAG_SYN;
+	__sync_fetch_and_add(&this_set(flow->set, p->set)->opens, 1);
+}
+
+static __always_inline __u32 seen_flag(__u32 dir)
+{
+	return dir == EW_FROM_POD ? EW_FLAG_SEEN_FROM_POD : EW_FLAG_SEEN_TO_POD;
+}
+
+/* The first packet from the other end, unless it refuses. */
+static __always_inline bool answers(const struct ew_flow *flow, const struct packet *p)
+{
+	bool by_server = (flow->role == EW_ROLE_CLIENT) == (p->dir == EW_TO_POD);
+
+	if ((flow->flags & (EW_FLAG_OPEN | EW_FLAG_ANSWERED)) != EW_FLAG_OPEN || !by_server)
+		return false;
+	return flow->role != EW_ROLE_UNKNOWN && !(p->tcp_flags & TCP_RST);
+}
+
+static __always_inline void track(struct __sk_buff *skb, struct ew_flow *flow, const struct packet *p)
+{
+	__u32 wanted = seen_flag(p->dir);
+
+	if (p->tcp_flags & TCP_RST)
+		wanted |= EW_FLAG_RST;
+	if (p->tcp_flags & TCP_FIN)
+		wanted |= p->dir == EW_FROM_POD ? EW_FLAG_FIN_FROM_POD : EW_FLAG_FIN_TO_POD;
+	if (p->dir == EW_TO_POD && !(flow->flags & EW_FLAG_CT_READ))
+		learn(skb, flow, p);
+	if (answers(flow, p))
+		wanted |= EW_FLAG_ANSWERED;
+	if ((flow->flags & wanted) == wanted)
+		return;
+	wanted &= ~__sync_fetch_and_or(&flow->flags, wanted);
+	if (wanted & EW_FLAG_ANSWERED)
+		__sync_fetch_and_add(&this_set(flow->set, p->set)->answered, 1);
+}
+
+/* --- without room for an entry ------------------------------------------------------------------------------------- */
+
+/* The pod's role from this packet and the node's tables alone; returns how it is known. */
+static __always_inline enum ew_role_source role_without_entry(struct __sk_buff *skb, struct packet *p)
+{
+	struct tracked t = {};
+	enum ew_role role = handshake_role(p);
+	enum ew_role_source source = EW_SOURCE_HANDSHAKE;
+
+	if (role == EW_ROLE_UNKNOWN && p->dir == EW_TO_POD && read_conntrack(skb, &t)) {
+		role = tracked_role(p->key, &t);
+		source = EW_SOURCE_CONNTRACK;
+	}
+	if (role == EW_ROLE_UNKNOWN) {
+		role = listener_role(p->key);
+		source = EW_SOURCE_LISTENER;
+	}
+	p->key->variant = role;
+	if (role != EW_ROLE_SERVER)
+		p->key->pod_port = 0;
+	if (role != EW_ROLE_CLIENT)
+		p->key->peer_port = 0;
+	return role == EW_ROLE_UNKNOWN ? EW_SOURCE_UNKNOWN : source;
+}
+
+static __always_inline void count_overflow(struct __sk_buff *skb, struct packet *p, struct ew_interface_set *books)
+{
+	struct ew_overflow *entry, fresh = {};
+	struct ew_set *set;
+	enum ew_role_source source = role_without_entry(skb, p);
+
+	books->events[EW_EVENT_FLOW_MAP_FULL] += 1;
+	entry = bpf_map_lookup_elem(&overflow, p->key);
+	if (!entry) {
+		bpf_map_update_elem(&overflow, p->key, &fresh, BPF_NOEXIST);
+		entry = bpf_map_lookup_elem(&overflow, p->key);
+	}
+	if (!entry) {
+		count_lost(books, EW_LOST_OVERFLOW_FULL, p);
+		return;
+	}
+	if (entry->role_source < source)
+		entry->role_source = source;
+	set = this_set(entry->set, p->set);
+	count(set, p);
+	if (is_syn(p))
+		__sync_fetch_and_add(&set->opens, 1);
+	if (is_syn_ack(p))
+		__sync_fetch_and_add(&set->answered, 1);
+}
+
+/* --- one packet ---------------------------------------------------------------------------------------------------- */
+
+static __always_inline void count_flow(struct __sk_buff *skb, struct packet *p, struct ew_interface_set *books)
+{
+	struct ew_flow *flow = bpf_map_lookup_elem(&flows, p->key);
+
+	if (!flow)
+		flow = open(p);
+	else if (is_syn(p))
+		restart(flow, p);
+	if (!flow) {
+		count_overflow(skb, p, books);
+		return;
+	}
+	count(this_set(flow->set, p->set), p);
+	track(skb, flow, p);
+}
+
+static __always_inline __u32 read_epoch(void)
+{
+	__u32 zero = 0, *value = bpf_map_lookup_elem(&epoch, &zero);
+
+	return value ? *(volatile __u32 *)value & 1 : 0;
+}
+
+static __always_inline int observe(struct __sk_buff *skb, __u32 dir)
+{
+	__u32 ifindex = skb->ifindex;
+	struct ew_interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
+	struct ew_interface_set *books;
+	struct ew_flow_key key = {};
+	struct packet p = {.key = &key, .dir = dir};
+	enum verdict verdict;
+
+	if (!interface)
+		return TCX_NEXT; /* being taken away */
+	p.set = read_epoch();
+	key.ifindex = ifindex;
+	books = &interface->set[p.set];
+	if (skb->protocol != bpf_htons(ETHERTYPE_IPV4) && skb->protocol != bpf_htons(ETHERTYPE_IPV6)) {
+		books->events[EW_EVENT_NON_IP] += 1;
+		return TCX_NEXT;
+	}
+	verdict = parse(skb, &p);
+	if (verdict == PARSED_NEIGHBOUR) {
+		books->events[EW_EVENT_NEIGHBOUR] += 1;
+		return TCX_NEXT;
+	}
+	p.bytes = skb->len - ETH_HEADER;
+	p.segments = skb->gso_segs ?: 1;
+	p.now_ns = bpf_ktime_get_coarse_ns();
+	books->hook[dir].bytes += p.bytes;
+	books->hook[dir].packets += 1;
+	if (verdict == PARSED)
+		count_flow(skb, &p, books);
+	else
+		count_lost(books, verdict == PARSED_FRAGMENT ? EW_LOST_FRAGMENT : EW_LOST_TRUNCATED, &p);
+	return TCX_NEXT;
+}
+
+SEC("tc")
+int ew_from_pod(struct __sk_buff *skb)
+{
+	return observe(skb, EW_FROM_POD);
+}
+
+SEC("tc")
+int ew_to_pod(struct __sk_buff *skb)
+{
+	return observe(skb, EW_TO_POD);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* From bytes to a flow key: bounds and parsing, nothing is counted here. */
+#ifndef EW_FLOW_PACKET_H
+#define EW_FLOW_PACKET_H
+
+#define ETH_HEADER 14
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_IPV6 0x86dd
+#define IPV6_EXTENSIONS_MAX 6
+
+#define PROTO_HOP_BY_HOP 0
+#define PROTO_ICMP 1
+#define PROTO_TCP 6
+#define PROTO_UDP 17
+#define PROTO_ROUTING 43
+#define PROTO_FRAGMENT 44
+#define PROTO_ICMPV6 58
+#define PROTO_DEST_OPTIONS 60
+#define PROTO_SCTP 132
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+struct ipv4_header {
+	__u8 version_ihl;
+	__u8 tos;
+	__be16 total_length;
+	__be16 id;
+	__be16 fragment; /* flags and offset */
+	__u8 ttl;
+	__u8 protocol;
+	__be16 checksum;
+	__be32 src;
+	__be32 dst;
+};
+_Static_assert(sizeof(struct ipv4_header) == 20, "ipv4_header");
+
+struct ipv6_header {
+	__be32 version_class_label;
+	__be16 payload_length;
+	__u8 next_header;
+	__u8 hop_limit;
+	__be32 src[4];
+	__be32 dst[4];
+};
+_Static_assert(sizeof(struct ipv6_header) == 40, "ipv6_header");
+
+/* The first 14 bytes of a TCP header; ports alone for UDP and SCTP; type and code in the first two for ICMP. */
+struct l4_header {
+	union {
+		struct {
+			__be16 src_port;
+			__be16 dst_port;
+		};
+		struct {
+			__u8 icmp_type;
+			__u8 icmp_code;
+		};
+	};
+	__be32 seq;
+	__be32 ack;
+	__u8 offset;
+	__u8 flags;
+	__u16 pad;
+};
+_Static_assert(sizeof(struct l4_header) == 16, "l4_header");
+
+enum verdict {
+	PARSED,
+	PARSED_FRAGMENT,
+	PARSED_TRUNCATED,
+	PARSED_NEIGHBOUR,
+};
+
+/* One packet, as the rest of the program needs it. */
+struct packet {
+	struct ew_flow_key *key; /* of its own, so that the rest can live in registers */
+	__u32 dir; /* EW_FROM_POD or EW_TO_POD */
+	__u32 set; /* epoch & 1, read once */
+	__u32 segments;
+	__u64 bytes; /* L3 */
+	__u64 now_ns;
+	__u32 seq; /* TCP */
+	__u32 tcp_flags;
+};
+
+/* The set of this epoch. The barrier keeps the mask that the verifier wants to see. */
+static __always_inline struct ew_set *this_set(struct ew_set *sets, __u32 set)
+{
+	asm volatile("" : "+r"(set));
+	return &sets[set & 1];
+}
+
+static __always_inline void map_ipv4(__u8 *to, __be32 address)
+{
+	__u32 *words = (__u32 *)to;
+
+	words[0] = 0;
+	words[1] = 0;
+	words[2] = bpf_htonl(0xffff);
+	words[3] = address;
+}
+
+static __always_inline void copy_address(__u8 *to, const void *from)
+{
+	__builtin_memcpy(to, from, 16);
+}
+
+static __always_inline bool same_address(const __u8 *a, const __u8 *b)
+{
+	const __u64 *x = (const __u64 *)a, *y = (const __u64 *)b;
+
+	return x[0] == y[0] && x[1] == y[1];
+}
+
+static __always_inline void set_ports(struct packet *p, __be16 src, __be16 dst)
+{
+	p->key->pod_port = bpf_ntohs(p->dir == EW_FROM_POD ? src : dst);
+	p->key->peer_port = bpf_ntohs(p->dir == EW_FROM_POD ? dst : src);
+}
+
+static __always_inline enum verdict parse_icmp(struct packet *p, __u8 type, __u8 request, __u8 reply)
+{
+	bool by_pod = p->dir == EW_FROM_POD;
+
+	if (type == request)
+		p->key->variant = by_pod ? EW_VARIANT_ECHO_CLIENT : EW_VARIANT_ECHO_SERVER;
+	else if (type == reply)
+		p->key->variant = by_pod ? EW_VARIANT_ECHO_SERVER : EW_VARIANT_ECHO_CLIENT;
+	else
+		p->key->variant = EW_VARIANT_ICMP_OTHER;
+	return PARSED;
+}
+
+static __always_inline enum verdict parse_icmpv6(struct packet *p, __u8 type)
+{
+	/* RFC 4861 router and neighbour discovery, RFC 2710 and RFC 3810 multicast listener discovery */
+	if ((type >= 130 && type <= 137) || type == 143)
+		return PARSED_NEIGHBOUR;
+	return parse_icmp(p, type, 128, 129);
+}
+
+static __always_inline enum verdict parse_l4(struct __sk_buff *skb, struct packet *p, __u32 offset)
+{
+	struct l4_header l4 = {};
+
+	switch (p->key->protocol) {
+	case PROTO_TCP:
+		if (bpf_skb_load_bytes(skb, offset, &l4, 14) < 0)
+			return PARSED_TRUNCATED;
+		p->seq = l4.seq;
+		p->tcp_flags = l4.flags;
+		set_ports(p, l4.src_port, l4.dst_port);
+		return PARSED;
+	case PROTO_UDP:
+	case PROTO_SCTP:
+		if (bpf_skb_load_bytes(skb, offset, &l4, 4) < 0)
+			return PARSED_TRUNCATED;
+		set_ports(p, l4.src_port, l4.dst_port);
+		return PARSED;
+	case PROTO_ICMP:
+	case PROTO_ICMPV6:
+		if (bpf_skb_load_bytes(skb, offset, &l4, 2) < 0)
+			return PARSED_TRUNCATED;
+		return p->key->protocol == PROTO_ICMP ? parse_icmp(p, l4.icmp_type, 8, 0)
+						     : parse_icmpv6(p, l4.icmp_type);
+	}
+	return PARSED;
+}
+
+static __always_inline enum verdict parse_ipv4(struct __sk_buff *skb, struct packet *p)
+{
+	struct ipv4_header ip;
+	__u32 length;
+
+	if (bpf_skb_load_bytes(skb, ETH_HEADER, &ip, sizeof(ip)) < 0)
+		return PARSED_TRUNCATED;
+	length = (ip.version_ihl & 0x0f) * 4;
+	if (length < sizeof(ip))
+		return PARSED_TRUNCATED;
+	map_ipv4(p->key->pod_addr, p->dir == EW_FROM_POD ? ip.src : ip.dst);
+	map_ipv4(p->key->peer_addr, p->dir == EW_FROM_POD ? ip.dst : ip.src);
+	p->key->protocol = ip.protocol;
+	if (ip.fragment & bpf_htons(0x3fff)) /* more fragments, or an offset */
+		return PARSED_FRAGMENT;
+	return parse_l4(skb, p, ETH_HEADER + length);
+}
+
+static __always_inline enum verdict parse_ipv6(struct __sk_buff *skb, struct packet *p)
+{
+	struct ipv6_header ip;
+	__u32 offset = ETH_HEADER + sizeof(ip);
+	__u8 next, extension[4];
+	int i;
+
+	if (bpf_skb_load_bytes(skb, ETH_HEADER, &ip, sizeof(ip)) < 0)
+		return PARSED_TRUNCATED;
+	copy_address(p->key->pod_addr, p->dir == EW_FROM_POD ? ip.src : ip.dst);
+	copy_address(p->key->peer_addr, p->dir == EW_FROM_POD ? ip.dst : ip.src);
+	next = ip.next_header;
+	for (i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
+		if (next != PROTO_HOP_BY_HOP && next != PROTO_ROUTING && next != PROTO_DEST_OPTIONS &&
+		    next != PROTO_FRAGMENT)
+			break;
+		if (bpf_skb_load_bytes(skb, offset, extension, sizeof(extension)) < 0)
+			return PARSED_TRUNCATED;
+		if (next == PROTO_FRAGMENT && (extension[2] || (extension[3] & ~0x06))) /* RFC 6946: not an atomic one */
+			return PARSED_FRAGMENT;
+		offset += next == PROTO_FRAGMENT ? 8 : (extension[1] + 1) * 8;
+		next = extension[0];
+	}
+	if (i == IPV6_EXTENSIONS_MAX)
+		return PARSED_TRUNCATED;
+	p->key->protocol = next;
+	return parse_l4(skb, p, offset);
+}
+
+static __always_inline enum verdict parse(struct __sk_buff *skb, struct packet *p)
+{
+	return skb->protocol == bpf_htons(ETHERTYPE_IPV4) ? parse_ipv4(skb, p) : parse_ipv6(skb, p);
+}
+
+#endif

@@ -1,0 +1,72 @@
+"""Edges as the columns of the wire: the agent's vocabulary into the schema's. Pure and vectorised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eastwest.agent.abi import COUNTED_IN, ROLE_SOURCES, ROLES
+from eastwest.agent.edges import SUMS, Edges
+from eastwest.model.flow import Protocol, Reporter
+from eastwest.wire.batch import ColumnData, Maybe, Words
+
+_PORTED: Final = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
+_UNKNOWN: Final = ROLES.index(Reporter.UNKNOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every record of a window shares."""
+
+    cluster: str
+    node: str
+    window_start_ns: int
+    window_end_ns: int
+    wall_offset_ns: int  # CLOCK_REALTIME - CLOCK_MONOTONIC
+    pod_uids: Mapping[int, str | None]  # by interface index
+
+
+def columns(edges: Edges, context: Context) -> dict[str, ColumnData]:
+    """Every column of AGENT_COLUMNS, (n,) each."""
+    n, keys = len(edges), edges.keys
+    one = np.zeros(n, np.intp)
+    shown = np.asarray(np.isin(keys["role"], _UNKNOWN) & np.isin(keys["protocol"], _PORTED), np.bool_)
+    translated = np.asarray(keys["service"].any(axis=1), np.bool_)
+    result: dict[str, ColumnData] = {
+        "window_start_ns": np.full(n, context.window_start_ns, np.int64),
+        "window_end_ns": np.full(n, context.window_end_ns, np.int64),
+        "first_seen_ns": _wall(edges.first_ns, context),
+        "last_seen_ns": _wall(edges.last_ns, context),
+        "cluster": Words(one, (context.cluster,)),
+        "node": Words(one, (context.node,)),
+        "pod_uid": _pod_uids(keys["ifindex"], context.pod_uids),
+        "reporter": Words(keys["role"], ROLES),
+        "role_source": Words(keys["role_source"], ROLE_SOURCES),
+        "src_ip": keys["src"],
+        "src_port": Maybe(keys["src_port"], shown),
+        "dst_ip": keys["dst"],
+        "dst_port": keys["dst_port"],
+        "protocol": keys["protocol"],
+        "service_ip": Maybe(keys["service"], translated),
+        "service_port": Maybe(keys["service_port"], translated),
+        "counted_in": Words(keys["counted_in"], COUNTED_IN),
+    }
+    result.update({name: edges.sums[:, i] for i, name in enumerate(SUMS)})
+    return result
+
+
+def _wall(monotonic_ns: NDArray[np.uint64], context: Context) -> NDArray[np.int64]:
+    return monotonic_ns.astype(np.int64) + context.wall_offset_ns
+
+
+def _pod_uids(ifindex: NDArray[Any], pod_uids: Mapping[int, str | None]) -> Words:
+    known = np.array(sorted(pod_uids), np.int64)
+    words = (*(pod_uids[int(i)] for i in known), None)
+    if not len(known):
+        return Words(np.zeros(len(ifindex), np.intp), words)
+    at = np.minimum(np.searchsorted(known, ifindex), len(known) - 1)
+    return Words(np.where(known[at] == ifindex, at, len(known)), words)

@@ -1,0 +1,182 @@
+"""The flow object in the kernel: loads it, attaches it to interfaces, drains it. Knows no pods and no records' meaning.
+
+One drain = move the epoch on, wait until no program can write the old set, take the old set. See docs/decisions/0011.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eastwest.agent import bpf, loader
+from eastwest.agent.abi import DRAIN, INTERFACE, INTERFACE_SET, LISTENER_KEY, RECORD
+from eastwest.model.batch import HookStatus
+
+DEFAULT_FLOW_ENTRIES: Final = 65_536
+DEFAULT_OVERFLOW_ENTRIES: Final = 16_384
+_MAPS: Final = ("flows", "overflow", "interfaces", "held", "listeners", "epoch", "records")
+_PROGRAMS: Final = ("ew_from_pod", "ew_to_pod", "ew_drain")
+_CONNTRACK_COLUMNS: Final = ("service_ip", "service_port")
+SECOND: Final = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Entries of the maps; `records` bounds one chunk of a drain (120 B each, resident)."""
+
+    flows: int = DEFAULT_FLOW_ENTRIES
+    overflow: int = DEFAULT_OVERFLOW_ENTRIES
+    records: int = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long entries live, in nanoseconds."""
+
+    carry_ns: int = SECOND
+    closed_ns: int = SECOND // 2
+    idle_tcp_ns: int = 3600 * SECOND
+    idle_other_ns: int = 30 * SECOND
+
+
+@dataclass(slots=True)
+class Drained:
+    """What one drain found, besides the records: which set was taken, and the life of the map."""
+
+    set: int
+    entries: int = 0
+    deleted: int = 0
+    carried: int = 0
+    overflow_entries: int = 0
+    runs: int = 0
+
+
+class FlowKernel:
+    """The loaded object. Thread-safe: every method is one or more system calls without state of its own, but `drain`,
+    which only the tick thread calls."""
+
+    def __init__(self, sizes: Sizes | None = None, patience: Patience | None = None) -> None:
+        self.sizes = sizes or Sizes()
+        self.patience = patience or Patience()
+        self._object, self.hooks = _load_best(self.sizes)
+        self.maps = self._object.maps
+        self.programs = self._object.programs
+        self._grace = bpf.GracePeriod()
+        self._memory, self._records = bpf.map_memory(self.maps["records"], self.sizes.records, RECORD)
+        self._cpus = bpf.possible_cpus()
+        self._epoch = 0
+        self._tick = 0
+
+    # --- interfaces ------------------------------------------------------------------------------------------------
+    def add_interface(self, ifindex: int, *, held: bool) -> None:
+        """Make the interface's books, before it is attached."""
+        key = struct.pack("<I", ifindex)
+        if held:
+            bpf.update(self.maps["held"], key, bytes(4))
+        bpf.update(self.maps["interfaces"], key, bytes(INTERFACE.itemsize * self._cpus))
+
+    def release(self, ifindex: int) -> None:
+        """From the next drain on, the interface's counts are records."""
+        bpf.delete(self.maps["held"], struct.pack("<I", ifindex))
+
+    def remove_interface(self, ifindex: int) -> None:
+        """Forget its books; the next drain with `purge` forgets its flows."""
+        self.release(ifindex)
+        bpf.delete(self.maps["interfaces"], struct.pack("<I", ifindex))
+
+    def attach(self, ifindex: int) -> tuple[int, ...]:
+        """Hook both directions; closing the descriptors unhooks them. Raises OSError (ENODEV: it is gone)."""
+        first = bpf.attach_tcx(self.programs["ew_from_pod"], ifindex, bpf.TCX_INGRESS)
+        try:
+            return first, bpf.attach_tcx(self.programs["ew_to_pod"], ifindex, bpf.TCX_EGRESS)
+        except OSError:
+            os.close(first)
+            raise
+
+    def totals(self, ifindex: int, which: int) -> NDArray[Any] | None:
+        """The interface's books of one set since it was added, summed over CPUs (one INTERFACE_SET); None: not there."""
+        values = np.zeros(self._cpus, INTERFACE)
+        if not bpf.lookup(self.maps["interfaces"], struct.pack("<I", ifindex), values):
+            return None
+        words = np.ascontiguousarray(values["set"][:, which]).view(np.uint64).reshape(self._cpus, -1)
+        total: NDArray[Any] = words.sum(axis=0, dtype=np.uint64).view(INTERFACE_SET)[0]
+        return total
+
+    def set_listeners(self, ifindex: int, ports: set[tuple[int, int]], before: set[tuple[int, int]]) -> None:
+        """Replace the accepting sockets of an interface's pod; items are (protocol, port), port 0 = table was read."""
+        for protocol, port in ports - before:
+            bpf.update(self.maps["listeners"], _listener(ifindex, protocol, port), bytes(4))
+        for protocol, port in before - ports:
+            bpf.delete(self.maps["listeners"], _listener(ifindex, protocol, port))
+
+    # --- drain -----------------------------------------------------------------------------------------------------
+    def turn(self) -> int:
+        """Move the epoch on and wait for the programs that run; returns the set that is quiet now."""
+        quiet = self._epoch & 1
+        self._epoch += 1
+        bpf.update(self.maps["epoch"], bytes(4), struct.pack("<I", self._epoch & 0xFFFFFFFF))
+        self._grace.wait()
+        return quiet
+
+    def drain(
+        self,
+        quiet: int,
+        each: Callable[[NDArray[Any]], None],
+        *,
+        carry: bool = True,
+        purge: bool = False,
+        hold: bool = False,
+    ) -> Drained:
+        """Take the quiet set: `each` gets the records in chunks, as a view that is valid only during the call."""
+        self._tick = self._tick % 0xFFFFFFFF + 1
+        drained = Drained(quiet)
+        argument = np.zeros(1, DRAIN)
+        d = argument[0]
+        d["carry_ns"] = self.patience.carry_ns if carry else 0
+        d["closed_ns"], d["idle_tcp_ns"] = self.patience.closed_ns, self.patience.idle_tcp_ns
+        d["idle_other_ns"] = self.patience.idle_other_ns
+        d["now_ns"] = time.monotonic_ns()
+        d["set"], d["tick"], d["limit"], d["purge"], d["hold"] = quiet, self._tick, self.sizes.records, purge, hold
+        while True:
+            for name in ("entries", "deleted", "carried", "overflow_entries"):
+                d[name] = 0
+            bpf.run_syscall_program(self.programs["ew_drain"], argument)
+            drained.entries += int(d["entries"])
+            drained.deleted += int(d["deleted"])
+            drained.carried += int(d["carried"])
+            drained.overflow_entries += int(d["overflow_entries"])
+            drained.runs += 1
+            if d["records"]:
+                each(self._records[: d["records"]])
+            if not d["full"]:
+                return drained
+
+    def close(self) -> None:
+        """Let everything go; links that others hold keep their programs alive until they are closed."""
+        del self._records
+        self._memory.close()
+        self._grace.close()
+        self._object.close()
+
+
+def _listener(ifindex: int, protocol: int, port: int) -> bytes:
+    return np.array([(ifindex, port, protocol, 0)], LISTENER_KEY).tobytes()
+
+
+def _load_best(sizes: Sizes) -> tuple[loader.LoadedObject, tuple[HookStatus, ...]]:
+    """The object that reads conntrack, else the one without, and what that means."""
+    entries = {"flows": sizes.flows, "overflow": sizes.overflow, "records": sizes.records}
+    try:
+        found = loader.load("flow_conntrack", _MAPS, _PROGRAMS, entries)
+        conntrack = HookStatus("conntrack", "on")
+    except loader.LoadError as refusal:
+        found = loader.load("flow", _MAPS, _PROGRAMS, entries)
+        conntrack = HookStatus("conntrack", "refused", str(refusal), _CONNTRACK_COLUMNS)
+    return found, (HookStatus("tcx", "on"), conntrack)

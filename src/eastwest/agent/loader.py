@@ -1,0 +1,122 @@
+"""Loads one compiled BPF object through libbpf.so.1 and keeps its descriptors; libbpf itself is let go at once.
+
+Everything after loading is raw bpf() (`bpf`). A refusal becomes a LoadError with the verifier's last words.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+OBJECTS: Final = Path(__file__).parent / "objects"
+
+
+class LoadError(RuntimeError):
+    """The object cannot be used here; the text says why and, when there is one, what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedObject:
+    """Descriptors by name; the owner closes them."""
+
+    name: str
+    maps: dict[str, int]
+    programs: dict[str, int]
+
+    def close(self) -> None:
+        for fd in (*self.maps.values(), *self.programs.values()):
+            os.close(fd)
+
+
+def load(
+    name: str, maps: tuple[str, ...], programs: tuple[str, ...], max_entries: Mapping[str, int] | None = None
+) -> LoadedObject:
+    """Load objects/NAME.bpf.o with the given map sizes. Raises LoadError."""
+    path = OBJECTS / f"{name}.bpf.o"
+    if not path.exists():
+        raise LoadError(f"{path} is missing: build it with `make bpf`")
+    lib = _library()
+    words = _Words(lib)
+    handle = lib.bpf_object__open_file(os.fsencode(path), None)
+    if not handle:
+        raise LoadError(f"{name}: {words.reason(ctypes.get_errno())}")
+    try:
+        for map_name, entries in (max_entries or {}).items():
+            found = lib.bpf_object__find_map_by_name(handle, map_name.encode())
+            if not found or lib.bpf_map__set_max_entries(found, entries):
+                raise LoadError(f"{name}: map {map_name} cannot be given {entries} entries")
+        code = lib.bpf_object__load(handle)
+        if code:
+            raise LoadError(f"{name}: {words.reason(-code)}")
+        return _descriptors(lib, handle, name, maps, programs)
+    finally:
+        lib.bpf_object__close(handle)
+        words.restore()
+
+
+def _descriptors(lib: Any, handle: int, name: str, maps: tuple[str, ...], programs: tuple[str, ...]) -> LoadedObject:
+    loaded = LoadedObject(name, {}, {})
+    for map_name in maps:
+        found = lib.bpf_object__find_map_by_name(handle, map_name.encode())
+        loaded.maps[map_name] = os.dup(lib.bpf_map__fd(found))
+    for program in programs:
+        found = lib.bpf_object__find_program_by_name(handle, program.encode())
+        loaded.programs[program] = os.dup(lib.bpf_program__fd(found))
+    return loaded
+
+
+def _library() -> Any:
+    try:
+        lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    except OSError:
+        raise LoadError(
+            "libbpf.so.1 is not installed (Debian, Ubuntu: libbpf1; Fedora, Amazon Linux: libbpf)"
+        ) from None
+    pointer, text = ctypes.c_void_p, ctypes.c_char_p
+    for function, result, arguments in (
+        ("bpf_object__open_file", pointer, (text, pointer)),
+        ("bpf_object__load", ctypes.c_int, (pointer,)),
+        ("bpf_object__close", None, (pointer,)),
+        ("bpf_object__find_map_by_name", pointer, (pointer, text)),
+        ("bpf_object__find_program_by_name", pointer, (pointer, text)),
+        ("bpf_map__set_max_entries", ctypes.c_int, (pointer, ctypes.c_uint32)),
+        ("bpf_map__fd", ctypes.c_int, (pointer,)),
+        ("bpf_program__fd", ctypes.c_int, (pointer,)),
+    ):
+        getattr(lib, function).restype = result
+        getattr(lib, function).argtypes = arguments
+    return lib
+
+
+class _Words:
+    """Catches what libbpf says (warnings only), to quote it when something fails."""
+
+    _PRINT: Final = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+
+    def __init__(self, lib: Any) -> None:
+        self._lib = lib
+        self._said: deque[str] = deque(maxlen=200)
+        self._callback = self._PRINT(self._print)
+        lib.libbpf_set_print(self._callback)
+
+    def _print(self, level: int, text: bytes | None, arguments: int | None) -> int:
+        if level != 0 or text is None:
+            return 0
+        buffer = ctypes.create_string_buffer(65536)
+        ctypes.CDLL(None).vsnprintf(buffer, ctypes.c_size_t(len(buffer)), text, ctypes.c_void_p(arguments))
+        self._said.extend(buffer.value.decode(errors="replace").splitlines())
+        return 0
+
+    def reason(self, code: int) -> str:
+        """errno in words, and the last line before libbpf's own closing remarks: the verifier's verdict."""
+        said = [line for line in self._said if line.strip() and not line.startswith(("libbpf:", "processed", "--"))]
+        last = said[-1].strip() if said else (self._said[0].strip() if self._said else "")
+        return f"{os.strerror(code)} ({last})" if last else os.strerror(code)
+
+    def restore(self) -> None:
+        self._lib.libbpf_set_print(self._PRINT())
