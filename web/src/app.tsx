@@ -8,7 +8,6 @@ import { NamespaceSelect } from "./components/namespace-select";
 import { Shortcuts } from "./components/shortcuts";
 import { TimeRange } from "./components/time-range";
 import { TokenPrompt } from "./components/token-prompt";
-import { SHELL_STYLE } from "./components/tokens";
 import { TopBar } from "./components/top-bar";
 import { isLive, rangeParameters } from "./domain/range";
 import { useAnswer } from "./state/answer";
@@ -39,7 +38,7 @@ export function App() {
   });
   const View = view.page === "flows" ? FlowsView : MapView;
   return (
-    <div className="ew-shell" style={SHELL_STYLE}>
+    <div className="ew-shell">
       <TopBar view={view} dark={theme === "dark"} onTheme={toggle} onHelp={() => setHelp(true)}>
         <CoverageBadge coverage={coverage.data} onOpen={() => setView({ coverage: true })} />
       </TopBar>

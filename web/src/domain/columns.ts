@@ -1,6 +1,6 @@
 /** The columns of the flow table: titles, how to read a value, and why one may be unknown. */
 import type { FlowRow } from "../api/types";
-import { bytes, count, moment, UNKNOWN } from "./format";
+import { bytes, count, shortMoment, UNKNOWN } from "./format";
 import type { FlowView } from "./url";
 
 export interface Cell {
@@ -79,6 +79,11 @@ function plain(word: keyof FlowRow, title: string, section: FlowColumn["section"
   return { id: word, title, section, numeric, word, cell };
 }
 
+const PORT: FlowColumn = {
+  id: "port", title: "Port", section: "Connection", numeric: false, word: "dst_port",
+  cell: (row) => known(row.dst_port ? `${row.protocol} ${row.dst_port}` : row.protocol),
+};
+
 function measure(word: keyof FlowRow, title: string, format: (value: number) => string): FlowColumn {
   const cell = (row: FlowRow): Cell => {
     const value = row[word];
@@ -92,8 +97,9 @@ const DIRECT = "The client connected to the backend's own address, or no agent s
 export const FLOW_COLUMNS: readonly FlowColumn[] = [
   ...endColumns("src", "Source"),
   ...endColumns("dst", "Destination"),
+  PORT,
   plain("protocol", "Protocol", "Connection", "Not recorded."),
-  plain("dst_port", "Port", "Connection", "This protocol has no ports."),
+  plain("dst_port", "Port number", "Connection", "This protocol has no ports."),
   plain("service", "Service", "Connection", DIRECT),
   plain("service_namespace", "Service namespace", "Connection", DIRECT),
   plain("service_ip", "Service address", "Connection", DIRECT),
@@ -108,13 +114,13 @@ export const FLOW_COLUMNS: readonly FlowColumn[] = [
   measure("segments_reverse", "Segments reverse", count),
   measure("wire_bytes_forward", "Wire bytes forward", bytes),
   measure("wire_bytes_reverse", "Wire bytes reverse", bytes),
-  measure("first_seen_ns", "First seen", moment),
-  measure("last_seen_ns", "Last seen", moment),
+  measure("first_seen_ns", "First seen (UTC)", shortMoment),
+  measure("last_seen_ns", "Last seen (UTC)", shortMoment),
   plain("reporter", "Reported by", "Provenance", "Not recorded."),
   plain("role_source", "Roles known from", "Provenance", "Not recorded."),
 ];
 
-const COMMON = ["protocol", "dst_port", "service", "bytes_forward", "bytes_reverse", "connections", "last_seen_ns"];
+const COMMON = ["port", "service", "bytes_forward", "bytes_reverse", "connections", "last_seen_ns"];
 export const DEFAULT_COLUMNS: Record<FlowView, readonly string[]> = {
   cluster: ["src", "src_pod", "dst", "dst_pod", ...COMMON],
   aws: ["src", "dst", "dst_dns_name", "dst_ip", ...COMMON.filter((id) => id !== "service")],

@@ -50,7 +50,7 @@ export function percent(ratio: number | null | undefined): string {
   return tenths === 0 && ratio > 0 ? "< 0.1 %" : `${tenths.toFixed(1).replace(/\.0$/, "")} %`;
 }
 
-const pad = (value: number, width = 2): string => String(value).padStart(width, "0");
+const pad = (value: number): string => String(value).padStart(2, "0");
 
 /** Nanoseconds since the epoch as a UTC date and time. */
 export function moment(ns: number | null | undefined): string {
@@ -64,6 +64,12 @@ export function moment(ns: number | null | undefined): string {
 export function clock(ns: number): string {
   const date = new Date(ns / 1e6);
   return `${pad(date.getUTCHours())}:${pad(date.getUTCMinutes())}:${pad(date.getUTCSeconds())}`;
+}
+
+/** Short enough for a table: 11-22 13:59:58, UTC. */
+export function shortMoment(ns: number): string {
+  const date = new Date(ns / 1e6);
+  return `${pad(date.getUTCMonth() + 1)}-${pad(date.getUTCDate())} ${clock(ns)}`;
 }
 
 /** A length of time in its two largest units: 1 h 5 min. */

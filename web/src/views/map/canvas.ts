@@ -94,13 +94,18 @@ export function createCanvas(container: HTMLElement, theme: Theme, onSelect: (se
   let positions: Positions = new Map();
   let boxes: Box[] = [];
   let arcs: RoutedArc[] = [];
+  let handled = false; // the person moved the picture, so it is theirs
   const fit = (): void => {
+    handled = false;
     if (cy.nodes().empty()) return;
     cy.fit(undefined, 24);
     if (cy.zoom() > 1.1) cy.zoom({ level: 1.1, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
   };
   const aspect = (): number => (cy.width() > 0 && cy.height() > 0 ? cy.width() / cy.height() : 1.5);
   follow(cy, onSelect);
+  cy.on("scrollzoom dragpan pinchzoom", () => {
+    handled = true;
+  });
   const bendEdges = (): void => {
     const bends = route(boxes, arcs, positions);
     cy.batch(() => bends.forEach((bend, id) => void cy.getElementById(id).data("bend", bend)));
@@ -137,7 +142,7 @@ export function createCanvas(container: HTMLElement, theme: Theme, onSelect: (se
       if (element.empty()) return;
       const box = element.renderedBoundingBox({});
       const inside = box.x1 > 0 && box.y1 > 0 && box.x2 < cy.width() && box.y2 < cy.height();
-      if (!inside) cy.animate({ center: { eles: element }, duration: 180 });
+      if (!inside && cy.zoom() > 0) cy.animate({ center: { eles: element }, duration: 180 });
     },
     fit,
     rearrange() {
@@ -147,7 +152,10 @@ export function createCanvas(container: HTMLElement, theme: Theme, onSelect: (se
       fit();
     },
     theme: (next) => void cy.style(stylesheet(next)),
-    resize: () => void cy.resize(),
+    resize() {
+      cy.resize();
+      if (!handled) fit();
+    },
     destroy: () => cy.destroy(),
   };
 }

@@ -11,12 +11,12 @@ interface Properties {
   found: Found | null;
   pointed: string | null;
   theme: Theme;
-  canvas: RefObject<Canvas | null>;
+  canvasRef: RefObject<Canvas | null>;
   onSelect: (selected: Selected | null) => void;
 }
 
 /** The picture. Screen readers and the keyboard use the list beside it, which names every element. */
-export function Drawing({ graph, selected, found, pointed, theme, canvas, onSelect }: Properties) {
+export function Drawing({ graph, selected, found, pointed, theme, canvasRef, onSelect }: Properties) {
   const box = useRef<HTMLDivElement>(null);
   const select = useRef(onSelect);
   const firstTheme = useRef(theme);
@@ -26,17 +26,17 @@ export function Drawing({ graph, selected, found, pointed, theme, canvas, onSele
   useEffect(() => {
     if (!box.current) return undefined;
     const made = createCanvas(box.current, firstTheme.current, (chosen) => select.current(chosen));
-    canvas.current = made;
+    canvasRef.current = made;
     const watch = new ResizeObserver(() => made.resize());
     watch.observe(box.current);
     return () => {
       watch.disconnect();
       made.destroy();
-      canvas.current = null;
+      canvasRef.current = null;
     };
-  }, [canvas]);
-  useEffect(() => canvas.current?.theme(theme), [canvas, theme]);
-  useEffect(() => canvas.current?.draw(graph), [canvas, graph]);
-  useEffect(() => canvas.current?.mark(selected, found, pointed), [canvas, graph, selected, found, pointed]);
+  }, [canvasRef]);
+  useEffect(() => canvasRef.current?.theme(theme), [canvasRef, theme]);
+  useEffect(() => canvasRef.current?.draw(graph), [canvasRef, graph]);
+  useEffect(() => canvasRef.current?.mark(selected, found, pointed), [canvasRef, graph, selected, found, pointed]);
   return <div className="ew-canvas" ref={box} aria-hidden="true" data-testid="canvas" data-nodes={graph.nodes.length} data-edges={graph.edges.length} />;
 }

@@ -66,7 +66,7 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
         <div className="ew-map-body">
           <Outline graph={graph} found={found} selected={selected} onSelect={select} onPoint={point} />
           <div className="ew-stage">
-            <Drawing graph={graph} selected={selected} found={found} pointed={pointed} theme={theme} canvas={canvas} onSelect={select} />
+            <Drawing graph={graph} selected={selected} found={found} pointed={pointed} theme={theme} canvasRef={canvas} onSelect={select} />
             <Legend />
           </div>
           <Details graph={graph} map={map} selected={selected} />

@@ -14,16 +14,17 @@ interface Palette {
   outside: string;
   accent: string;
   refused: string;
+  faint: string;
 }
 
 const PALETTES: Record<Theme, Palette> = {
   light: {
     text: "#0f141a", soft: "#424650", surface: "#ffffff", line: "#8c8c94", group: "#f3f5f9", groupLine: "#c6cad3",
-    edge: "#7c8596", outside: "#fff8ec", accent: "#006ce0", refused: "#c52b1a",
+    edge: "#7c8596", outside: "#fff8ec", accent: "#006ce0", refused: "#c52b1a", faint: "#dfe2e8",
   },
   dark: {
     text: "#ebebf0", soft: "#b4b4bb", surface: "#232b37", line: "#7d8593", group: "#171e28", groupLine: "#3a4353",
-    edge: "#8a94a6", outside: "#352b1c", accent: "#42b4ff", refused: "#ff7a7a",
+    edge: "#8a94a6", outside: "#352b1c", accent: "#42b4ff", refused: "#ff7a7a", faint: "#2a323f",
   },
 };
 
@@ -94,17 +95,18 @@ export function stylesheet(theme: Theme): StylesheetJson {
       selector: "edge",
       style: {
         ...font, width: "data(width)", "line-color": colour.edge, "target-arrow-color": colour.edge, "target-arrow-shape": "triangle",
-        "arrow-scale": 1, "curve-style": "unbundled-bezier", "control-point-distances": "data(bend)" as never, "control-point-weights": 0.5 as never, opacity: 0.85,
+        "arrow-scale": 1, "curve-style": "unbundled-bezier", "control-point-distances": "data(bend)" as never, "control-point-weights": 0.5 as never,
         label: "data(label)", "font-size": 12.5, color: colour.soft, "text-background-color": colour.group, "text-background-opacity": 0.92,
         "text-background-padding": "2px", "text-background-shape": "roundrectangle", "min-zoomed-font-size": 7,
       },
     },
     { selector: "edge[!answered]", style: { "line-style": "dashed", "line-color": colour.refused, "target-arrow-color": colour.refused, "target-arrow-shape": "tee" } },
     { selector: ".crowded", style: { label: "" } },
-    { selector: ".dim", style: { opacity: 0.16 } },
+    { selector: "node.dim", style: { opacity: 0.28 } },
+    { selector: "edge.dim", style: { "line-color": colour.faint, "target-arrow-color": colour.faint, label: "", "z-index": 0 } },
     { selector: "node.near", style: { "border-color": colour.accent, "border-width": 2 } },
-    { selector: "edge.near", style: { "line-color": colour.accent, "target-arrow-color": colour.accent, label: "data(label)", opacity: 1, "z-index": 5 } },
+    { selector: "edge.near", style: { "line-color": colour.accent, "target-arrow-color": colour.accent, label: "data(label)", "z-index": 5 } },
     { selector: "node.chosen", style: { "border-color": colour.accent, "border-width": 4 } },
-    { selector: "edge.chosen", style: { "line-color": colour.accent, "target-arrow-color": colour.accent, label: "data(label)", color: colour.accent, "font-weight": 700, opacity: 1, "z-index": 9 } },
+    { selector: "edge.chosen", style: { "line-color": colour.accent, "target-arrow-color": colour.accent, label: "data(label)", color: colour.accent, "font-weight": 700, "font-size": 14, "min-zoomed-font-size": 0, "z-index": 9 } },
   ];
 }

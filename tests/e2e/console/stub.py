@@ -1,0 +1,177 @@
+"""A shop as the API describes it: real models, invented figures. Serves the built console when no real server is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+
+from eastwest.api import models as api
+
+CONSOLE = Path(api.__file__).parent / "console"
+END_NS = 1_763_820_000_000_000_000
+ZONES = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
+SHOP = [
+    ("internet:internet", "ui/ui", "TCP", 8080, "ui", 80, 42_000_000),
+    ("ui/ui", "catalog/catalog", "TCP", 8080, "catalog", 80, 1_200_000),
+    ("ui/ui", "carts/carts", "TCP", 8080, "carts", 80, 890_000),
+    ("ui/ui", "checkout/checkout", "TCP", 8080, "checkout", 80, 450_000),
+    ("ui/ui", "orders/orders", "TCP", 8080, "orders", 80, 77_000),
+    ("checkout/checkout", "orders/orders", "TCP", 8080, "orders", 80, 310_000),
+    ("catalog/catalog", "catalog/catalog-mysql", "TCP", 3306, "catalog-mysql", 3306, 9_400_000),
+    ("carts/carts", "carts/carts-dynamodb", "TCP", 8000, "carts-dynamodb", 8000, 2_100_000),
+    ("checkout/checkout", "checkout/checkout-redis", "TCP", 6379, "checkout-redis", 6379, 120_000),
+    ("orders/orders", "orders/orders-postgresql", "TCP", 5432, "orders-postgresql", 5432, 5_200_000),
+    ("orders/orders", "orders/orders-rabbitmq", "TCP", 5672, "orders-rabbitmq", 5672, 640_000),
+    ("orders/orders", "aws:S3:eu-west-1", "TCP", 443, None, None, 15_700_000),
+    *((f"{ns}/{ns}", "kube-system/coredns", "UDP", 53, "kube-dns", 53, 24_000) for ns in ("ui", "catalog", "carts", "checkout", "orders")),
+    *((f"node:node-{z}", f"{ns}/{ns}", "TCP", 8080, None, None, 6_000) for z, ns in zip("abcab", ("ui", "catalog", "carts", "checkout", "orders"), strict=True)),
+]  # fmt: skip
+
+
+def node(id_: str) -> api.MapNode:
+    base: dict[str, Any] = {"id": id_, "namespace": None, "zone": None}
+    if id_.startswith("internet:"):
+        return api.MapNode(**base, kind="internet", name="internet")
+    if id_.startswith("node:"):
+        return api.MapNode(**{**base, "zone": f"eu-west-1{id_[-1]}"}, kind="node", name=id_[5:])
+    if id_.startswith("aws:"):
+        return api.MapNode(**base, kind="aws", name=id_.split(":")[1], region=id_.split(":")[2])
+    namespace, name = id_.split("/")
+    stateful = any(word in name for word in ("mysql", "postgresql", "rabbitmq"))
+    return api.MapNode(
+        **{**base, "namespace": namespace, "zone": ZONES[len(name) % 3]}, kind="workload", name=name,
+        workload=name, workload_kind="StatefulSet" if stateful else "Deployment", pods=1 if stateful else 2,
+    )  # fmt: skip
+
+
+def edge(line: tuple[Any, ...]) -> api.MapEdge:
+    source, target, protocol, port, service, service_port, size = line
+    return api.MapEdge(
+        source=source, target=target, protocol=protocol, dst_port=port, service=service,
+        service_namespace=target.split("/")[0] if service else None, service_port=service_port,
+        bytes_forward=size // 6, bytes_reverse=size - size // 6, packets_forward=size // 900, packets_reverse=size // 800,
+        segments_forward=size // 880, segments_reverse=size // 700, connections=size // 20_000, connections_established=size // 20_000,
+        first_seen_ns=END_NS - 880_000_000_000, last_seen_ns=END_NS - 2_000_000_000, reporter="client", role_source="handshake",
+    )  # fmt: skip
+
+
+def big(workloads: int = 300, edges: int = 2000) -> list[tuple[Any, ...]]:
+    """A large cluster, the same every time."""
+    names = [f"team-{i % 25}/service-{i}" for i in range(workloads)]
+    pairs = {(names[(i * 7919) % workloads], names[(i * 104_729 + i // 3 + 1) % workloads], 8000 + i % 3) for i in range(edges * 2)}
+    return [(a, b, "TCP", p, None, None, 1000 + (hash_ * hash_ * 977) % 5_000_000) for hash_, (a, b, p) in enumerate(sorted(pairs)) if a != b][:edges]  # fmt: skip
+
+
+def coverage(window: api.Window, silent: bool = False) -> api.Coverage:
+    def books(letter: str) -> api.NodeCoverage:
+        quiet = silent and letter == "c"
+        return api.NodeCoverage(
+            node=f"node-{letter}", state="silent" if quiet else "reporting", last_window_end_ns=END_NS,
+            hook_bytes=26_000_000, hook_packets=31_000, recorded_bytes=25_300_000 if quiet else 26_000_000, recorded_packets=31_000,
+            lost={"map_full": api.Loss(bytes=700_000, packets=800)} if quiet else {}, unexplained_bytes=0, unexplained_packets=0,
+            hooks=[api.HookReport(name="tcx", state="on")],
+        )  # fmt: skip
+
+    sentences = ["node-c has not reported for 45 s.", "node-c lost 700 kB because its flow map was full."] if silent else []
+    return api.Coverage(
+        window=window, complete=not silent, ratio=0.9923 if silent else 1.0, hook_bytes=78_000_000, recorded_bytes=77_400_000 if silent else 78_000_000,
+        unexplained_bytes=0, unexplained_packets=0, nodes=[books(letter) for letter in "abc"], sentences=sentences,
+    )  # fmt: skip
+
+
+def row(line: tuple[Any, ...], index: int) -> api.FlowRow:
+    ends: dict[str, Any] = {}
+    for side, id_ in (("src", line[0]), ("dst", line[1])):
+        n = node(id_)
+        pod = f"{n.name}-7d4f9c-{index:03d}" if n.kind == "workload" else None
+        ends |= {
+            f"{side}_kind": "pod" if n.kind == "workload" else n.kind, f"{side}_namespace": n.namespace, f"{side}_workload": n.workload,
+            f"{side}_workload_kind": n.workload_kind, f"{side}_pod": pod, f"{side}_node": "node-a" if pod else None,
+            f"{side}_zone": n.zone, f"{side}_region": n.region, f"{side}_aws_service": n.name if n.kind == "aws" else None,
+            f"{side}_dns_name": None, f"{side}_ip": f"10.0.{len(n.name)}.{index + 1}", f"{side}_named_by": "pod_uid" if pod else None,
+        }  # fmt: skip
+    e = edge(line).model_dump(exclude={"source", "target"})
+    service_ip = "10.96.0.10" if e["service"] else None
+    return api.FlowRow(**ends, **e, service_ip=service_ip, wire_bytes_forward=e["bytes_forward"], wire_bytes_reverse=e["bytes_reverse"])
+
+
+def keep(flow: api.FlowRow, text: str) -> bool:
+    terms = re.findall(r"(\w+)=([\w./-]+)", text)
+    return all(str(getattr(flow, word)) == value for word, value in terms)
+
+
+def view_of(flow: api.FlowRow) -> str:
+    kinds = {flow.src_kind, flow.dst_kind}
+    return "aws" if "aws" in kinds else "external" if kinds & {"internet", "unknown"} else "cluster"
+
+
+def create_app(lines: list[tuple[Any, ...]] = SHOP, silent: bool = False) -> FastAPI:
+    app = FastAPI()
+
+    def window(request: Request) -> api.Window:
+        seconds = {"5m": 300, "15m": 900, "1h": 3600}.get(request.query_params.get("window", ""), 900)
+        return api.Window(start_ns=END_NS - seconds * 10**9, end_ns=END_NS)
+
+    @app.get("/api/v1/service-map")
+    def service_map(request: Request) -> api.ServiceMap:
+        namespace = request.query_params.get("namespace")
+        chosen = [line for line in lines if not namespace or any(end.startswith(f"{namespace}/") for end in line[:2])]
+        ids = sorted({end for line in chosen for end in line[:2]})
+        level = "pod" if request.query_params.get("level") == "pod" else "workload"
+        return api.ServiceMap(window=window(request), level=level, nodes=[node(i) for i in ids], edges=[edge(line) for line in chosen], coverage=coverage(window(request), silent))  # fmt: skip
+
+    @app.get("/api/v1/flows")
+    def flows(request: Request) -> api.FlowPage:
+        query = request.query_params
+        rows = [r for r in (row(line, i) for i, line in enumerate(lines)) if view_of(r) == query.get("view", view_of(r)) and keep(r, query.get("filter", ""))]  # fmt: skip
+        sort = query.get("sort", "-bytes_forward")
+        rows.sort(key=lambda r: (getattr(r, sort.lstrip("-")) is not None, getattr(r, sort.lstrip("-")) or 0), reverse=sort.startswith("-"))  # fmt: skip
+        start, limit = int(query.get("cursor") or 0), int(query.get("limit", 100))
+        return api.FlowPage(window=window(request), rows=rows[start : start + limit], next_cursor=str(start + limit) if start + limit < len(rows) else None, total=len(rows))  # fmt: skip
+
+    @app.get("/api/v1/filter/complete")
+    def complete(filter: str = "", cursor: int | None = None) -> api.FilterCheck:
+        bad = re.search(r"\bnonsense\b", filter)
+        error = api.FilterIssue(message="unknown word nonsense", position=bad.start(), end=bad.end()) if bad else None
+        begin = re.search(r"[\w]*$", filter[:cursor])
+        words = [w for w in api.FlowRow.model_fields if w.startswith(begin.group() if begin else "")]
+        return api.FilterCheck(error=error, completions=words[:12], replace_from=begin.start() if begin else 0)
+
+    @app.get("/api/v1/coverage")
+    def books(request: Request) -> api.Coverage:
+        return coverage(window(request), silent)
+
+    @app.get("/api/v1/inventory")
+    def inventory() -> JSONResponse:
+        namespaces = sorted({end.split("/")[0] for line in lines for end in line[:2] if "/" in end})
+        return JSONResponse({"as_of_ns": END_NS, "source": "lab", "namespaces": namespaces, "nodes": [], "workloads": [], "pods": [], "services": []})  # fmt: skip
+
+    @app.get("/api/v1/events")
+    async def events() -> StreamingResponse:
+        async def stream() -> AsyncIterator[str]:
+            while True:
+                yield 'event: flows\ndata: {"window_end_ns": 0, "rows": 1, "batches": 1, "nodes": 3}\n\n'
+                await asyncio.sleep(5)
+
+        return StreamingResponse(stream(), media_type="text/event-stream")
+
+    @app.get("/{path:path}")
+    def console(path: str) -> FileResponse:
+        file = CONSOLE / path
+        return FileResponse(file if path and file.is_file() else CONSOLE / "index.html")
+
+    return app
+
+
+if __name__ == "__main__":
+    import sys
+
+    import uvicorn
+
+    uvicorn.run(create_app(big() if "big" in sys.argv else SHOP, "silent" in sys.argv), port=int(sys.argv[1]))

@@ -1,0 +1,37 @@
+import Button from "@cloudscape-design/components/button";
+import type { FlowRow } from "../../api/types";
+import { Facts, type Fact } from "../../components/facts";
+import { SidePanel } from "../../components/side-panel";
+import { Value } from "../../components/value";
+import { FLOW_COLUMNS, type FlowColumn } from "../../domain/columns";
+import { term } from "../../domain/filter";
+
+const SECTIONS: readonly FlowColumn["section"][] = ["Traffic", "Connection", "Source", "Destination", "Provenance"];
+
+function factOf(column: FlowColumn, row: FlowRow, onNarrow: (term: string) => void): Fact {
+  const { text, why } = column.cell(row);
+  const value = row[column.word];
+  const narrows = why == null && column.section !== "Traffic" && value != null;
+  return {
+    name: column.title.replace(/^(Source|Destination) /, ""),
+    value: <Value text={text} why={why} />,
+    action: narrows && (
+      <Button variant="inline-icon" iconName="filter" ariaLabel={`Only ${column.word}=${value}`} onClick={() => onNarrow(term(column.word, value))} />
+    ),
+  };
+}
+
+/** Every field of one row; a funnel narrows the table to the same value. */
+export function FlowPanel({ row, onNarrow, onClose }: { row: FlowRow; onNarrow: (term: string) => void; onClose: () => void }) {
+  const name = (side: "src" | "dst"): string => row[`${side}_workload`] ?? row[`${side}_aws_service`] ?? row[`${side}_ip`];
+  return (
+    <SidePanel title={`${name("src")} → ${name("dst")}`} subtitle={`${row.protocol}${row.dst_port ? ` ${row.dst_port}` : ""}`} onClose={onClose}>
+      {SECTIONS.map((section) => (
+        <section key={section}>
+          <h3>{section}</h3>
+          <Facts facts={FLOW_COLUMNS.filter((column) => column.section === section && column.id !== "src" && column.id !== "dst").map((column) => factOf(column, row, onNarrow))} />
+        </section>
+      ))}
+    </SidePanel>
+  );
+}
