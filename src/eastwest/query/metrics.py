@@ -26,7 +26,7 @@ PAIR: Final = (
 )  # fmt: skip
 DIRECTION: Final = "direction"
 OTHER: Final = "__other__"
-DEFAULT_LIMIT: Final = 5000
+DEFAULT_LIMIT: Final = 2000
 
 PAIR_BYTES: Final = Family(
     "eastwest_pair_bytes",

@@ -1,0 +1,71 @@
+"""Asks the server for the names of this node's pods, while some are missing. A thread of its own; never the tick's."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import threading
+import urllib.parse
+from collections.abc import Callable, Collection
+from typing import Final
+
+from eastwest.agent.metrics_names import NAMES_PATH, PodNames, parse_names
+from eastwest.wire.client import connector
+
+log = logging.getLogger(__name__)
+
+EVERY_S: Final = 5.0
+_REPLY_LIMIT_BYTES: Final = 1 << 20
+
+
+class NameFetcher:
+    """Inert until `start`. `wanted` gives the UIDs of the pods being recorded."""
+
+    def __init__(
+        self,
+        names: PodNames,
+        wanted: Callable[[], Collection[str]],
+        *,
+        server: str,
+        token: str,
+        cluster: str,
+        node: str,
+        every_s: float = EVERY_S,
+    ) -> None:
+        self._names, self._wanted, self._every_s = names, wanted, every_s
+        self._connect = connector(server)
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._path = f"{NAMES_PATH}?{urllib.parse.urlencode({'cluster': cluster, 'node': node})}"
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pod-names", daemon=True)
+
+    def start(self) -> None:
+        """Begin asking."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Return when nothing runs any more."""
+        self._stopping.set()
+        self._thread.join()
+
+    def fetch(self) -> None:
+        """Ask once. Raises OSError, http.client.HTTPException or ValueError."""
+        connection = self._connect()
+        try:
+            connection.request("GET", self._path, headers=self._headers)
+            response = connection.getresponse()
+            body = response.read(_REPLY_LIMIT_BYTES)
+            if response.status != 200:
+                raise OSError(f"HTTP {response.status}")
+            self._names.learn(parse_names(body))
+        finally:
+            connection.close()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every_s):
+            if all(self._names.get(uid) for uid in self._wanted()):
+                continue
+            try:
+                self.fetch()
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                log.info("pod names: %s", error)

@@ -1,0 +1,102 @@
+"""The scrape and names routes, and an agent that learns names from them over a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from prometheus_client.openmetrics import parser
+
+from eastwest.agent.metrics_fetch import NameFetcher
+from eastwest.agent.metrics_names import PodNames
+from eastwest.api.routes.metrics import metrics_router, names_router
+from eastwest.query.metrics_server import FAMILIES, ServerMetrics, Sources
+from eastwest.runtime.openmetrics import TextFormat
+from eastwest.runtime.tokens import agent_token
+from store.factories_flows import header, internet, pod, record, table
+
+SECRET = b"s" * 32
+TOKEN = agent_token(SECRET, "c1", "node-a")
+
+
+@contextlib.contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+        thread = threading.Thread(target=server.run, args=([sock],))
+        thread.start()
+        yield f"http://127.0.0.1:{sock.getsockname()[1]}"
+        server.should_exit = True
+        thread.join()
+
+
+def make_app() -> tuple[FastAPI, ServerMetrics]:
+    sources = Sources(
+        counts=lambda: ({"batches": 3, "records": 30}, {"malformed": 2}),
+        pending_records=lambda: 4,
+        store=lambda: (True, 1),
+        exports=lambda: {("logs", ""): 9, ("logs", "queue_full"): 2},
+    )
+    metrics = ServerMetrics("0.1.0", sources, clock=lambda: 1000.0)
+    app = FastAPI()
+    app.include_router(metrics_router(metrics.render))
+    app.include_router(names_router(lambda node: [("uid-1", "shop", f"ui-0@{node}")], SECRET))
+    return app, metrics
+
+
+def test_scrape() -> None:
+    app, metrics = make_app()
+    ends = pod("src", "shop", "ui", ip="10.0.0.1"), internet("dst", "93.184.216.34")
+    metrics.take(table(record(*ends)), [header()])
+    with served(app) as url:
+        answer = httpx.get(f"{url}/metrics", headers={"Accept": "application/openmetrics-text"})
+        classic = httpx.get(f"{url}/metrics", headers={"Accept": "text/plain"})
+    assert answer.headers["content-type"] == TextFormat.OPENMETRICS.value
+    families = {f.name: f for f in parser.text_string_to_metric_families(answer.text)}
+    assert set(families) <= {f.name for f in FAMILIES}
+    values = {s.name: s.value for f in families.values() for s in f.samples}
+    assert values["eastwest_server_batches_total"] == 3
+    assert values["eastwest_server_batches_refused_total"] == 2
+    assert values["eastwest_server_pending_records"] == 4
+    assert values["eastwest_server_otlp_lost_total"] == 2
+    assert values["eastwest_server_node_last_window_end_seconds"] == header().window_end_ns / 1e9
+    assert values["eastwest_pair_series"] == 1
+    assert classic.headers["content-type"] == TextFormat.CLASSIC.value
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    with served(make_app()[0]) as url:
+        yield url
+
+
+def test_a_node_learns_only_its_own_names(url: str) -> None:
+    def status(node: str, **headers: str) -> int:
+        query = {"cluster": "c1", "node": node}
+        return httpx.get(f"{url}/ingest/v1/names", params=query, headers=headers).status_code
+
+    assert status("node-a") == 401
+    assert status("node-b", Authorization=f"Bearer {TOKEN}") == 403
+    assert status("node-a", Authorization=f"Bearer {TOKEN}") == 200
+
+
+def test_an_agent_learns_names(url: str) -> None:
+    names = PodNames(Path("/nonexistent"))
+    fetcher = NameFetcher(names, lambda: ["uid-1"], server=url, token=TOKEN, cluster="c1", node="node-a", every_s=0.02)
+    fetcher.start()
+    deadline = time.monotonic() + 10
+    while names.get("uid-1") is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    fetcher.stop()
+    assert names.get("uid-1") == ("shop", "ui-0@node-a")
+    with pytest.raises(OSError, match="403"):
+        NameFetcher(names, list, server=url, token="x", cluster="c1", node="node-a").fetch()
