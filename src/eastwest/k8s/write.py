@@ -1,0 +1,160 @@
+"""Kubernetes objects to YAML: the cluster part of a bundle, and generated policies ready for git. Deterministic.
+
+What a bundle holds may leave the house: environment variables, arguments, volumes and bookkeeping are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import yaml
+
+from eastwest.k8s.history import Version
+from eastwest.k8s.ipindex import FOREVER
+from eastwest.k8s.sources import VALID_FROM, VALID_TO
+from eastwest.k8s.workloads import TEMPLATES
+from eastwest.model.policy import (
+    LabelSelector,
+    NetworkPolicy,
+    NetworkPolicyPeer,
+    NetworkPolicyPort,
+    NetworkPolicyRule,
+)
+
+FILES: Final[Mapping[str, str]] = {
+    "Namespace": "namespaces.yaml",
+    "Node": "nodes.yaml",
+    "Pod": "pods.yaml",
+    "Service": "services.yaml",
+    "EndpointSlice": "endpoints.yaml",
+    "Endpoints": "endpoints.yaml",
+    "NetworkPolicy": "policies.yaml",
+    "ClusterNetworkPolicy": "policies.yaml",
+    **dict.fromkeys(TEMPLATES, "workloads.yaml"),
+}
+_BOOKKEEPING: Final = ("managedFields", "resourceVersion", "generation", "selfLink", "creationTimestamp")
+_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+_PRIVATE: Final = frozenset(
+    {"env", "envFrom", "args", "command", "volumeMounts", "volumes", "imagePullSecrets", "lifecycle"}
+)
+_STATUS: Final = ("phase", "podIP", "podIPs", "hostIP", "addresses", "loadBalancer")
+
+
+def cluster_files(versions: Iterable[Version]) -> dict[str, str]:
+    """File name to YAML text, each version of an object annotated with its interval where it has one."""
+    texts: dict[str, list[str]] = {}
+    for version in versions:
+        name = FILES.get(version.raw.kind)
+        if name is not None:
+            texts.setdefault(name, []).append(document(_recorded(version)))
+    return {name: "---\n".join(parts) for name, parts in sorted(texts.items())}
+
+
+def document(body: Any, comment: str = "") -> str:
+    """One YAML document in block style, keys in the order given, preceded by a comment of any number of lines."""
+    head = "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines())
+    return head + yaml.dump(
+        body, Dumper=_Dumper, default_flow_style=False, sort_keys=False, width=120, allow_unicode=True
+    )
+
+
+class _Dumper(yaml.CSafeDumper):
+    """Never writes anchors."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
+        return True
+
+
+def _recorded(version: Version) -> dict[str, Any]:
+    raw = version.raw
+    metadata = {k: v for k, v in raw.metadata.items() if k not in _BOOKKEEPING}
+    given = metadata.get("annotations")
+    annotations = {k: v for k, v in given.items() if k != _APPLIED} if isinstance(given, dict) else {}
+    if version.from_ns > 0:
+        annotations[VALID_FROM] = str(version.from_ns)
+    if version.to_ns < FOREVER:
+        annotations[VALID_TO] = str(version.to_ns)
+    metadata.pop("annotations", None)
+    if annotations:
+        metadata["annotations"] = annotations
+    body = {k: v for k, v in raw.body.items() if k not in ("metadata", "status")}
+    status = raw.body.get("status")
+    if isinstance(status, dict):
+        body["status"] = {k: status[k] for k in _STATUS if k in status}
+    if raw.kind == "Pod" or raw.kind in TEMPLATES:
+        body = _public(body)
+    ordered: dict[str, Any] = _sorted({**body, "metadata": metadata})
+    return ordered
+
+
+def _public(value: Any) -> Any:
+    """Without what may be secret, at any depth."""
+    if isinstance(value, dict):
+        return {k: _public(v) for k, v in value.items() if k not in _PRIVATE}
+    return [_public(item) for item in value] if isinstance(value, list) else value
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _sorted(value[k]) for k in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
+
+
+def network_policy_body(policy: NetworkPolicy) -> dict[str, Any]:
+    """The object as `kubectl` takes it; parsing it again gives the same policy."""
+    spec: dict[str, Any] = {
+        "podSelector": _selector(policy.pod_selector),
+        "policyTypes": list(policy.policy_types),
+    }
+    if policy.ingress:
+        spec["ingress"] = [_rule(rule, "from") for rule in policy.ingress]
+    if policy.egress:
+        spec["egress"] = [_rule(rule, "to") for rule in policy.egress]
+    metadata: dict[str, Any] = {"name": policy.name, "namespace": policy.namespace}
+    if policy.annotations:
+        metadata["annotations"] = dict(sorted(policy.annotations.items()))
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
+def _rule(rule: NetworkPolicyRule, ends: str) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    if rule.peers is not None:
+        out[ends] = [_peer(peer) for peer in rule.peers]
+    if rule.ports is not None:
+        out["ports"] = [_port(port) for port in rule.ports]
+    return out
+
+
+def _peer(peer: NetworkPolicyPeer) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    if peer.namespace_selector is not None:
+        out["namespaceSelector"] = _selector(peer.namespace_selector)
+    if peer.pod_selector is not None:
+        out["podSelector"] = _selector(peer.pod_selector)
+    if peer.ip_block is not None:
+        out["ipBlock"] = {"cidr": peer.ip_block.cidr}
+        if peer.ip_block.except_:
+            out["ipBlock"]["except"] = list(peer.ip_block.except_)
+    return out
+
+
+def _port(port: NetworkPolicyPort) -> dict[str, Any]:
+    out: dict[str, Any] = {"protocol": port.protocol}
+    if port.port is not None:
+        out["port"] = port.port
+    if port.end_port is not None:
+        out["endPort"] = port.end_port
+    return out
+
+
+def _selector(selector: LabelSelector) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    if selector.match_labels:
+        out["matchLabels"] = dict(selector.match_labels)
+    if selector.match_expressions:
+        out["matchExpressions"] = [
+            {"key": r.key, "operator": r.operator, **({"values": list(r.values)} if r.values else {})}
+            for r in selector.match_expressions
+        ]
+    return out
