@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from eastwest.policy.addresses import split_address
 from eastwest.policy.identities import FAMILIES, Identities, Ids
-from eastwest.policy.universe import Universe
+from eastwest.policy.universe import Mask, Universe
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +97,29 @@ class EndResolver:
         is_v4 = (halves[:, 0] == 0) & (halves[:, 1] >> np.uint64(32) == 0xFFFF)
         out = Ends(*(np.full(len(halves), -1, np.int32) for _ in range(3)))
         given = np.asarray(pods, np.int32)
-        rows4, rows6 = np.flatnonzero(is_v4), np.flatnonzero(~is_v4)
-        if len(rows4):
-            values = halves[rows4, 1] & np.uint64(0xFFFFFFFF)
-            self._look_up(4, rows4, *np.unique(values, return_inverse=True), out)
+        all_v4 = bool(is_v4.all())
+        rows6 = np.flatnonzero(~is_v4)
+        if len(rows6) < len(halves):
+            rows4 = slice(None) if all_v4 else np.flatnonzero(is_v4)
+            values = halves[rows4, 1].astype(np.uint32)  # the low half of an IPv4-mapped address
+            unique4 = np.unique(values)  # without return_inverse: sorting all rows costs more than looking them up
+            self._look_up(4, rows4, unique4, np.searchsorted(unique4, values), out)
         if len(rows6):
             packed = np.ascontiguousarray(addresses[rows6]).view("V16").reshape(-1)
             unique, inverse = np.unique(packed, return_inverse=True)
             self._look_up(6, rows6, unique, inverse, out)
         by_pod = np.flatnonzero(given >= 0)
-        self._take_pods(by_pod, given[by_pod], np.where(is_v4[by_pod], 4, 6), out)
+        if len(by_pod):
+            self._take_pods(by_pod, given[by_pod], is_v4[by_pod], out)
         return out
 
     def _look_up(
-        self, family: int, rows: NDArray[np.intp], unique: NDArray[np.generic], inverse: NDArray[np.intp], out: Ends
+        self,
+        family: int,
+        rows: NDArray[np.intp] | slice,
+        unique: NDArray[np.generic],
+        inverse: NDArray[np.intp],
+        out: Ends,
     ) -> None:
         found = [
             self._known.get(key) or End(address=key)
@@ -126,9 +135,9 @@ class EndResolver:
         for target, values in zip((out.identity, out.pod, out.node), columns, strict=True):
             target[rows] = np.asarray(values, np.int32)[inverse]
 
-    def _take_pods(self, rows: NDArray[np.intp], pods: Ids, family: NDArray[np.int64], out: Ends) -> None:
+    def _take_pods(self, rows: NDArray[np.intp], pods: Ids, is_v4: Mask, out: Ends) -> None:
         of_pod = self._identities.of_pod
-        out.identity[rows] = np.where(family == 4, of_pod[4][pods], of_pod[6][pods])
+        out.identity[rows] = np.where(is_v4, of_pod[4][pods], of_pod[6][pods])
         out.pod[rows] = pods
         universe = self._universe
         out.node[rows] = np.where(universe.is_node[pods], universe.pod_node[pods], -1)
