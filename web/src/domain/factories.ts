@@ -42,7 +42,9 @@ export function flowRow(patch: Partial<FlowRow> = {}): FlowRow {
     [`${side}_pod`]: `${name}-1`, [`${side}_node`]: "node-a", [`${side}_zone`]: null, [`${side}_region`]: null,
     [`${side}_aws_service`]: null, [`${side}_dns_name`]: null, [`${side}_ip`]: "10.0.0.1", [`${side}_named_by`]: "pod_uid",
   });
-  const { source: _source, target: _target, ...figures } = mapEdge("", "");
+  const figures: Partial<MapEdge> = mapEdge("", "");
+  delete figures.source;
+  delete figures.target;
   const row = { ...end("src", "ui"), ...end("dst", "catalog"), ...figures, service_namespace: null, service_ip: null, wire_bytes_forward: 1, wire_bytes_reverse: 1 };
   return { ...row, ...patch } as FlowRow;
 }

@@ -182,7 +182,7 @@ export function buildGraph(map: ServiceMap, options: GraphOptions): Graph {
   const total = edges.reduce((sum, edge) => sum + edgeBytes(edge), 0) * 2;
   const more = moreNodes(order, top, shown, weight, total);
   const names = nameNodes(present);
-  for (const node of more) names.set(node.id, node.name);
+  for (const node of more) names.set(node.id, node.group === "out:more" ? node.name : `${node.group.replace(/^\w+:/, "")} ${node.name}`);
   const drawn = order.slice(0, top).map((node): GraphNode => ({
     id: node.id, kind: node.kind, group: groupOf(node).id, name: names.get(node.id) ?? node.name,
     detail: detailOf(node), bytes: weight.get(node.id) ?? 0, node,

@@ -27,12 +27,21 @@ type Flow = "right" | "down";
 
 const GAP = { row: 28, column: 110, layer: 56, unitRow: 64, unitColumn: 110 } as const;
 const PADDING = 24;
+/** Joining ranks costs clearness: it must make the picture that much larger to be worth it. */
+const FOLDING_COST = 0.45;
 
 function columnsOf(ids: readonly string[], column: ReadonlyMap<string, number>): string[][] {
   const least = Math.min(...ids.map((id) => column.get(id) ?? 0));
   const result: string[][] = [];
   for (const id of ids) (result[(column.get(id) ?? 0) - least] ??= []).push(id);
   return result.map((entry) => entry ?? []).filter((entry) => entry.length > 0);
+}
+
+/** The same columns in order, joined into `count` (1 or more). */
+export function fold(columns: readonly string[][], count: number): string[][] {
+  const result: string[][] = [];
+  columns.forEach((column, index) => (result[Math.floor((index * count) / columns.length)] ??= []).push(...column));
+  return result;
 }
 
 /** Splits columns that are taller than `most`, keeping their order. */
@@ -83,7 +92,9 @@ function arrangeUnit(id: string, boxes: readonly Box[], arcs: readonly Arc[], or
   const byId = new Map(boxes.map((box) => [box.id, box]));
   const own = arcs.filter((arc) => byId.has(arc.source) && byId.has(arc.target));
   const byOrder = (a: string, b: string): number => (order.get(a) ?? 0) - (order.get(b) ?? 0) || (a < b ? -1 : 1);
-  const tidy = untangle(columnsOf(ids, rank(ids, own)), own).map((layer) => (own.length ? layer : layer.sort(byOrder)));
+  const layers = columnsOf(ids, rank(ids, own));
+  const few = Math.min(layers.length, Math.ceil(Math.sqrt(boxes.length) * 1.5) + 1);
+  const tidy = untangle(fold(layers, few), own).map((layer) => (own.length ? layer : layer.sort(byOrder)));
   if (own.length === 0 && boxes.length < 4) return stack(id, tidy, byId, "right", false);
   const most = flow === "down" ? Math.max(3, Math.ceil(Math.sqrt(boxes.length))) : Math.max(5, Math.ceil(Math.sqrt(boxes.length) * 1.4));
   return stack(id, wrap(tidy, () => 1, most), byId, flow, own.length > 0);
@@ -97,9 +108,8 @@ function unitArcs(arcs: readonly Arc[], groupOf: ReadonlyMap<string, string>): A
 }
 
 /** How large the picture can be drawn in a window of `aspect` (width / height); larger is better. */
-function scale(positions: Positions, boxes: readonly Box[], aspect: number): number {
-  const points = boxes.flatMap((box) => positions.get(box.id) ?? []);
-  const [xs, ys] = [points.map(({ x }) => x), points.map(({ y }) => y)];
+function scale(positions: Positions, aspect: number): number {
+  const [xs, ys] = [[...positions.values()].map(({ x }) => x), [...positions.values()].map(({ y }) => y)];
   const width = Math.max(...xs) - Math.min(...xs) + 200;
   const height = Math.max(...ys) - Math.min(...ys) + 120;
   return Math.min(aspect / width, 1 / height);
@@ -110,25 +120,36 @@ function scale(positions: Positions, boxes: readonly Box[], aspect: number): num
  * dependence on the order of input.
  */
 export function arrange(boxes: readonly Box[], edges: readonly Arc[], aspect = 1.5): Positions {
-  if (boxes.length === 0) return new Map();
-  const variants = (["down", "right"] as const).map((flow) => arrangeIn(flow, boxes, edges, aspect));
-  return variants.reduce((best, next) => (scale(next, boxes, aspect) > scale(best, boxes, aspect) ? next : best));
+  let best: { positions: Positions; score: number } = { positions: new Map(), score: -1 };
+  if (boxes.length === 0) return best.positions;
+  for (const flow of ["down", "right"] as const)
+    for (const { positions, folded } of variants(flow, boxes, edges, aspect)) {
+      const score = scale(positions, aspect) * (1 - FOLDING_COST * folded);
+      if (score > best.score) best = { positions, score };
+    }
+  return best.positions;
 }
 
-function arrangeIn(flow: Flow, boxes: readonly Box[], edges: readonly Arc[], aspect: number): Positions {
+/** The picture with all its columns, and with ranks folded together into fewer and fewer. */
+function* variants(flow: Flow, boxes: readonly Box[], edges: readonly Arc[], aspect: number): Generator<{ positions: Positions; folded: number }> {
   const sorted = [...boxes].sort((a, b) => (a.id < b.id ? -1 : 1));
   const groupOf = new Map(sorted.map((box) => [box.id, box.group]));
   const members = new Map<string, Box[]>();
   for (const box of sorted) members.set(box.group, [...(members.get(box.group) ?? []), box]);
   const ids = [...members.keys()].sort();
   const between = unitArcs(edges, groupOf);
-  const columns = untangle(columnsOf(ids, rank(ids, between)), between);
-  const near = neighbourOrder(edges, groupOf, new Map(columns.flat().map((id, index) => [id, index])));
+  const columnOf = rank(ids, between);
+  const whole = columnsOf(ids, columnOf);
+  const near = neighbourOrder(edges, groupOf, new Map(whole.flat().map((id, index) => [id, index])));
   const units = new Map(ids.map((id) => [id, arrangeUnit(id, members.get(id) ?? [], edges, near, flow)]));
   const area = [...units.values()].reduce((sum, unit) => sum + (unit.width + GAP.unitColumn) * (unit.height + GAP.unitRow), 0);
   const tallest = Math.max(...[...units.values()].map((unit) => unit.height));
   const most = Math.max(tallest + GAP.unitRow, Math.sqrt(area / aspect) * 1.2);
-  return placeUnits(wrap(columns, (id) => (units.get(id)?.height ?? 0) + GAP.unitRow, most), units);
+  for (let count = whole.length; count > 0; count -= 1) {
+    const columns = untangle(fold(whole, count), between);
+    const wrapped = wrap(columns, (id) => (units.get(id)?.height ?? 0) + GAP.unitRow, most);
+    yield { positions: placeUnits(wrapped, units), folded: 1 - count / whole.length };
+  }
 }
 
 /** For boxes without arcs inside their namespace: stand near the namespaces they talk to. */
