@@ -13,7 +13,7 @@ from eastwest.agent.metrics import ActiveFlows, AgentMetrics, HookTotals
 from eastwest.agent.metrics_node import Health
 from eastwest.model.batch import Amount, BatchHeader, Books, HookStatus
 from eastwest.runtime.openmetrics import TextFormat
-from eastwest.wire.batch import Columns, Words
+from eastwest.wire.batch import Columns, Maybe, Words
 
 START_S = 1_000.0
 
@@ -32,10 +32,17 @@ class Traffic:
     unexplained: int = 0
 
 
-def make_columns(traffic: Sequence[Traffic]) -> Columns:
-    """Only the columns that metrics read."""
+TCP = (
+    *(f"{what}_{phase}" for what in ("retransmits", "rtos") for phase in ("syn", "established", "closing")),
+    "resets", "connection_failures", "rtt_sum_us", *(f"rtt_bucket_{i:02d}" for i in range(16)),
+)  # fmt: skip
+
+
+def make_columns(traffic: Sequence[Traffic], tcp: dict[str, int] | None = None) -> Columns:
+    """Only the columns that metrics read; `tcp` is for the first row, and null in the others."""
     index = np.arange(len(traffic))
-    return {
+    sockets = {name: Maybe(np.full(len(index), tcp.get(name, 0), np.uint64), index == 0) for name in TCP} if tcp else {}
+    return sockets | {
         "pod_uid": Words(index, [t.pod for t in traffic]),
         "reporter": Words(index, [t.reporter for t in traffic]),
         "protocol": np.array([t.protocol for t in traffic], np.uint8),
@@ -63,7 +70,11 @@ def make_metrics(**changes: Any) -> AgentMetrics:
 
 
 def tick(
-    metrics: AgentMetrics, window: int, *traffic: Traffic, hooks: Sequence[HookStatus] = (), active: bool = True
+    metrics: AgentMetrics,
+    window: int,
+    *traffic: Traffic,
+    hooks: Sequence[HookStatus] = (),
+    tcp: dict[str, int] | None = None,
 ) -> None:
     totals = HookTotals(
         [t.pod for t in traffic],
@@ -73,9 +84,7 @@ def tick(
         np.array([t.egress // 100 for t in traffic], np.uint64),
     )
     flows = ActiveFlows([t.pod for t in traffic], [t.protocol for t in traffic], np.array([t.opened for t in traffic]))
-    metrics.tick(
-        make_header(traffic, window, hooks), make_columns(traffic), totals, Health(0.01), flows if active else None
-    )
+    metrics.tick(make_header(traffic, window, hooks), make_columns(traffic, tcp), totals, Health(0.01), flows)
 
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

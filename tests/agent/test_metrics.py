@@ -106,6 +106,22 @@ def test_a_hook_that_is_not_there_makes_no_zeros() -> None:
     assert value(seen, "eastwest_agent_hook_on", hook="dns") == 1
 
 
+def test_tcp_health_comes_from_the_records() -> None:
+    metrics = make_metrics()
+    tcp = {"retransmits_established": 3, "rtos_syn": 1, "resets": 2, "rtt_bucket_02": 4, "rtt_sum_us": 400}
+    for window in range(2):
+        tick(metrics, window, Traffic("a"), Traffic("b"), hooks=[HookStatus("tcp", "on")], tcp=tcp)
+    seen = scrape(metrics)
+    assert value(seen, "eastwest_pod_tcp_retransmissions_total", pod_uid="a", phase="established") == 6
+    assert value(seen, "eastwest_pod_tcp_retransmissions_total", pod_uid="b", phase="established") == 0
+    assert value(seen, "eastwest_pod_tcp_timeouts_total", pod_uid="a", phase="syn") == 2
+    assert value(seen, "eastwest_pod_tcp_resets_total", pod_uid="a") == 4
+    assert value(seen, "eastwest_pod_tcp_rtt_seconds_count", pod_uid="a") == 8
+    assert value(seen, "eastwest_pod_tcp_rtt_seconds_bucket", pod_uid="a", le="6.4e-05") == 0
+    assert value(seen, "eastwest_pod_tcp_rtt_seconds_bucket", pod_uid="a", le="0.000128") == 8
+    assert value(seen, "eastwest_pod_tcp_rtt_seconds_sum", pod_uid="a") == pytest.approx(0.0008)
+
+
 def test_a_pod_that_is_gone_stays_for_its_last_scrape_and_then_leaves() -> None:
     metrics = make_metrics()
     tick(metrics, 0, Traffic("a", ingress=5), Traffic("b", ingress=1))

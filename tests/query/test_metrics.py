@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics import parser
 from prometheus_client.samples import Sample
 
-from eastwest.query.metrics import MEASURES, OTHER, FlowMetrics, category
+from eastwest.agent.metrics_families import LATENCY_BOUNDS_S
+from eastwest.model.histogram import BOUNDS_US
+from eastwest.query.metrics import MEASURES, FlowMetrics
+from eastwest.query.metrics_labels import OTHER, category
 from eastwest.query.metrics_reports import FORGET_S, HOLD_S, Reports, edge_keys, mirrored
+from eastwest.query.metrics_tcp import COLUMNS as TCP_COLUMNS
+from eastwest.query.metrics_tcp import RTT_BOUNDS_S
 from eastwest.runtime.openmetrics import Exposition
 from eastwest.store.parts import cut
 from eastwest.store.protocol import Store
@@ -217,6 +222,42 @@ def test_the_sum_over_series_is_what_the_store_says(store: Store, cap: int) -> N
     assert "bytes_forward" in names
     expected = {name: sum(answer[name].to_pylist()) for name in names}
     assert {name: value for name, value in totals(metrics).items() if name in names} == expected
+
+
+def with_tcp(rows: pa.Table, *values: dict[str, int] | None) -> pa.Table:
+    """`rows` with the socket hook's columns: 0 where not said, null throughout for None."""
+    for column in TCP_COLUMNS:
+        cells = [None if v is None else v.get(column, 0) for v in values]
+        rows = rows.append_column(column, pa.array(cells, pa.uint64()))
+    return rows
+
+
+def test_tcp_health_is_added_up_from_both_ends() -> None:
+    loss = {"retransmits_established": 3, "rtos_established": 1, "rtt_bucket_02": 5, "rtt_sum_us": 500}
+    turned = record(end("src", "10.0.1.1"), end("dst", "10.0.0.1"), reporter="unknown", src_port=80, dst_port=40000)
+    metrics = FlowMetrics()
+    rows = table(UI_CARTS, SERVERS_VIEW, turned, UI_CARTS)
+    metrics.take(with_tcp(rows, loss, {"retransmits_established": 2}, {"retransmits_syn": 7}, None), NOW)
+    seen = {
+        (s.name, s.labels["direction"], s.labels.get("phase") or s.labels.get("le")): s.value
+        for s in samples(metrics)
+        if s.name.startswith("eastwest_pair_tcp") and s.labels["source"] == "ui" and not s.name.endswith("_created")
+    }
+    name = "eastwest_pair_tcp_retransmissions_total"
+    assert seen[name, "forward", "established"] == 3
+    assert seen[name, "reverse", "established"] == 2
+    assert seen[name, "reverse", "syn"] == 7
+    assert (name, "forward", "syn") not in seen
+    assert seen["eastwest_pair_tcp_timeouts_total", "forward", "established"] == 1
+    assert seen["eastwest_pair_tcp_rtt_seconds_bucket", "forward", "0.000128"] == 5
+    assert seen["eastwest_pair_tcp_rtt_seconds_bucket", "forward", "6.4e-05"] == 0
+    assert seen["eastwest_pair_tcp_rtt_seconds_sum", "forward", None] == 0.0005
+    assert ("eastwest_pair_tcp_rtt_seconds_count", "reverse", None) not in seen
+
+
+def test_the_buckets_are_those_of_the_records() -> None:
+    assert [int(b * 1e6) for b in RTT_BOUNDS_S] == list(BOUNDS_US)
+    assert LATENCY_BOUNDS_S == RTT_BOUNDS_S
 
 
 def test_nothing_in_nothing_out() -> None:

@@ -20,12 +20,21 @@ from eastwest.agent.metrics_node import Health, NodeMetrics
 from eastwest.agent.metrics_pods import PodCounters
 from eastwest.model.batch import BatchHeader
 from eastwest.model.flow import Protocol
-from eastwest.runtime.openmetrics import Exposition, TextFormat
-from eastwest.wire.batch import Columns, Maybe, Words
+from eastwest.runtime.openmetrics import Exposition, Family, TextFormat
+from eastwest.wire.batch import ColumnData, Columns, Maybe, Words
 
 _PROTOCOL: dict[int, str] = {
     Protocol.TCP: "TCP", Protocol.UDP: "UDP", Protocol.ICMP: "ICMP", Protocol.ICMPV6: "ICMP", Protocol.SCTP: "SCTP",
 }  # fmt: skip
+
+
+_TCP: tuple[tuple[str, Family, tuple[str, ...]], ...] = (
+    *((f"retransmits_{phase}", m.RETRANSMISSIONS, (phase,)) for phase in m.PHASES),
+    *((f"rtos_{phase}", m.TIMEOUTS, (phase,)) for phase in m.PHASES),
+    ("resets", m.RESETS, ()),
+    ("connection_failures", m.CONNECT_FAILURES, ()),
+)
+"""Record column -> pod counter; each end counts for its own socket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,7 @@ class AgentMetrics:
             self._count_totals(totals)
             self._count_books(header)
             self._count_opened(columns, header.records)
+            self._count_tcp(columns, header.records)
             if active is not None:
                 self._set_active(active)
             self.pods.retire(self._now_s)
@@ -152,6 +162,17 @@ class AgentMetrics:
                 at = (protocol == number) & side
                 self.pods.add(m.FLOWS_OPENED, rows[at], opened[at], (name, direction))
 
+    def _count_tcp(self, columns: Columns, records: int) -> None:
+        if not records or "retransmits_established" not in columns:
+            return
+        pods = columns["pod_uid"]
+        assert isinstance(pods, Words)
+        rows = self.pods.rows([uid or "" for uid in pods.words], self._now_s)[pods.codes]
+        for column, family, labels in _TCP:
+            self.pods.add(family, rows, _known(columns[column]), labels)
+        buckets = np.stack([_known(columns[f"rtt_bucket_{i:02d}"]) for i in range(len(m.RTT.bounds) + 1)], axis=1)
+        self.pods.observe(m.RTT, rows, buckets, _known(columns["rtt_sum_us"]) / 1e6)
+
     def _set_active(self, active: ActiveFlows) -> None:
         rows = self.pods.rows([uid or "" for uid in active.pod_uids], self._now_s)
         names = np.array([_PROTOCOL.get(p, "other") for p in active.protocols])
@@ -163,3 +184,9 @@ class AgentMetrics:
         for name in m.PROTOCOLS:
             values = sums.get(name, np.zeros(0))
             self.pods.set(m.FLOWS_ACTIVE, np.arange(len(values)), values, (name,))
+
+
+def _known(column: ColumnData) -> NDArray[Any]:
+    """A measure with 0 where it is not known."""
+    assert not isinstance(column, Words)
+    return np.where(column.valid, column.values, 0) if isinstance(column, Maybe) else column

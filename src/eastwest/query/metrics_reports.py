@@ -130,6 +130,19 @@ def mirrored(table: pa.Table) -> pa.Table:
     return table.rename_columns([_other(name) for name in table.column_names]).select(table.column_names)
 
 
+def oriented(table: pa.Table) -> pa.Table:
+    """Records with those that know no role turned the way they most likely are, then as the server's own reports.
+
+    The order of rows changes.
+    """
+    turn = (_words(table, "reporter") == "unknown") & _guess_turned(table)
+    if not turn.any():
+        return table
+    part = mirrored(table.filter(pa.array(turn)))
+    part = part.set_column(part.column_names.index("reporter"), "reporter", pa.array(["server"] * part.num_rows))
+    return pa.concat_tables([table.filter(pa.array(~turn)), part], promote_options="permissive")
+
+
 def _other(name: str) -> str:
     for one, two in _MIRROR:
         if one in name or two in name:
