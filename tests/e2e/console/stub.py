@@ -1,19 +1,20 @@
-"""A shop as the API describes it: real models, invented figures. Serves the built console when no real server is asked."""
+"""A shop as the API describes it: real models, invented figures. Serves the built console for states no recording has."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 import re
+import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.responses import FileResponse, JSONResponse, StreamingResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from eastwest.api import models as api
+from eastwest.api.console import add_console
 
-CONSOLE = Path(api.__file__).parent / "console"
 END_NS = 1_763_820_000_000_000_000
 ZONES = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
 SHOP = [
@@ -63,9 +64,13 @@ def edge(line: tuple[Any, ...]) -> api.MapEdge:
 
 def big(workloads: int = 300, edges: int = 2000) -> list[tuple[Any, ...]]:
     """A large cluster, the same every time."""
+    dice = random.Random(7)
     names = [f"team-{i % 25}/service-{i}" for i in range(workloads)]
-    pairs = {(names[(i * 7919) % workloads], names[(i * 104_729 + i // 3 + 1) % workloads], 8000 + i % 3) for i in range(edges * 2)}
-    return [(a, b, "TCP", p, None, None, 1000 + (hash_ * hash_ * 977) % 5_000_000) for hash_, (a, b, p) in enumerate(sorted(pairs)) if a != b][:edges]  # fmt: skip
+    ends: set[tuple[str, str, int]] = set()
+    while len(ends) < edges:
+        source, target = dice.sample(names, 2)
+        ends.add((source, target, dice.choice((8080, 9090, 5432))))
+    return [(*pair[:2], "TCP", pair[2], None, None, int(dice.lognormvariate(11, 3)) + 60) for pair in sorted(ends)]
 
 
 def coverage(window: api.Window, silent: bool = False) -> api.Coverage:
@@ -78,7 +83,9 @@ def coverage(window: api.Window, silent: bool = False) -> api.Coverage:
             hooks=[api.HookReport(name="tcx", state="on")],
         )  # fmt: skip
 
-    sentences = ["node-c has not reported for 45 s.", "node-c lost 700 kB because its flow map was full."] if silent else []
+    sentences = (
+        ["node-c has not reported for 45 s.", "node-c lost 700 kB because its flow map was full."] if silent else []
+    )
     return api.Coverage(
         window=window, complete=not silent, ratio=0.9923 if silent else 1.0, hook_bytes=78_000_000, recorded_bytes=77_400_000 if silent else 78_000_000,
         unexplained_bytes=0, unexplained_packets=0, nodes=[books(letter) for letter in "abc"], sentences=sentences,
@@ -98,7 +105,9 @@ def row(line: tuple[Any, ...], index: int) -> api.FlowRow:
         }  # fmt: skip
     e = edge(line).model_dump(exclude={"source", "target"})
     service_ip = "10.96.0.10" if e["service"] else None
-    return api.FlowRow(**ends, **e, service_ip=service_ip, wire_bytes_forward=e["bytes_forward"], wire_bytes_reverse=e["bytes_reverse"])
+    return api.FlowRow(
+        **ends, **e, service_ip=service_ip, wire_bytes_forward=e["bytes_forward"], wire_bytes_reverse=e["bytes_reverse"]
+    )
 
 
 def keep(flow: api.FlowRow, text: str) -> bool:
@@ -161,17 +170,14 @@ def create_app(lines: list[tuple[Any, ...]] = SHOP, silent: bool = False) -> Fas
 
         return StreamingResponse(stream(), media_type="text/event-stream")
 
-    @app.get("/{path:path}")
-    def console(path: str) -> FileResponse:
-        file = CONSOLE / path
-        return FileResponse(file if path and file.is_file() else CONSOLE / "index.html")
-
+    add_console(app)
     return app
 
 
-if __name__ == "__main__":
-    import sys
+VARIANTS = {"shop": SHOP, "big": big(), "silent": SHOP, "nothing": []}
 
+if __name__ == "__main__":
     import uvicorn
 
-    uvicorn.run(create_app(big() if "big" in sys.argv else SHOP, "silent" in sys.argv), port=int(sys.argv[1]))
+    _, port, variant = sys.argv
+    uvicorn.run(create_app(VARIANTS[variant], silent=variant == "silent"), port=int(port), log_level="warning")

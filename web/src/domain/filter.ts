@@ -2,7 +2,7 @@
 import type { MapEdge, MapNode } from "../api/types";
 import type { FlowView } from "./url";
 
-const PLAIN = /^[A-Za-z0-9_.:/-]+$/;
+const PLAIN = /^(?!(and|or|not|in|null)$)[a-z0-9_.:/-]+$/i;
 
 /** A value as the filter language takes it: bare when it can be, else in double quotes. */
 export function quote(value: string | number): string {

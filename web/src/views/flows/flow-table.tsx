@@ -50,7 +50,6 @@ export function FlowTable({ rows, columns, sort, chosen, loading, empty, onSort,
       onRowClick={({ detail }) => onChoose(detail.item)}
       contentDensity="compact"
       variant="embedded"
-      stickyHeader
       wrapLines={false}
       loading={loading && rows.length === 0}
       loadingText="Asking the server"

@@ -1,0 +1,106 @@
+"""A browser and something to look at: a real server over a recorded bundle where there is one, else the stub's shop."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from eastwest.api.console import FOLDER
+
+HERE = Path(__file__).parent
+SHOTS = HERE.parents[2] / "test-results"
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium on this machine: the Debian package is called chromium")
+    if not (FOLDER / "index.html").is_file():
+        pytest.skip("the web console is not built: make web")
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, headless=True, args=list(FLAGS))
+        yield running
+        running.close()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, f"{process.args} ended with {process.returncode}"
+        try:
+            with urllib.request.urlopen(f"{url}/api/v1/coverage", timeout=5):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise AssertionError(f"{url} did not answer in time")
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Callable[[str], str]]:
+    """The base URL of the stub in one of its variants; each is started once."""
+    running: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}
+
+    def start(variant: str) -> str:
+        if variant not in running:
+            port = _free_port()
+            process = subprocess.Popen([sys.executable, str(HERE / "stub.py"), str(port), variant])
+            running[variant] = (f"http://127.0.0.1:{port}", process)
+            _wait(running[variant][0], process)
+        return running[variant][0]
+
+    yield start
+    for _, process in running.values():
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def shop(serve: Callable[[str], str]) -> str:
+    """The base URL of a console over the retail store's traffic."""
+    return serve("shop")
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A fresh, light, 1440x900 page; a script error or a warning on the browser's console fails the test."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light", accept_downloads=True)
+    opened = context.new_page()
+    opened.set_default_timeout(15_000)
+    complaints: list[str] = []
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+    yield opened
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def shoot() -> Callable[[Page, str], None]:
+    """Save a screenshot for people to look at."""
+
+    def save(shown: Page, name: str) -> None:
+        SHOTS.mkdir(exist_ok=True)
+        shown.screenshot(path=SHOTS / f"console-{name}.png")
+
+    return save
