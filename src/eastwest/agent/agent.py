@@ -1,0 +1,170 @@
+"""The agent of one node: kernel, watcher, recorder, shipper and metrics, started and stopped in order.
+
+Runs in the node's network namespace, which is its caller's to choose. Never talks to the Kubernetes API.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from eastwest import __version__
+from eastwest.agent.interfaces import Interfaces
+from eastwest.agent.kernel import FlowKernel, Patience, Sizes
+from eastwest.agent.metrics import AgentMetrics, HookTotals
+from eastwest.agent.metrics_exporter import Exporter
+from eastwest.agent.metrics_node import Health
+from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
+from eastwest.agent.recorder import Recorder, Window
+from eastwest.agent.shipper import Shipper
+from eastwest.agent.watcher import Watcher
+from eastwest.model.batch import BatchHeader
+from eastwest.wire.batch import encode_records
+from eastwest.wire.client import Client
+
+log = logging.getLogger("eastwest.agent")
+LAST_SHIPPING_S: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """What an operator chooses."""
+
+    node: str
+    cluster: str
+    server: str
+    token_file: Path
+    tick_s: float = 5.0
+    listen: str | None = None  # HOST:PORT of /metrics and /healthz
+    sizes: Sizes = field(default_factory=Sizes)
+    patience: Patience = field(default_factory=Patience)
+    buffer_bytes: int = DEFAULT_LIMIT_BYTES
+
+
+class Agent:
+    """Inert until `start`. `run` ticks until `stop` is called from anywhere."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._token_read = ("", 0.0)
+        self._boot_id = uuid.uuid4().hex
+        self._stopping = threading.Event()
+        self._interfaces = Interfaces()
+        self._outbox = Outbox(config.buffer_bytes)
+        self._shipper = Shipper(self._outbox, self._client)
+        self._metrics = AgentMetrics(
+            cluster=config.cluster,
+            node=config.node,
+            version=__version__,
+            boot_id=self._boot_id,
+            started_s=time.time(),
+        )
+        self._exporter = (
+            Exporter(config.listen, self._metrics.render, self.complaints) if config.listen is not None else None
+        )
+        self._ticked_at = time.monotonic()
+
+    def start(self) -> None:
+        """Load, attach to every pod that is there, and begin to count. Raises LoadError, OSError, ValueError."""
+        self._client()
+        self._kernel = FlowKernel(self._config.sizes, self._config.patience)
+        self._watcher = Watcher(self._kernel, self._interfaces)
+        self._recorder = Recorder(self._kernel, self._interfaces, self._config.cluster, self._config.node)
+        if self._exporter is not None:
+            self._exporter.start()
+        self._watcher.start()
+        self._shipper.start()
+        for hook in self._kernel.hooks:
+            if hook.state == "refused":
+                log.warning("%s is refused by this kernel; unknown: %s (%s)", hook.name, hook.columns, hook.reason)
+        log.info(
+            "recording %d interfaces of node %s every %g s",
+            self._watcher.attached,
+            self._config.node,
+            self._config.tick_s,
+        )
+
+    def run(self) -> None:
+        """One window a tick, until stopped; then the last window, and everything is let go."""
+        due = time.monotonic() + self._config.tick_s
+        while not self._stopping.wait(max(0.0, due - time.monotonic())):
+            self._tick()
+            due = max(due + self._config.tick_s, time.monotonic())
+        self._close()
+
+    def stop(self) -> None:
+        """Make `run` return; safe in a signal handler."""
+        self._stopping.set()
+
+    def complaints(self) -> list[str]:
+        """What is not well, in words; empty when all is."""
+        found = []
+        late_s = time.monotonic() - self._ticked_at
+        if late_s > 3 * self._config.tick_s + 5:
+            found.append(f"no window was closed for {late_s:.0f} s")
+        if not self._watcher.alive:
+            found.append("links are not watched any more: new pods are not recorded")
+        if self._shipper.complaint:
+            found.append(f"the server did not take the last batch: {self._shipper.complaint}")
+        return found
+
+    def _client(self) -> Client:
+        """A client with the token as it is now: tokens are rotated by rewriting their file."""
+        return Client(self._config.server, self._config.token_file.read_text().strip())
+
+    def _tick(self, *, final: bool = False) -> None:
+        started = time.monotonic()
+        window = self._recorder.close_window(final=final)
+        header = self._header(window)
+        self._outbox.put(header, encode_records(window.columns, window.rows), window.recorded)
+        self._ticked_at = time.monotonic()
+        self._publish(header, window, self._ticked_at - started)
+
+    def _header(self, window: Window) -> BatchHeader:
+        return BatchHeader(
+            cluster=self._config.cluster,
+            node=self._config.node,
+            boot_id=self._boot_id,
+            seq=0,  # the outbox numbers
+            window_start_ns=window.start_ns,
+            window_end_ns=window.end_ns,
+            sent_at_ns=0,
+            agent_version=__version__,
+            records=window.rows,
+            books=window.books,
+            hooks=self._kernel.hooks,
+        )
+
+    def _publish(self, header: BatchHeader, window: Window, tick_seconds: float) -> None:
+        totals = HookTotals(
+            [b.pod_uid for b in window.books],
+            ingress_bytes=window.hook_bytes[:, 1],
+            ingress_packets=window.hook_packets[:, 1],
+            egress_bytes=window.hook_bytes[:, 0],
+            egress_packets=window.hook_packets[:, 0],
+        )
+        health = Health(
+            tick_seconds=tick_seconds,
+            flow_entries=window.drained.entries,
+            flow_limit=self._config.sizes.flows,
+            buffer_bytes=self._outbox.bytes,
+            buffer_limit_bytes=self._outbox.limit_bytes,
+            shipped_batches=self._shipper.shipped,
+            shipping_failures=dict(self._shipper.outcomes),
+        )
+        self._metrics.tick(header, window.columns, totals, health)
+
+    def _close(self) -> None:
+        self._watcher.stop()
+        self._watcher.detach()
+        self._tick(final=True)
+        self._shipper.stop(LAST_SHIPPING_S)
+        if self._exporter is not None:
+            self._exporter.stop()
+        self._kernel.close()
+        log.info("stopped")

@@ -1,0 +1,161 @@
+"""rtnetlink by hand: this network namespace's veth links, what happens to them, and the ids of their peers' namespaces.
+
+Reads only. rtnetlink(7), include/uapi/linux/rtnetlink.h, if_link.h and net_namespace.h.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+NETLINK_ROUTE: Final = 0
+RTMGRP_LINK: Final = 1
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWNSID, RTM_GETNSID = 16, 17, 18, 88, 90
+NLMSG_ERROR, NLMSG_DONE = 2, 3
+NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
+IFLA_IFNAME, IFLA_LINKINFO, IFLA_LINK_NETNSID, IFLA_INFO_KIND = 3, 18, 37, 1
+NETNSA_NSID, NETNSA_FD = 1, 3
+_HEADER: Final = struct.Struct("=IHHII")
+_LINK: Final = struct.Struct("=BxHiII")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """One end of a veth in this namespace. `peer_nsid` None: its other end is in this namespace too."""
+
+    ifindex: int
+    name: str
+    peer_nsid: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEvent:
+    link: Link
+    gone: bool
+
+
+class OverrunError(Exception):
+    """The kernel dropped events: list the links again."""
+
+
+def attributes(data: bytes, start: int, end: int) -> Iterator[tuple[int, bytes]]:
+    """(type, value) of each rtattr in data[start:end]; a damaged tail ends the iteration."""
+    at = start
+    while at + 4 <= end:
+        length, kind = struct.unpack_from("=HH", data, at)
+        if length < 4 or at + length > end:
+            return
+        yield kind & 0x3FFF, data[at + 4 : at + length]
+        at += (length + 3) & ~3
+
+
+def messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, body) of each netlink message in one datagram."""
+    at = 0
+    while at + _HEADER.size <= len(data):
+        length, kind, _, _, _ = _HEADER.unpack_from(data, at)
+        if length < _HEADER.size or at + length > len(data):
+            return
+        yield kind, data[at + _HEADER.size : at + length]
+        at += (length + 3) & ~3
+
+
+def parse_link(kind: int, body: bytes) -> LinkEvent | None:
+    """A veth's appearance, change or end; None for every other message."""
+    if kind not in (RTM_NEWLINK, RTM_DELLINK) or len(body) < _LINK.size:
+        return None
+    family, _, ifindex, _, _ = _LINK.unpack_from(body)
+    if family != socket.AF_UNSPEC:  # a bridge port's own event
+        return None
+    found = dict(attributes(body, _LINK.size, len(body)))
+    info = found.get(IFLA_LINKINFO, b"")
+    if dict(attributes(info, 0, len(info))).get(IFLA_INFO_KIND, b"").rstrip(b"\0") != b"veth":
+        return None
+    raw = found.get(IFLA_LINK_NETNSID, b"")
+    nsid = int.from_bytes(raw, "little", signed=True) if len(raw) == 4 else None
+    name = found.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
+    return LinkEvent(Link(ifindex, name, nsid), kind == RTM_DELLINK)
+
+
+def _request(kind: int, flags: int, body: bytes) -> bytes:
+    return _HEADER.pack(_HEADER.size + len(body), kind, NLM_F_REQUEST | flags, 1, 0) + body
+
+
+class LinkEvents:
+    """Tells every change of links from its creation on. `fileno` is for poll."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        self._socket.bind((0, RTMGRP_LINK))
+        self._socket.setblocking(False)
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def read(self) -> list[LinkEvent]:
+        """What has happened since the last call. Raises OverrunError when some of it was lost."""
+        found: list[LinkEvent] = []
+        while True:
+            try:
+                data = self._socket.recv(1 << 16)
+            except BlockingIOError:
+                return found
+            except OSError as error:
+                if error.errno == errno.ENOBUFS:
+                    raise OverrunError from None
+                raise
+            found += [e for kind, body in messages(data) if (e := parse_link(kind, body)) is not None]
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def list_links() -> list[Link]:
+    """Every veth of this network namespace."""
+    found: list[Link] = []
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
+        s.bind((0, 0))
+        s.send(_request(RTM_GETLINK, NLM_F_DUMP, _LINK.pack(0, 0, 0, 0, 0)))
+        while True:
+            for kind, body in messages(s.recv(1 << 18)):
+                if kind == NLMSG_DONE:
+                    return found
+                if kind == NLMSG_ERROR:
+                    _raise(body)
+                event = parse_link(kind, body)
+                if event is not None:
+                    found.append(event.link)
+
+
+class NamespaceIds:
+    """Asks which id this network namespace has for another one."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE)
+        self._socket.bind((0, 0))
+
+    def find(self, netns_fd: int) -> int | None:
+        """The id of the namespace that `netns_fd` (an open /proc/PID/ns/net) stands for; None: it has none here."""
+        body = struct.pack("=Bxxx", 0) + struct.pack("=HHI", 8, NETNSA_FD, netns_fd)
+        self._socket.send(_request(RTM_GETNSID, 0, body))
+        for kind, answer in messages(self._socket.recv(1 << 14)):
+            if kind == RTM_NEWNSID:
+                raw = dict(attributes(answer, 4, len(answer))).get(NETNSA_NSID, b"")
+                nsid = int.from_bytes(raw, "little", signed=True)
+                return nsid if nsid >= 0 else None
+        return None
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def _raise(body: bytes) -> None:
+    code = -int.from_bytes(body[:4], "little", signed=True)
+    if code:
+        raise OSError(code, f"netlink: {os.strerror(code)}")

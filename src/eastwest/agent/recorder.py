@@ -1,0 +1,131 @@
+"""Turns one tick into one window: drains the kernel, adds up, closes the books. The tick thread owns it.
+
+It ships nothing and waits for nothing but the kernel.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eastwest.agent import books, edges, watcher
+from eastwest.agent.columns import Context, columns
+from eastwest.agent.edges import Edges
+from eastwest.agent.interfaces import Interface, Interfaces
+from eastwest.agent.kernel import Drained, FlowKernel
+from eastwest.model.batch import Amount, Books
+from eastwest.wire.batch import Columns
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What one node saw in [start_ns, end_ns), wall-clock time."""
+
+    start_ns: int
+    end_ns: int
+    columns: Columns
+    rows: int
+    books: tuple[Books, ...]
+    hook_bytes: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    """(interfaces, 2): by direction, from the pod and to the pod; rows as in `books`."""
+    hook_packets: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    drained: Drained = field(default_factory=lambda: Drained(0))
+    drain_seconds: float = 0.0
+
+    @property
+    def recorded(self) -> Amount:
+        return Amount(sum(b.recorded.bytes for b in self.books), sum(b.recorded.packets for b in self.books))
+
+
+class Recorder:
+    """Not thread-safe. `kernel` and `interfaces` are shared with the watcher."""
+
+    def __init__(self, kernel: FlowKernel, interfaces: Interfaces, cluster: str, node: str) -> None:
+        self._kernel, self._interfaces = kernel, interfaces
+        self._cluster, self._node = cluster, node
+        self._start_ns = time.time_ns()
+        self._purge = False
+
+    def close_window(self, *, final: bool = False) -> Window:
+        """Drain now. `final`: nothing may wait for a next window."""
+        self._settle()
+        started = time.monotonic()
+        quiet = self._kernel.turn()
+        end_ns, offset_ns = time.time_ns(), time.time_ns() - time.monotonic_ns()
+        accounted, hold = self._interfaces.drained()
+        parts: list[Edges] = []
+        drained = self._kernel.drain(
+            quiet,
+            lambda records: parts.append(edges.from_records(records)),
+            carry=not final,
+            purge=self._purge,
+            hold=hold,
+        )
+        self._purge = False
+        found = edges.merge(parts)
+        context = Context(
+            self._cluster, self._node, self._start_ns, end_ns, offset_ns, {i.ifindex: i.pod_uid for i in accounted}
+        )
+        window = self._account(found, accounted, quiet, context, drained, started)
+        self._start_ns = end_ns
+        return window
+
+    def _settle(self) -> None:
+        """Release the interfaces whose pod was found; let go of those that are no pod's."""
+        release, discard = self._interfaces.settle(time.monotonic())
+        for interface in release:
+            self._kernel.release(interface.ifindex)
+        for interface in discard:
+            watcher.log.info("interface %s belongs to no pod: not recorded", interface.link.name)
+            watcher.unhook(self._interfaces, interface)
+            self._forget(interface)
+
+    def _forget(self, interface: Interface) -> None:
+        self._kernel.set_listeners(interface.ifindex, set(), interface.listeners)
+        self._kernel.remove_interface(interface.ifindex)
+        interface.before.clear()
+        self._purge = True
+
+    def _account(
+        self,
+        found: Edges,
+        accounted: Sequence[Interface],
+        quiet: int,
+        context: Context,
+        drained: Drained,
+        started: float,
+    ) -> Window:
+        recorded = books.recorded_by_interface(found)
+        closed: list[Books] = []
+        totals: list[NDArray[Any]] = []
+        for interface in accounted:
+            now = self._kernel.totals(interface.ifindex, quiet)
+            if now is None:
+                continue
+            window = books.since(now, interface.before.get(quiet))
+            interface.before[quiet] = now
+            closed.append(
+                books.close(
+                    interface.pod_uid, interface.link.name, window, recorded.get(interface.ifindex, books.NOTHING)
+                )
+            )
+            totals.append(window["hook"])
+            if self._interfaces.counted(interface, closed[-1].hook.packets):
+                self._forget(interface)
+        hooks = np.array(totals) if totals else np.zeros((0, 2), [("bytes", "u8"), ("packets", "u8")])
+        return Window(
+            context.window_start_ns,
+            context.window_end_ns,
+            columns(found, context),
+            len(found),
+            tuple(closed),
+            hooks["bytes"].astype(np.int64),
+            hooks["packets"].astype(np.int64),
+            drained,
+            time.monotonic() - started,
+        )

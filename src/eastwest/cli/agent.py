@@ -1,0 +1,113 @@
+"""`eastwest agent`: record the flows of one node until told to stop."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from eastwest.agent.agent import Agent, Config
+from eastwest.agent.kernel import DEFAULT_FLOW_ENTRIES, Sizes
+from eastwest.agent.loader import LoadError
+from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES
+from eastwest.agent.probe import probe
+from eastwest.runtime.paths import DEFAULT_SERVER
+
+EXAMPLES = f"""\
+examples:
+  eastwest agent --node node-a --cluster prod --token-file /run/eastwest/token
+      record this node's pods and send to {DEFAULT_SERVER}
+  eastwest agent --node node-a --cluster prod --server https://eastwest.example.com --token-file t \\
+      --listen 127.0.0.1:7421
+      with metrics for Prometheus at http://127.0.0.1:7421/metrics
+  eastwest agent --node n1 --cluster lab --server unix:/run/eastwest/agents.sock --token-file t --tick 1
+  eastwest agent --probe
+      which hooks this kernel accepts, and what stays unknown without them
+
+It records the network namespace it is started in, and needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and a view of the
+node's processes (/proc). SIGTERM or Ctrl-C: it sends what it has, unhooks and ends.
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument("--node", metavar="NAME", help="name of this node, as the cluster calls it")
+    parser.add_argument("--cluster", metavar="NAME", help="name of the cluster, in every record")
+    parser.add_argument(
+        "--server",
+        metavar="URL",
+        default=DEFAULT_SERVER,
+        help="http://HOST:PORT, https://HOST or unix:/path/to.sock (default: %(default)s)",
+    )
+    parser.add_argument("--token-file", metavar="FILE", type=Path, help="this node's token; read again when it changes")
+    parser.add_argument("--tick", metavar="SECONDS", type=float, default=5.0, help="length of a window (default: 5)")
+    parser.add_argument(
+        "--flow-map-size",
+        metavar="N",
+        type=int,
+        default=DEFAULT_FLOW_ENTRIES,
+        help="connections with an entry of their own; further ones are counted without the client's port "
+        "(default: %(default)s; about 280 bytes of kernel memory each)",
+    )
+    parser.add_argument(
+        "--buffer-bytes",
+        metavar="N",
+        type=int,
+        default=DEFAULT_LIMIT_BYTES,
+        help="memory for windows that wait for the server; what does not fit is declared lost (default: %(default)s)",
+    )
+    parser.add_argument("--listen", metavar="HOST:PORT", help="serve /metrics and /healthz (default: off)")
+    parser.add_argument("--probe", action="store_true", help="say which hooks this kernel accepts, and end")
+    parser.add_argument("--json", action="store_true", help="with --probe: as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    if args.probe:
+        return _probe(as_json=args.json)
+    missing = [f"--{n.replace('_', '-')}" for n in ("node", "cluster", "token_file") if getattr(args, n) is None]
+    if missing:
+        print(f"eastwest agent: {', '.join(missing)} missing (see eastwest agent --help)", file=sys.stderr)
+        return 2
+    if args.tick <= 0 or args.flow_map_size < 1 or args.buffer_bytes < 1:
+        print("eastwest agent: --tick, --flow-map-size and --buffer-bytes must be positive", file=sys.stderr)
+        return 2
+    try:
+        agent = Agent(_config(args))
+        signal.signal(signal.SIGTERM, lambda *_: agent.stop())
+        signal.signal(signal.SIGINT, lambda *_: agent.stop())
+        agent.start()
+    except (LoadError, OSError, ValueError) as error:
+        print(f"eastwest agent: {error}", file=sys.stderr)
+        return 1
+    agent.run()
+    return 0
+
+
+def _config(args: argparse.Namespace) -> Config:
+    return Config(
+        node=args.node,
+        cluster=args.cluster,
+        server=args.server,
+        token_file=args.token_file,
+        tick_s=args.tick,
+        listen=args.listen,
+        sizes=Sizes(flows=args.flow_map_size),
+        buffer_bytes=args.buffer_bytes,
+    )
+
+
+def _probe(*, as_json: bool) -> int:
+    hooks = probe()
+    if as_json:
+        print(json.dumps([asdict(h) for h in hooks], indent=2))
+    else:
+        for hook in hooks:
+            print(f"{hook.name:<12} {hook.state:<8} {hook.reason or ''}")
+            if hook.columns and hook.state != "on":
+                print(f"{'':<12} unknown without it: {', '.join(hook.columns)}")
+    return 0 if all(h.state == "on" for h in hooks) else 1

@@ -1,0 +1,159 @@
+"""A server that takes batches on a Unix socket, and an agent that sends to it: for tests on real packets."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from socketserver import ThreadingUnixStreamServer
+from typing import Any
+
+from agent.netlab import Node, wait_for
+from eastwest.model.batch import Amount, BatchHeader
+from eastwest.model.flow import ip_from_bytes
+from eastwest.wire.decode import decode
+
+TOKEN = "let-me-in"
+
+
+@dataclass
+class Receiver:
+    """Every batch that was taken; `status` is what the next ones are answered."""
+
+    path: Path
+    status: int = 204
+    batches: list[tuple[BatchHeader, list[dict[str, Any]]]] = field(default_factory=list)
+
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
+                status = receiver.status
+                if self.headers["Authorization"] != f"Bearer {TOKEN}":
+                    status = 401
+                if status == 204:
+                    header, table = decode(body)
+                    receiver.batches.append((header, table.to_pylist()))
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+            def address_string(self) -> str:
+                return "unix"
+
+        return Handler
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """Every record so far, addresses as text."""
+        found = []
+        for _, records in list(self.batches):
+            for record in records:
+                words = dict(record)
+                for name in ("src_ip", "dst_ip", "service_ip"):
+                    words[name] = str(ip_from_bytes(record[name])) if record[name] is not None else None
+                found.append(words)
+        return found
+
+    def edges(self) -> dict[tuple[Any, ...], dict[str, int]]:
+        """Sums by (reporter, src, dst, dst_port, protocol, service, service_port, pod_uid)."""
+        found: dict[tuple[Any, ...], dict[str, int]] = {}
+        for r in self.records:
+            key = tuple(
+                r[n]
+                for n in (
+                    "reporter",
+                    "src_ip",
+                    "dst_ip",
+                    "dst_port",
+                    "protocol",
+                    "service_ip",
+                    "service_port",
+                    "pod_uid",
+                )
+            )
+            sums = found.setdefault(key, {})
+            for name, value in r.items():
+                if name.startswith(("bytes_", "packets_", "segments_", "connections")):
+                    sums[name] = sums.get(name, 0) + value
+        return found
+
+    def hook(self, interface: str) -> Amount:
+        """What the hook of an interface counted in all."""
+        books = [b for header, _ in list(self.batches) for b in header.books if b.interface == interface]
+        return Amount(sum(b.hook.bytes for b in books), sum(b.hook.packets for b in books))
+
+    def assert_books_closed(self) -> None:
+        """Every book of every window, to the byte."""
+        for header, records in self.batches:
+            assert [b for b in header.books if b.unexplained != Amount(0, 0)] == []
+            recorded = sum(b.recorded.bytes for b in header.books)
+            assert recorded == sum(r["bytes_forward"] + r["bytes_reverse"] for r in records)
+
+    def wait(self, condition: Callable[[Receiver], bool], what: str, deadline_s: float = 15.0) -> None:
+        wait_for(lambda: condition(self), what, deadline_s)
+
+
+@contextlib.contextmanager
+def receiving(folder: Path) -> Iterator[Receiver]:
+    receiver = Receiver(folder / "server.sock")
+    server = ThreadingUnixStreamServer(str(receiver.path), receiver.handler())
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass
+class RunningAgent:
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def words(self) -> str:
+        return self.log.read_text()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(20) == 0, self.words()
+
+
+@contextlib.contextmanager
+def agent(node: Node, receiver: Receiver, folder: Path, *options: str, tick_s: float = 0.3) -> Iterator[RunningAgent]:
+    """The real command in the node's namespace, recording when this yields. Stopped, and its end checked, after."""
+    token = folder / "token"
+    token.write_text(TOKEN + "\n")
+    log = folder / f"agent-{os.urandom(3).hex()}.log"
+    argv = [sys.executable, "-m", "eastwest", "agent", "--node", "n1", "--cluster", "c1", "--token-file", str(token)]
+    argv += ["--server", f"unix:{receiver.path}", "--tick", str(tick_s), *options]
+    with log.open("wb") as out:
+        process = subprocess.Popen(["ip", "netns", "exec", node.netns, *argv], stderr=out)
+    running = RunningAgent(process, log)
+    try:
+        wait_for(lambda: "recording" in running.words() or process.poll() is not None, "the agent is up", 20)
+        assert process.poll() is None, running.words()
+        yield running
+        if process.poll() is None:
+            running.stop()
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        sys.stderr.write(running.words())
