@@ -1,0 +1,167 @@
+"""What can be asked of a running lab over its control socket: one method per question, JSON in and out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eastwest.k8s.raw import load_raw
+from eastwest.lab import admission
+from eastwest.lab.controllers import is_ready
+from eastwest.lab.endpoints import pod_ips
+from eastwest.lab.faults import change, listing
+from eastwest.lab.probe import ProbeTargets
+from eastwest.lab.state import LabError
+
+if TYPE_CHECKING:
+    from eastwest.lab.daemon import Daemon
+
+Json = dict[str, Any]
+
+
+class Control:
+    """Dispatches `call(method, params)` to the method `on_<method>`."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+
+    async def call(self, method: str, params: Json) -> Any:
+        """Raises LabError for what a person can mend."""
+        handler = getattr(self, f"on_{method}", None)
+        if handler is None:
+            raise LabError(f"this lab is older or newer than this command: it has no {method!r}")
+        return await handler(**params)
+
+    async def on_ping(self) -> str:
+        return "pong"
+
+    async def on_down(self) -> None:
+        self._daemon.down.set()
+
+    async def on_apply(self, paths: list[str]) -> Json:
+        """Files and folders; all or nothing. Returns keys and warnings."""
+        found, problems = [], []
+        for path in paths:
+            raw, more = load_raw(Path(path))
+            found += raw
+            problems += more
+        errors = [str(p) for p in problems if p.severity == "error"]
+        bodies = []
+        for item in found:
+            try:
+                bodies.append(admission.check(item))
+            except LabError as error:
+                errors.append(str(error))
+        if errors:
+            raise LabError("\n".join(errors))
+        if not bodies:
+            raise LabError(f"no Kubernetes objects in {', '.join(paths)}")
+        return {"keys": self._daemon.cluster.apply(bodies),
+                "warnings": [str(p) for p in problems if p.severity != "error"]}  # fmt: skip
+
+    async def on_apply_objects(self, objects: list[Json]) -> Json:
+        """Objects given as they are."""
+        from eastwest.k8s.raw import RawObject
+
+        bodies = [admission.check(RawObject(body, f"object {i}")) for i, body in enumerate(objects)]
+        return {"keys": self._daemon.cluster.apply(bodies), "warnings": []}
+
+    async def on_delete(self, kind: str, namespace: str, name: str) -> bool:
+        return self._daemon.cluster.delete((kind, namespace, name))
+
+    async def on_scale(self, kind: str, namespace: str, name: str, replicas: int) -> None:
+        body = self._daemon.objects.get(kind, namespace, name)
+        if body is None or "replicas" not in {"replicas": 1, **body.get("spec", {})}:
+            raise LabError(f"no {kind} {namespace}/{name}")
+        self._daemon.objects.put({**body, "spec": {**body["spec"], "replicas": replicas}})
+        self._daemon.cluster.touch()
+
+    async def on_wait(self, keys: list[list[str]] | None = None, timeout: float = 60.0) -> None:
+        wanted = None if keys is None else [(k[0], k[1], k[2]) for k in keys]
+        await self._daemon.cluster.wait_ready(wanted, timeout)
+
+    async def on_not_ready(self) -> list[str]:
+        return self._daemon.cluster.not_ready()
+
+    async def on_settled(self) -> None:
+        self._daemon.cluster.touch()
+        await self._daemon.cluster.settled()
+
+    async def on_trigger(self, namespace: str, name: str) -> str:
+        job = self._daemon.cluster.cronjobs.fire(namespace, name)
+        if job is None:
+            raise LabError(f"no CronJob {namespace}/{name}")
+        return job
+
+    async def on_objects(self, kind: str) -> list[Json]:
+        return list(self._daemon.objects.of(kind))
+
+    async def on_enter(self, namespace: str, pod: str) -> Json:
+        """What a process needs to join a pod."""
+        run = self._daemon.cluster.pods.runs.get(self._targets().pod(namespace, pod)["metadata"]["uid"])
+        if run is None or run.sandbox is None:
+            raise LabError(f"{namespace}/{pod} is not running")
+        scopes = [p for p in run.cgroup.iterdir() if p.is_dir()]
+        named = [c for c in run.containers if c.process is not None]
+        own = [p for p in scopes if named and named[0].id in p.name]
+        return {"pid": run.sandbox.pid, "cgroup": str((own or scopes)[0]), "cgroup_root": str(run.cgroup)}
+
+    async def on_probe(self, cells: list[Json], timeout: float, parallel: int) -> list[Json]:
+        """See `Lab.probe_many`."""
+        return await self._targets().run(cells, timeout, parallel, self._daemon.cluster.pods.runs)
+
+    async def on_fault(self, **request: Any) -> Any:
+        return await change(self._daemon, request)
+
+    async def on_load(self, paused: bool) -> None:
+        self._daemon.load.paused = paused
+        await self._daemon.load.refresh(may_start=True)
+
+    async def on_stats(self) -> list[Json]:
+        """Counters of the load generators."""
+        folder = self._daemon.files.clients
+        return [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+
+    async def on_status(self) -> Json:
+        daemon = self._daemon
+        pods = [
+            {
+                "namespace": p["metadata"]["namespace"],
+                "name": p["metadata"]["name"],
+                "node": p["spec"].get("nodeName"),
+                "phase": p["status"]["phase"],
+                "ready": is_ready(p),
+                "restarts": sum(c["restartCount"] for c in p["status"].get("containerStatuses") or []),
+                "ips": pod_ips(p),
+                "note": daemon.cluster.pods.notes.get(f"{p['metadata']['namespace']}/{p['metadata']['name']}"),
+            }
+            for p in daemon.objects.of("Pod")
+        ]
+        services = [
+            {
+                "namespace": s["metadata"]["namespace"],
+                "name": s["metadata"]["name"],
+                "type": s["spec"].get("type"),
+                "cluster_ips": s["spec"].get("clusterIPs") or [],
+                "load_balancer_ips": [
+                    e["ip"] for e in (s.get("status") or {}).get("loadBalancer", {}).get("ingress") or []
+                ],
+                "ports": [f"{p['port']}/{p.get('protocol', 'TCP')}" for p in s["spec"].get("ports") or []],
+            }
+            for s in daemon.objects.of("Service")
+        ]
+        return {
+            "name": daemon.files.name,
+            "network": daemon.mode,
+            "nodes": [{"name": p.name, "zone": p.zone, "ips": [p.ipv4, p.ipv6]} for p in daemon.plans],
+            "pods": pods,
+            "services": services,
+            "clients": await self.on_stats(),
+            "not_ready": daemon.cluster.not_ready(),
+            "problem": daemon.cluster.problem,
+            "faults": listing(daemon),
+        }
+
+    def _targets(self) -> ProbeTargets:
+        return ProbeTargets(self._daemon.objects, {p.name: p for p in self._daemon.plans})

@@ -1,0 +1,86 @@
+"""Faults on a link: packets lost (nftables numgen) and a rate limit (tbf), in both directions of a pod or a node.
+
+A pod's link is its veth in its node; a node's link is its way into the fabric. This kernel family may lack netem, so
+there is no delay.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from eastwest.lab import podspec
+from eastwest.lab.probe import ProbeTargets
+from eastwest.lab.state import LabError
+
+if TYPE_CHECKING:
+    from eastwest.lab.daemon import Daemon
+    from eastwest.lab.pods import NodeRun
+
+Json = dict[str, Any]
+_RATE = re.compile(r"\d+(\.\d+)?[kmg]?bit")
+
+
+async def change(daemon: Daemon, request: Json) -> list[Json]:
+    """Set or clear the fault of `target` (`ns/pod` or `node:name`); `clear` with no target clears all. The faults left."""
+    target = request.get("target")
+    if request.get("clear"):
+        for name in [target] if target else list(daemon.faults):
+            if daemon.faults.pop(name, None) is None:
+                raise LabError(f"{name} has no fault")
+            await _apply(daemon, name, None, None)
+        return listing(daemon)
+    if target is None:
+        return listing(daemon)
+    loss, rate = request.get("loss"), request.get("rate")
+    if loss is None and rate is None:
+        raise LabError("say what: --loss PERCENT, --rate RATE, or --clear")
+    if loss is not None and not 0 < float(loss) <= 100:
+        raise LabError(f"loss {loss} is not a percentage above 0")
+    if rate is not None and not _RATE.fullmatch(str(rate)):
+        raise LabError(f"rate {rate!r} is not a rate such as 10mbit or 500kbit")
+    await _apply(daemon, target, loss, rate)
+    daemon.faults[target] = {"target": target, "loss_percent": loss, "rate": rate}
+    return listing(daemon)
+
+
+def listing(daemon: Daemon) -> list[Json]:
+    return list(daemon.faults.values())
+
+
+def _link(daemon: Daemon, target: str) -> tuple[NodeRun, str]:
+    if target.startswith("node:"):
+        for node in daemon.nodes:
+            if node.plan.name == target[5:]:
+                return node, "eth0"
+        raise LabError(f"no node {target[5:]!r}")
+    namespace, _, name = target.partition("/")
+    if not name:
+        raise LabError(f"{target!r} is not ns/pod or node:name")
+    pod = ProbeTargets(daemon.objects, {}).pod(namespace, name)
+    run = daemon.cluster.pods.runs.get(pod["metadata"]["uid"])
+    if run is None or pod["spec"].get("hostNetwork"):
+        raise LabError(f"{target} has no link of its own")
+    return run.node, podspec.host_link(run.uid)
+
+
+async def _apply(daemon: Daemon, target: str, loss: float | None, rate: str | None) -> None:
+    try:
+        node, link = _link(daemon, target)
+    except LabError:
+        if loss is None and rate is None:
+            return  # the pod is gone and its fault with it
+        raise
+    table = f"fault-{link}"
+    rules = f"table netdev {table}\ndelete table netdev {table}\n"
+    if loss is not None:
+        drop = f"numgen random mod 10000 < {round(float(loss) * 100)} drop"
+        rules += f"table netdev {table} {{\n"
+        for hook in ("ingress", "egress"):
+            rules += f" chain {hook} {{\n  type filter hook {hook} device {link} priority -500\n  {drop}\n }}\n"
+        rules += "}\n"
+    await node.process.call("nft", ruleset=rules)
+    await node.process.call("tc", commands=[["qdisc", "delete", "dev", link, "root"]], may_fail=True)
+    if rate is not None:
+        limit = ["qdisc", "add", "dev", link, "root", "tbf", "rate", rate, "burst", "32kbit", "latency", "400ms"]
+        await node.process.call("tc", commands=[limit])

@@ -1,0 +1,170 @@
+"""How fabric, internet, nodes and pods are wired, as text for `ip -batch`. Pure: runs nothing.
+
+Three ways to reach a pod: `routed` gives each pod a /32 behind a link-local gateway, as the ptp CNI and the AWS VPC CNI
+do; `bridged` puts a node's pods on one bridge; `vxlan` is routed with an overlay between nodes, so that the fabric knows
+nodes only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from eastwest.lab.addresses import FABRIC_V4, GATEWAY_V4, GATEWAY_V6, PODS_V4, PODS_V6, NodePlan
+from eastwest.lab.state import Network
+
+VXLAN_MTU = 1450
+HOST_MAC = "02:ea:57:ff:00:01"  # every host end of a pod's link
+GATEWAY_MAC = "02:ea:57:ff:01:01"  # the fabric's end of a node's link
+
+
+def _lines(*lines: str) -> str:
+    return "\n".join(lines) + "\n"
+
+
+def fabric_to_internet(internet_pid: int) -> str:
+    """In the fabric: the uplink that every other address is reached by."""
+    return _lines(
+        "link set lo up",
+        f"link add internet type veth peer name eth0 netns {internet_pid}",
+        "link set internet up",
+        "address add 100.64.0.1/31 dev internet",
+        "address add fd00:64::1/127 dev internet nodad",
+        "route add default via 100.64.0.0 dev internet",
+        "route add ::/0 via fd00:64:: dev internet",
+    )
+
+
+def internet(addresses: Iterable[str]) -> str:
+    """In the internet: all its hosts' addresses on one machine, everything else is the cluster's."""
+    owned = [f"address add {a}/{128 if ':' in a else 32} dev lo{' nodad' if ':' in a else ''}" for a in addresses]
+    return _lines(
+        "link set lo up",
+        *owned,
+        "link set eth0 up",
+        "address add 100.64.0.0/31 dev eth0",
+        "address add fd00:64::/127 dev eth0 nodad",
+        "route add default via 100.64.0.1 dev eth0",
+        "route add ::/0 via fd00:64::1 dev eth0",
+    )
+
+
+def fabric_to_node(node: NodePlan, pid: int, network: Network) -> str:
+    """In the fabric: the link to one node, and the routes behind it."""
+    link = node.name
+    return _lines(
+        f"link add {link} address {GATEWAY_MAC} type veth peer name eth0 address {node.mac} netns {pid}",
+        f"link set {link} up",
+        f"address add {FABRIC_V4}/32 dev {link}",
+        f"address add {GATEWAY_V6}/64 dev {link} nodad",
+        f"route add {node.ipv4}/32 dev {link}",
+        f"route add {node.ipv6}/128 dev {link}",
+        *(
+            ()
+            if network == "vxlan"
+            else (
+                f"route add {node.pods_v4} via {node.ipv4} dev {link} onlink",
+                f"route add {node.pods_v6} via {node.ipv6} dev {link} onlink",
+            )
+        ),
+    )
+
+
+def node(own: NodePlan, others: Sequence[NodePlan], network: Network) -> str:
+    """In a node: its own address, the way out, and whatever its network mode needs."""
+    lines = [
+        "link set lo up",
+        "link set eth0 up",
+        f"address add {own.ipv4}/32 dev eth0",
+        f"address add {own.ipv6}/128 dev eth0 nodad",
+        f"route add {FABRIC_V4} dev eth0 scope link",
+        f"route add default via {FABRIC_V4} dev eth0 src {own.ipv4}",
+        f"route add ::/0 via {GATEWAY_V6} dev eth0 src {own.ipv6}",
+    ]
+    if network == "bridged":
+        lines += [
+            f"link add cni0 address {HOST_MAC} type bridge",
+            "link set cni0 up",
+            f"address add {_first(own.pods_v4)}/24 dev cni0",
+            f"address add {_first(own.pods_v6)}/64 dev cni0 nodad",
+        ]
+    if network == "vxlan":
+        lines += [
+            f"link add vxlan0 mtu {VXLAN_MTU} address {own.mac} type vxlan id 1 dstport 4789 local {own.ipv4} nolearning",
+            "link set vxlan0 up",
+            f"address add {_network(own.pods_v4)}/32 dev vxlan0",
+            f"address add {_network(own.pods_v6)}/128 dev vxlan0 nodad",
+        ]
+        for other in others:
+            v4, v6 = _network(other.pods_v4), _network(other.pods_v6)
+            lines += [
+                f"neighbor add {v4} lladdr {other.mac} dev vxlan0 nud permanent",
+                f"neighbor add {v6} lladdr {other.mac} dev vxlan0 nud permanent",
+                f"route add {other.pods_v4} via {v4} dev vxlan0 onlink",
+                f"route add {other.pods_v6} via {v6} dev vxlan0 onlink",
+            ]
+    return _lines(*lines)
+
+
+def vxlan_peers(others: Sequence[NodePlan]) -> list[list[str]]:
+    """In a node: arguments for `bridge`, which hardware address is behind which node."""
+    return [["fdb", "append", o.mac, "dev", "vxlan0", "dst", o.ipv4] for o in others]
+
+
+def pod(own: NodePlan, ips: Sequence[str], host_link: str, node_pid: int, network: Network) -> str:
+    """In the pod: make the link (its other end lands in the node) and point everything at the gateway."""
+    mtu = f" mtu {VXLAN_MTU}" if network == "vxlan" else ""
+    lines = [
+        "link set lo up",
+        f"link add eth0{mtu} type veth peer name {host_link}{mtu} address {HOST_MAC} netns {node_pid}",
+        "link set eth0 up",
+    ]
+    v4, v6 = ips
+    if network == "bridged":
+        lines += [
+            f"address add {v4}/24 dev eth0",
+            f"address add {v6}/64 dev eth0 nodad",
+            f"route add default via {_first(own.pods_v4)} dev eth0",
+            f"route add ::/0 via {_first(own.pods_v6)} dev eth0",
+        ]
+    else:
+        lines += [
+            f"address add {v4}/32 dev eth0",
+            f"address add {v6}/128 dev eth0 nodad",
+            f"route add {GATEWAY_V4} dev eth0 scope link",
+            f"route add default via {GATEWAY_V4} dev eth0 src {v4}",
+            f"route add ::/0 via {GATEWAY_V6} dev eth0 src {v6}",
+        ]
+    return _lines(*lines)
+
+
+def node_to_pod(own: NodePlan, ips: Sequence[str], host_link: str, network: Network) -> str:
+    """In the node: its end of a pod's link."""
+    v4, v6 = ips
+    if network == "bridged":
+        return _lines(
+            f"link set {host_link} master cni0",
+            f"link set {host_link} type bridge_slave hairpin on",
+            f"link set {host_link} up",
+        )
+    return _lines(
+        f"link set {host_link} up",
+        f"address add {GATEWAY_V4}/32 dev {host_link} scope link",
+        f"address add {GATEWAY_V6}/64 dev {host_link} nodad",
+        f"route add {v4}/32 dev {host_link} src {own.ipv4}",
+        f"route add {v6}/128 dev {host_link} src {own.ipv6}",
+    )
+
+
+def cluster_networks() -> tuple[str, str]:
+    """What counts as inside when deciding about masquerading."""
+    return str(PODS_V4), str(PODS_V6)
+
+
+def _network(cidr: str) -> str:
+    return cidr.partition("/")[0]
+
+
+def _first(cidr: str) -> str:
+    """The gateway address of a pod range: .1 or ::1."""
+    base = _network(cidr)
+    return base.removesuffix(".0") + ".1" if "." in base else base + "1"

@@ -1,0 +1,110 @@
+"""What lies outside the cluster: the internet's hosts, and load generators that come in through a load balancer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from eastwest.lab import cgroups, internet, kernel
+from eastwest.lab.channel import Channel
+from eastwest.lab.dns.resolver import Resolver, ResolverConfig
+from eastwest.lab.nodeproc import NODE_SYSCTLS, run
+from eastwest.lab.sandbox import apply_sysctls
+from eastwest.lab.state import write_atomically
+from eastwest.lab.workload import calls
+from eastwest.lab.workload.caller import Caller, CallFailed
+from eastwest.lab.workload.server import Server
+
+Json = dict[str, Any]
+_WRITE_SECONDS: Final = 0.5
+
+
+def main_internet(spec: Json, channel: socket.socket | None) -> None:
+    """Hold the internet's network namespace and serve its hosts. `spec`: cgroup."""
+    assert channel is not None
+    kernel.set_process_name("internet")
+    cgroups.join(Path(spec["cgroup"]))
+    kernel.unshare(kernel.CLONE_NEWNET)
+    apply_sysctls(NODE_SYSCTLS)
+    asyncio.run(_serve_internet(channel))
+
+
+async def _serve_internet(sock: socket.socket) -> None:
+    channel = await Channel.over(sock)
+
+    async def nothing(_: str) -> None:
+        return None
+
+    async def on_call(method: str, params: Json) -> None:
+        if method == "ip":
+            await run(["ip", "-batch", "-"], params["batch"])
+        elif method == "serve":
+            server = Server(nothing)
+            for port in internet.TCP_PORTS:
+                await server.listen(port, "TCP")
+            hosts = [a for host in internet.HOSTS for a in host.addresses]
+            for port in internet.UDP_PORTS:
+                await server.listen(port, "UDP", hosts)
+        else:
+            raise ValueError(f"the internet cannot {method}")
+
+    channel.on_call = on_call
+    channel.send({"event": "ready"})
+    await channel.closed()
+
+
+@dataclass(slots=True)
+class ClientStats:
+    """Counters of one load generator since its start. Attempts in flight are in neither of the other two."""
+
+    name: str
+    attempted: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    last_failure: str | None = None
+    last_failure_ns: int | None = None
+    last_success_ns: int | None = None
+    started_ns: int = 0
+    updated_ns: int = 0
+
+
+def main_client(spec: Json, channel: socket.socket | None) -> None:  # noqa: ARG001
+    """Generate load from outside. `spec`: cgroup, internet_pid, name, calls, host, locals, stats."""
+    kernel.set_process_name("client")
+    cgroups.join(Path(spec["cgroup"]))
+    kernel.setns(f"/proc/{spec['internet_pid']}/ns/net", kernel.CLONE_NEWNET)
+    asyncio.run(_generate(spec))
+
+
+async def _generate(spec: Json) -> None:
+    stats = ClientStats(spec["name"], started_ns=time.time_ns())
+    wanted = calls.parse(spec["calls"], default_host=spec["host"])
+    local = {int(family): address for family, address in spec["locals"].items()}
+
+    def tell(failed: CallFailed | None) -> None:
+        now = time.time_ns()
+        if failed is None:
+            stats.succeeded += 1
+            stats.last_success_ns = now
+        else:
+            stats.failed += 1
+            stats.last_failure, stats.last_failure_ns = str(failed), now
+
+    class Counting(Caller):
+        async def make(self, call: calls.Call) -> None:
+            stats.attempted += 1
+            await super().make(call)
+
+    caller = Counting(Resolver(ResolverConfig(())), local)
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(caller.repeat(call, tell)) for call in wanted if call.period_s is not None]
+    file = Path(spec["stats"])
+    while tasks:
+        stats.updated_ns = time.time_ns()
+        write_atomically(file, json.dumps(asdict(stats)))
+        await asyncio.sleep(_WRITE_SECONDS)

@@ -1,0 +1,364 @@
+"""Pods as processes: what the kubelets of all nodes do. Starts, supervises, restarts and ends them.
+
+Each pod is one task; it owns the pod's processes, its cgroup, its addresses and its status. The Pod object is written
+before the address exists on the wire and removed after it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from eastwest.lab import cgroups, network, podspec
+from eastwest.lab.addresses import NodePlan, Pool
+from eastwest.lab.channel import CallError
+from eastwest.lab.processes import Process, Processes
+from eastwest.lab.state import LabFiles, Network
+from eastwest.lab.watch import Objects, key_of, rfc3339
+
+Json = dict[str, Any]
+_GRACE_SECONDS: Final = 5.0  # the lab's own ceiling on terminationGracePeriodSeconds
+_PARALLEL_STARTS: Final = 16
+_BACKOFF_SECONDS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
+
+
+@dataclass(slots=True)
+class NodeRun:
+    """A node as the controller holds it."""
+
+    plan: NodePlan
+    process: Process
+    cgroup: Path
+    addresses: Pool = field(default_factory=lambda: Pool(2, 254))
+
+
+@dataclass(slots=True)
+class ContainerRun:
+    """One container of a running pod, over all its restarts."""
+
+    spec: Json
+    process: Process | None = None
+    id: str = ""
+    restarts: int = 0
+    ready: bool = False
+    passed: set[str] = field(default_factory=set)  # probe kinds that succeed now
+    last_code: int | None = None
+    started_ns: int = 0
+
+    def probes(self) -> dict[str, Json]:
+        kinds = ("startupProbe", "readinessProbe", "livenessProbe")
+        return {k: self.spec[k] for k in kinds if self.spec.get(k)}
+
+
+@dataclass(slots=True)
+class PodRun:
+    """One pod that has been given a node and addresses."""
+
+    uid: str
+    key: tuple[str, str, str]
+    node: NodeRun
+    ips: tuple[str, ...]
+    cgroup: Path
+    sandbox: Process | None = None
+    containers: list[ContainerRun] = field(default_factory=list)
+    task: asyncio.Task[None] | None = None
+    stopping: bool = False
+    phase: str = "Pending"
+
+
+class Pods:
+    """Every running pod of the lab, by uid."""
+
+    def __init__(
+        self, objects: Objects, processes: Processes, files: LabFiles, nodes: list[NodeRun], mode: Network,
+        driver: cgroups.Driver, changed: Callable[[], None], settled: Callable[[], Awaitable[None]],
+    ) -> None:  # fmt: skip
+        """`changed` is told of every change of status; `settled` returns when Services no longer point at a pod."""
+        self.runs: dict[str, PodRun] = {}
+        self.notes: dict[str, str] = {}
+        self._objects, self._processes, self._files = objects, processes, files
+        self._nodes, self._mode, self._driver = nodes, mode, driver
+        self._changed, self._settled = changed, settled
+        self._starting = asyncio.Semaphore(_PARALLEL_STARTS)
+        self._stops: set[asyncio.Task[None]] = set()
+
+    def start(self, body: Json) -> None:
+        """Schedule a pod, give it its addresses, write it down and start it in the background."""
+        labels = {n["metadata"]["name"]: n["metadata"]["labels"] for n in self._objects.of("Node")}
+        body["metadata"].setdefault("uid", str(uuid.uuid4()))
+        plans = [n.plan for n in self._nodes]
+        try:
+            plan = podspec.choose_node(body, plans, labels, list(self._objects.of("Pod")))
+        except LookupError as error:
+            self._note(body, str(error))
+            return
+        node = self._nodes[plan.index]
+        if body["spec"].get("hostNetwork"):
+            ips: tuple[str, ...] = (plan.ipv4, plan.ipv6)
+        else:
+            ips = self._take_ips(body, node)
+        body["spec"]["nodeName"] = plan.name
+        body["status"] = podspec.status(body, "Pending", ips, plan, [], ready=False)
+        stored = self._objects.put(body)
+        uid = stored["metadata"]["uid"]
+        inner = cgroups.pod_path(uid, cgroups.qos_class(body["spec"]), self._driver)
+        run = PodRun(uid, key_of(stored), node, ips, node.cgroup / inner)
+        self.runs[uid] = run
+        ports = podspec.unserved_ports(body)
+        if ports:
+            self._note(body, f"nothing serves {', '.join(ports)}: SCTP is not implemented yet")
+        run.task = asyncio.get_running_loop().create_task(self._run(run))
+
+    def stop(self, pod: Json) -> asyncio.Task[None] | None:
+        """End a pod as Kubernetes does: out of its Services, SIGTERM, grace, SIGKILL, then forgotten."""
+        run = self.runs.get(pod["metadata"]["uid"])
+        if run is None:
+            self._objects.remove(key_of(pod))
+            self._changed()
+            return None
+        if run.stopping:
+            return None
+        run.stopping = True
+        task = asyncio.get_running_loop().create_task(self._stop(run))
+        self._stops.add(task)
+        task.add_done_callback(self._stops.discard)
+        return task
+
+    def probe_changed(self, event: Json) -> None:
+        """Take a report of a node's health checks."""
+        run = self.runs.get(event["uid"])
+        container = next((c for c in run.containers if c.spec["name"] == event["container"]), None) if run else None
+        if run is None or container is None or run.stopping:
+            return
+        if event["kind"] == "readinessProbe" or event["ok"]:
+            (container.passed.add if event["ok"] else container.passed.discard)(event["kind"])
+            self._refresh(run)
+        elif container.process is not None:
+            self._note(self._objects.get(*run.key), f"{container.spec['name']}: {event['kind']} failed, restarted")
+            container.process.kill()
+
+    def health_checks(self, node: NodeRun) -> dict[str, Json]:
+        """What `healthchecks.HealthChecks.replace` of that node should watch now."""
+        wanted: dict[str, Json] = {}
+        for run in self.runs.values():
+            body = self._objects.get(*run.key)
+            if run.node is not node or run.stopping or run.phase != "Running" or body is None:
+                continue
+            for container in run.containers:
+                for kind, probe in container.probes().items() if container.process else ():
+                    if "exec" in probe:
+                        continue
+                    action = probe.get("httpGet") or probe.get("tcpSocket") or probe.get("grpc") or {}
+                    port = _port_number(container.spec, action.get("port"))
+                    if port is not None:
+                        key = f"{run.uid}/{container.spec['name']}/{kind}/{container.restarts}"
+                        wanted[key] = {"uid": run.uid, "container": container.spec["name"], "kind": kind,
+                                       "ip": run.ips[0], "port": port, "probe": probe}  # fmt: skip
+        return wanted
+
+    async def _run(self, run: PodRun) -> None:
+        body = self._objects.get(*run.key)
+        assert body is not None
+        host = bool(body["spec"].get("hostNetwork"))
+        try:
+            async with self._starting:
+                await self._make_sandbox(run, body, host=host)
+            for init in body["spec"].get("initContainers") or []:
+                if init.get("restartPolicy") == "Always":
+                    run.containers.append(ContainerRun(init))
+                    continue
+                code = await self._run_init(run, body, init)
+                if code:
+                    raise CallError(f"init container {init['name']} ended with exit code {code}")
+            run.containers += [ContainerRun(c) for c in body["spec"]["containers"]]
+            run.phase = "Running"
+            await asyncio.gather(*(self._keep(run, body, c) for c in run.containers))
+        except (CallError, OSError, TimeoutError) as error:
+            self._note(body, str(error))
+            run.phase = "Failed"
+        else:
+            codes = [c.last_code for c in run.containers]
+            run.phase = "Succeeded" if all(c == 0 for c in codes) else "Failed"
+        if not run.stopping:
+            self._refresh(run)
+            await self._release(run)
+            self.runs.pop(run.uid, None)
+            self._changed()
+
+    async def _make_sandbox(self, run: PodRun, body: Json, *, host: bool) -> None:
+        pause = cgroups.create(run.cgroup / cgroups.container_name(uuid.uuid4().hex * 2, self._driver))
+        etc = podspec.write_etc(self._files.etc / run.uid, body, run.ips)
+        name = run.node.plan.name if host else podspec.hostname(body)
+        spec = {"cgroup": str(pause), "hostname": name, "etc": str(etc),
+                "host_pid": run.node.process.pid if host else None}  # fmt: skip
+        run.sandbox = await self._processes.start("sandbox", spec, channel=True)
+        await ready(run.sandbox)
+        if host:
+            return
+        link, plan = podspec.host_link(run.uid), run.node.plan
+        await run.sandbox.call("ip", batch=network.pod(plan, run.ips, link, run.node.process.pid, self._mode))
+        await run.node.process.call("ip", batch=network.node_to_pod(plan, run.ips, link, self._mode))
+
+    async def _run_init(self, run: PodRun, body: Json, init: Json) -> int:
+        container = ContainerRun(init)
+        process = await self._start_container(run, body, container, once=True)
+        return await process.exited
+
+    async def _keep(self, run: PodRun, body: Json, container: ContainerRun) -> None:
+        """Run a container, again and again as the restart policy says."""
+        policy = body["spec"].get("restartPolicy", "Always")
+        while not run.stopping:
+            process = await self._start_container(run, body, container)
+            container.process, container.passed, container.started_ns = process, set(), time.time_ns()
+            if process.channel is not None:
+                await _first_of(process)
+            container.ready = True
+            self._refresh(run)
+            container.last_code = await process.exited
+            container.process, container.ready = None, False
+            if run.stopping or policy == "Never" or (policy == "OnFailure" and container.last_code == 0):
+                return
+            self._refresh(run)
+            lived = (time.time_ns() - container.started_ns) / 1e9
+            await asyncio.sleep(0 if lived > 60 else _BACKOFF_SECONDS[min(container.restarts, 6)])
+            container.restarts += 1
+
+    async def _start_container(
+        self, run: PodRun, body: Json, container: ContainerRun, *, once: bool = False
+    ) -> Process:
+        assert run.sandbox is not None
+        container.id = uuid.uuid4().hex * 2
+        cgroup = cgroups.create(run.cgroup / cgroups.container_name(container.id, self._driver))
+        env = podspec.environment(body, container.spec, run.ips, run.node.plan)
+        namespace, pod_name = run.key[1:]
+        log = self._files.logs / f"{namespace}_{pod_name}_{container.spec['name']}.log"
+        program = podspec.program(body, container.spec, run.ips, env, self._files.zone)
+        if "app" in program and once:
+            program["app"]["once"] = True
+        spec = {"sandbox_pid": run.sandbox.pid, "cgroup": str(cgroup), "log": str(log), "env": env,
+                "name": container.spec["name"], **program}  # fmt: skip
+        return await self._processes.start("container", spec, channel="app" in program)
+
+    async def _stop(self, run: PodRun) -> None:
+        body = self._objects.get(*run.key)
+        if body is not None and run.phase == "Running":
+            stamp = rfc3339(time.time_ns())
+            self._objects.put({**body, "metadata": {**body["metadata"], "deletionTimestamp": stamp,
+                                                   "deletionGracePeriodSeconds": 30}})  # fmt: skip
+            self._changed()
+            await self._settled()
+            for container in run.containers:
+                if container.process is not None:
+                    container.process.kill(signal.SIGTERM)
+            grace = body["spec"].get("terminationGracePeriodSeconds", 30)
+            alive = [c.process.exited for c in run.containers if c.process is not None]
+            if alive:
+                await asyncio.wait(alive, timeout=min(grace, _GRACE_SECONDS))
+        if run.task is not None and not run.task.done():
+            run.task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await run.task
+        await self._release(run)
+        self.runs.pop(run.uid, None)
+        self._objects.remove(run.key)
+        self._changed()
+
+    async def _release(self, run: PodRun) -> None:
+        """End what is left of a pod's processes, its link, its cgroup and its addresses."""
+        body = self._objects.get(*run.key)
+        host = body is not None and bool(body["spec"].get("hostNetwork"))
+        cgroups.kill(run.cgroup)
+        if run.sandbox is not None:
+            await run.sandbox.exited
+            assert run.sandbox.channel is not None
+            run.sandbox.channel.close()
+        if not host:
+            with contextlib.suppress(CallError, TimeoutError):
+                await run.node.process.call("ip", batch=f"link delete {podspec.host_link(run.uid)}\n", force=True)
+        deadline = time.monotonic() + 5
+        while not cgroups.remove(run.cgroup, timeout=0) and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        if not host:
+            base = int(ipaddress.IPv4Address(run.node.plan.pods_v4.partition("/")[0]))
+            run.node.addresses.give_back(int(ipaddress.IPv4Address(run.ips[0])) - base)
+
+    def _refresh(self, run: PodRun) -> None:
+        """Write the pod's status as it is now."""
+        body = self._objects.get(*run.key)
+        if body is None:
+            return
+        entries = []
+        for c in run.containers:
+            probes = c.probes()
+            waits = [k for k in ("startupProbe", "readinessProbe") if k in probes and "exec" not in probes[k]]
+            good = c.ready and c.process is not None and all(k in c.passed for k in waits)
+            entries.append(_container_status(c, ready=good))
+        ready_now = run.phase == "Running" and all(e["ready"] for e in entries)
+        status = podspec.status(body, run.phase, run.ips, run.node.plan, entries, ready=ready_now)
+        if status != body.get("status"):
+            self._objects.put({**body, "status": status})
+        self._changed()
+
+    def _take_ips(self, body: Json, node: NodeRun) -> tuple[str, str]:
+        base = int(ipaddress.IPv4Address(node.plan.pods_v4.partition("/")[0]))
+        pinned = (body["metadata"].get("annotations") or {}).get(podspec.PINNED_IPS)
+        wanted = int(ipaddress.IPv4Address(pinned.split(",")[0])) - base if pinned else None
+        number = node.addresses.take(wanted)
+        v6 = ipaddress.IPv6Network(node.plan.pods_v6)
+        return str(ipaddress.IPv4Address(base + number)), str(v6[number])
+
+    def _note(self, body: Json | None, text: str) -> None:
+        if body is not None:
+            self.notes[f"{body['metadata'].get('namespace')}/{body['metadata']['name']}"] = text
+
+
+async def ready(process: Process) -> None:
+    """Wait for a process's first word. Raises CallError when it ended instead."""
+    assert process.channel is not None
+    said = asyncio.get_running_loop().create_future()
+    process.channel.on_event = lambda event: None if said.done() else said.set_result(event)
+    await asyncio.wait([said, process.exited], return_when=asyncio.FIRST_COMPLETED, timeout=30)
+    if not said.done():
+        raise CallError("a process did not start; see labd.log")
+
+
+async def _first_of(process: Process) -> None:
+    with contextlib.suppress(CallError):
+        await ready(process)
+
+
+def _port_number(container: Json, port: int | str | None) -> int | None:
+    if isinstance(port, int):
+        return port
+    named = {p.get("name"): int(p["containerPort"]) for p in container.get("ports") or []}
+    return named.get(port)
+
+
+def _container_status(container: ContainerRun, *, ready: bool) -> Json:
+    if container.process is not None:
+        state: Json = {"running": {"startedAt": rfc3339(container.started_ns)}}
+    elif container.last_code is not None:
+        state = {
+            "terminated": {
+                "exitCode": max(container.last_code, 0) or (128 - container.last_code if container.last_code < 0 else 0)
+            }
+        }
+    else:
+        state = {"waiting": {"reason": "ContainerCreating"}}
+    return {
+        "name": container.spec["name"],
+        "image": container.spec.get("image", ""),
+        "containerID": f"containerd://{container.id}" if container.id else "",
+        "ready": ready,
+        "started": container.process is not None,
+        "restartCount": container.restarts,
+        "state": state,
+    }
