@@ -84,7 +84,9 @@ def shop(serve: Callable[[str], str]) -> str:
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A fresh, light, 1440x900 page; a script error or a warning on the browser's console fails the test."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="light", accept_downloads=True)
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 900}, color_scheme="light", accept_downloads=True, reduced_motion="reduce"
+    )
     opened = context.new_page()
     opened.set_default_timeout(15_000)
     complaints: list[str] = []

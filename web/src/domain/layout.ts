@@ -25,10 +25,12 @@ export type Positions = Map<string, Point>;
 /** Which way callers to called go inside a namespace; between namespaces it is always to the right. */
 type Flow = "right" | "down";
 
-const GAP = { row: 28, column: 110, layer: 56, unitRow: 64, unitColumn: 110 } as const;
+const GAP = { row: 28, column: 100, layer: 56, unitRow: 64, unitColumn: 90 } as const;
 const PADDING = 24;
 /** Joining ranks costs clearness: it must make the picture that much larger to be worth it. */
-const FOLDING_COST = 0.45;
+const FOLDING_COST = 0.8;
+/** Drawn at 0.85 of full size in a window 720 pixels high, everything can be read; larger is no better. */
+const LEGIBLE = 0.85 / 720;
 
 function columnsOf(ids: readonly string[], column: ReadonlyMap<string, number>): string[][] {
   const least = Math.min(...ids.map((id) => column.get(id) ?? 0));
@@ -116,15 +118,19 @@ function scale(positions: Positions, aspect: number): number {
 }
 
 /**
- * Centres for all boxes, in the variant that fills a window of `aspect` best. Deterministic: no randomness, no
- * dependence on the order of input.
+ * Centres for all boxes, in the variant that fills a window of `aspect` best; callers stand left of called, in a tall
+ * window above them. Deterministic: no randomness, no dependence on the order of input.
  */
 export function arrange(boxes: readonly Box[], edges: readonly Arc[], aspect = 1.5): Positions {
+  if (aspect < 1) {
+    const turned = arrange(boxes.map((box) => ({ ...box, width: box.height, height: box.width })), edges, 1 / aspect);
+    return new Map([...turned].map(([id, { x, y }]) => [id, { x: y, y: x }]));
+  }
   let best: { positions: Positions; score: number } = { positions: new Map(), score: -1 };
   if (boxes.length === 0) return best.positions;
   for (const flow of ["down", "right"] as const)
     for (const { positions, folded } of variants(flow, boxes, edges, aspect)) {
-      const score = scale(positions, aspect) * (1 - FOLDING_COST * folded);
+      const score = Math.min(scale(positions, aspect), LEGIBLE) * (1 - FOLDING_COST * folded);
       if (score > best.score) best = { positions, score };
     }
   return best.positions;

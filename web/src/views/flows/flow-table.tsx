@@ -45,7 +45,11 @@ export function FlowTable({ rows, columns, sort, chosen, loading, empty, onSort,
       columnDefinitions={shown.map((column, index) => definition(column, index === 0, onChoose))}
       sortingColumn={{ sortingField: sort.replace(/^-/, "") }}
       sortingDescending={descending}
-      onSortingChange={({ detail }) => onSort(`${detail.isDescending ? "-" : ""}${detail.sortingColumn.sortingField ?? ""}`)}
+      onSortingChange={({ detail }) => {
+        const word = detail.sortingColumn.sortingField ?? "";
+        const largestFirst = word !== sort.replace(/^-/, "") && FLOW_COLUMNS.some((column) => column.word === word && column.numeric);
+        onSort(`${detail.isDescending || largestFirst ? "-" : ""}${word}`);
+      }}
       selectedItems={rows.filter((row) => rowId(row) === chosen)}
       onRowClick={({ detail }) => onChoose(detail.item)}
       contentDensity="compact"
