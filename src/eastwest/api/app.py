@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import FastAPI
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
 
 from eastwest import __version__
-from eastwest.api import problems
+from eastwest.api import console, problems
+from eastwest.api.auth import Authorised
 from eastwest.api.routes import bundle, coverage, events, filters, flows, health, inventory, servicemap, session, top
 from eastwest.api.services import Services
 
@@ -15,9 +20,24 @@ Times are int64 nanoseconds since the Unix epoch. Unknown is null. Errors are pr
 parameter to change."""
 
 
-def create_app(services: Services | None = None) -> FastAPI:
-    """The application over `services`; None gives one that can only describe itself."""
-    app = FastAPI(
+class _App(FastAPI):
+    """Describes no 422: parameters that do not validate are answered 400 like all others."""
+
+    def openapi(self) -> dict[str, Any]:
+        described = super().openapi()
+        for methods in described["paths"].values():
+            for operation in methods.values():
+                operation["responses"].pop("422", None)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            described["components"]["schemas"].pop(unused, None)
+        return described
+
+
+def create_app(
+    services: Services | None = None, more: Iterable[APIRouter] = (), console_folder: Path = console.FOLDER
+) -> FastAPI:
+    """The application over `services`, with `more` routers; None gives one that can only describe itself."""
+    app = _App(
         title="eastwest",
         version=__version__,
         description=DESCRIPTION,
@@ -27,6 +47,11 @@ def create_app(services: Services | None = None) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
-    for module in (health, session, servicemap, flows, top, coverage, inventory, filters, bundle, events):
+    for module in (health, session):
         app.include_router(module.router)
+    for module in (servicemap, flows, top, coverage, inventory, filters, bundle, events):
+        app.include_router(module.router, dependencies=[Authorised])
+    for router in more:
+        app.include_router(router)
+    console.add_console(app, console_folder)
     return app

@@ -2,15 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
+
+from eastwest.model.cluster import ClusterState
+from eastwest.query.live import Landed
+from eastwest.runtime.topic import Topic
+from eastwest.store.protocol import Store
+from eastwest.store.questions import Range
+
+
+class InventoryView(Protocol):
+    """The cluster's objects over time."""
+
+    def state_at(self, at_ns: int) -> ClusterState:
+        """The whole cluster at one moment."""
 
 
 @dataclass(frozen=True)
 class Services:
-    """Everything a route may ask."""
+    """Everything a route may ask. `recording` is the range of an evidence bundle that is being played, else None."""
+
+    store: Store
+    inventory: InventoryView
+    inventory_source: str
+    clock: Callable[[], int]
+    landed: Topic[Landed]
+    started_ns: int
+    last_batch_ns: Callable[[], int | None]
+    troubles: Callable[[], list[str]]  # why the server is not well, beyond the store
+    metrics: Callable[[str | None], tuple[bytes, str]]  # Accept header -> (body, content type)
+    bundle: Callable[[Range], bytes]
+    recording: Range | None = None
+    token: str | None = field(default=None, repr=False)
+    hosts: frozenset[str] = frozenset()
+    """Host names that a browser may use without a token; guards a loopback server against DNS rebinding."""
+
+    def now_ns(self) -> int:
+        """The present, or the end of the recording."""
+        return self.recording.end_ns if self.recording else self.clock()
 
 
 def _services(request: Request) -> Services:

@@ -1,0 +1,1 @@
+"""Typed questions over a Store: time ranges, the filter language, the service map, the flow table, coverage."""

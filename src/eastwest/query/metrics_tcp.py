@@ -19,7 +19,7 @@ from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 
 pc: Any = pyarrow.compute
 
-HOOK: Final = "tcp"
+HOOK: Final = "sock_ops"
 PHASE: Final = "phase"
 PHASES: Final = ("syn", "established", "closing")
 RTT_BOUNDS_S: Final = (*((32 << i) / 1e6 for i in range(14)), 1.048576)

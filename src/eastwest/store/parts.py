@@ -15,8 +15,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eastwest.model.batch import Amount, BatchHeader
-from eastwest.model.schema import COLUMNS, Merge
+from eastwest.model.schema import COLUMNS, Merge, Type
 from eastwest.store.ddl import DAY_NS, HOUR_NS, MINUTE_NS, ROLLUP_ATTRIBUTES, ROLLUP_COLUMNS, ROLLUP_KEYS
+
+ARROW: Final[dict[Type, Any]] = {
+    Type.STRING: pa.string(),
+    Type.U8: pa.uint8(),
+    Type.U16: pa.uint16(),
+    Type.U64: pa.uint64(),
+    Type.TIME: pa.int64(),
+    Type.IP: pa.binary(16),
+}
+RECORDS: Final = pa.schema([pa.field(c.name, ARROW[c.type], nullable=c.nullable) for c in COLUMNS])
+"""Records as they are kept."""
 
 _AGGREGATES: Final[dict[Merge, Any]] = {Merge.SUM: "sum", Merge.MIN: "min", Merge.MAX: "max"}
 
@@ -43,9 +54,9 @@ def cut(block: str, flows: pa.Table, receipts: Sequence[Receipt]) -> list[Part]:
 
     The last part makes the batches known; a crash before it leaves them to be replayed, not forgotten.
     """
+    flows = _aligned(flows.select(RECORDS.names).cast(RECORDS))
     parts = [
-        Part("flows", f"{block}/flows/{hour}", rows)
-        for hour, rows in _partitions(flows.select([c.name for c in COLUMNS]), "window_start_ns", HOUR_NS)
+        Part("flows", f"{block}/flows/{hour}", rows) for hour, rows in _partitions(flows, "window_start_ns", HOUR_NS)
     ]
     if flows.num_rows:
         parts += [
@@ -56,6 +67,14 @@ def cut(block: str, flows: pa.Table, receipts: Sequence[Receipt]) -> list[Part]:
         Part("batches", f"{block}/batches/{day}", rows)
         for day, rows in _partitions(batch_rows(receipts), "received_at_ns", DAY_NS)
     ]
+
+
+def _aligned(table: pa.Table) -> pa.Table:
+    """A copy in one chunk whose buffers lie as Arrow's kernels like them; a batch's bytes lie as they came."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    return pa.ipc.open_stream(sink.getvalue()).read_all()
 
 
 def _floor(column: pa.ChunkedArray[Any], unit_ns: int) -> Any:

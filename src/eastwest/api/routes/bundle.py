@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter, Response
 
+from eastwest.api.asked import range_of
 from eastwest.api.parameters import EndText, KnownOnly, StartText, WindowText
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given
@@ -20,4 +23,7 @@ router = APIRouter(tags=["bundle"])
 )
 def bundle(services: Given, window: WindowText = None, start: StartText = None, end: EndText = None) -> Response:
     """Flows, cluster objects and coverage of a time range as one zip, readable without a cluster."""
-    raise NotImplementedError
+    range_ = range_of(services, window, start, end)
+    name = datetime.fromtimestamp(range_.end_ns // 1_000_000_000, UTC).strftime("eastwest-%Y%m%dT%H%M%SZ.zip")
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(services.bundle(range_), media_type="application/zip", headers=headers)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter
 
+from eastwest.api.asked import range_of, window_of
 from eastwest.api.models import Coverage
 from eastwest.api.parameters import EndText, KnownOnly, StartText, WindowText
 from eastwest.api.problems import RESPONSES
-from eastwest.api.services import Given
+from eastwest.api.services import Given, Services
+from eastwest.query.coverage import coverage as query
+from eastwest.store.questions import Range
 
 router = APIRouter(tags=["coverage"])
+
+
+def coverage_of(services: Services, range_: Range) -> Coverage:
+    """The coverage of a range; every node of the inventory is expected to report."""
+    expected = [node.name for node in services.inventory.state_at(services.now_ns()).nodes]
+    recorded = services.recording is not None
+    accounts = query(services.store, range_, services.now_ns(), expected, recorded=recorded)
+    return Coverage.model_validate(asdict(accounts) | {"window": window_of(services, range_)})
 
 
 @router.get("/api/v1/coverage", operation_id="coverage", responses=RESPONSES, dependencies=[KnownOnly])
 def coverage(services: Given, window: WindowText = None, start: StartText = None, end: EndText = None) -> Coverage:
     """The agents' books over a time range, per node and in sentences."""
-    raise NotImplementedError
+    return coverage_of(services, range_of(services, window, start, end))

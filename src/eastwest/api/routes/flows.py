@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
-from eastwest.api.models import FlowPage
+from eastwest.api.asked import condition_of, json_response, range_of, window_of
+from eastwest.api.models import FlowPage, FlowRow
 from eastwest.api.parameters import EndText, FilterText, KnownOnly, NamespaceText, StartText, View, WindowText
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given
+from eastwest.query import views
+from eastwest.query.flows import Table, page
+from eastwest.store.predicates import both
 
 router = APIRouter(tags=["flows"])
 
 
-@router.get("/api/v1/flows", operation_id="flows", responses=RESPONSES, dependencies=[KnownOnly])
+@router.get(
+    "/api/v1/flows", operation_id="flows", response_model=FlowPage, responses=RESPONSES, dependencies=[KnownOnly]
+)
 def flows(
     services: Given,
     view: Annotated[
@@ -29,6 +35,16 @@ def flows(
     window: WindowText = None,
     start: StartText = None,
     end: EndText = None,
-) -> FlowPage:
+) -> Response:
     """One row per pair of pods or external ends, protocol and server port. Pages keep the time range of the first."""
-    raise NotImplementedError
+    where = both(views.view(view), condition_of(filter, namespace))
+    asked = f"{view}\n{namespace}\n{filter}"
+    table = Table(range_of(services, window, start, end), where, sort, asked)
+    found = page(services.store, table, limit, cursor)
+    answer = FlowPage(
+        window=window_of(services, found.range),
+        rows=[FlowRow(**{name: row[name] for name in FlowRow.model_fields}) for row in found.rows],
+        next_cursor=found.next_cursor,
+        total=found.total,
+    )
+    return json_response(answer)

@@ -1,32 +1,34 @@
-"""GET /metrics for Prometheus, and GET /ingest/v1/names, from which agents learn the names of their own pods."""
+"""GET /api/v1/metrics for Prometheus, and GET /ingest/v1/names, from which agents learn the names of their own pods."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Header, Response, params
 from fastapi.responses import JSONResponse
 
-from eastwest.runtime.openmetrics import TextFormat, negotiate
 from eastwest.runtime.tokens import bearer, speaks_for
 
+METRICS_PATH = "/api/v1/metrics"
 NAMES_PATH = "/ingest/v1/names"
 
+Expose = Callable[[str | None], tuple[bytes, str]]
+"""Accept header -> (body, content type)."""
 NamesOf = Callable[[str], Iterable[tuple[str, str, str]]]
 """node -> (pod UID, namespace, name) of each pod on it."""
 
 
-def metrics_router(render: Callable[[TextFormat], bytes]) -> APIRouter:
-    """The scrape route. Whoever starts the server decides who may come in, as for every other route."""
-    router = APIRouter(tags=["metrics"])
+def metrics_router(expose: Expose, dependencies: Sequence[params.Depends] = ()) -> APIRouter:
+    """Everything the server publishes, workload pairs included: `dependencies` admit whoever may read flows."""
+    router = APIRouter(tags=["metrics"], dependencies=list(dependencies))
 
     def metrics(accept: Annotated[str | None, Header()] = None) -> Response:
         """OpenMetrics 1.0, or classic Prometheus text when the Accept header prefers it."""
-        text_format = negotiate(accept)
-        return Response(render(text_format), headers={"Content-Type": text_format.value, "Vary": "Accept"})
+        body, content_type = expose(accept)
+        return Response(body, headers={"Content-Type": content_type, "Vary": "Accept"})
 
-    router.add_api_route("/metrics", metrics, methods=["GET"], include_in_schema=False)
+    router.add_api_route(METRICS_PATH, metrics, methods=["GET"], include_in_schema=False)
     return router
 
 

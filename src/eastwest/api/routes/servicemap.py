@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
-from eastwest.api.models import ServiceMap
+from eastwest.api.asked import condition_of, json_response, range_of, window_of
+from eastwest.api.models import MapEdge, MapNode, ServiceMap
 from eastwest.api.parameters import EndText, FilterText, KnownOnly, Level, NamespaceText, StartText, WindowText
 from eastwest.api.problems import RESPONSES
+from eastwest.api.routes.coverage import coverage_of
 from eastwest.api.services import Given
+from eastwest.query.servicemap import service_map as query
 
 router = APIRouter(tags=["map"])
 
 
-@router.get("/api/v1/service-map", operation_id="serviceMap", responses=RESPONSES, dependencies=[KnownOnly])
+@router.get(
+    "/api/v1/service-map",
+    operation_id="serviceMap",
+    response_model=ServiceMap,
+    responses=RESPONSES,
+    dependencies=[KnownOnly],
+)
 def service_map(
     services: Given,
     namespace: NamespaceText = None,
@@ -21,6 +30,15 @@ def service_map(
     start: StartText = None,
     end: EndText = None,
     filter: FilterText = "",
-) -> ServiceMap:
+) -> Response:
     """Nodes and edges of a time range. Both ends' reports of one connection become one edge."""
-    raise NotImplementedError
+    range_ = range_of(services, window, start, end)
+    found = query(services.store, range_, level, condition_of(filter, namespace))
+    answer = ServiceMap(
+        window=window_of(services, range_),
+        level=level,
+        nodes=[MapNode(**row) for row in found.nodes],
+        edges=[MapEdge(**row) for row in found.edges],
+        coverage=coverage_of(services, range_),
+    )
+    return json_response(answer)

@@ -6,10 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from eastwest.api.models import Top
+from eastwest.api.asked import condition_of, range_of, window_of
+from eastwest.api.models import Top, TopRow
 from eastwest.api.parameters import By, EndText, FilterText, KnownOnly, Metric, NamespaceText, StartText, WindowText
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given
+from eastwest.query.top import top as query
 
 router = APIRouter(tags=["flows"])
 
@@ -27,4 +29,6 @@ def top(
     end: EndText = None,
 ) -> Top:
     """Pods, workloads or namespaces by what they sent and received, each connection counted once per end."""
-    raise NotImplementedError
+    range_ = range_of(services, window, start, end)
+    rows = query(services.store, range_, by, metric, condition_of(filter, namespace), limit)
+    return Top(window=window_of(services, range_), by=by, metric=metric, rows=[TopRow(**row) for row in rows])

@@ -1,0 +1,34 @@
+"""Parameters as the typed values that `query` takes, and large answers as JSON."""
+
+from __future__ import annotations
+
+from fastapi import Response
+from pydantic import BaseModel
+
+from eastwest.api.models import Window
+from eastwest.api.services import Services
+from eastwest.query.filter import parse
+from eastwest.query.timerange import resolve
+from eastwest.query.views import namespaces
+from eastwest.store.predicates import Predicate, both
+from eastwest.store.questions import Range
+
+
+def range_of(services: Services, window: str | None, start: str | None, end: str | None) -> Range:
+    """The time range that the parameters mean."""
+    return resolve(window, start, end, services.now_ns(), services.recording)
+
+
+def condition_of(filter_text: str, namespace: str | None) -> Predicate:
+    """Filter and namespace together."""
+    return both(namespaces(namespace), parse(filter_text))
+
+
+def window_of(services: Services, range_: Range) -> Window:
+    """The range as the answer names it."""
+    return Window(start_ns=range_.start_ns, end_ns=range_.end_ns, recorded=services.recording is not None)
+
+
+def json_response(answer: BaseModel) -> Response:
+    """A large answer as JSON, encoded once: the framework would check and copy every row again."""
+    return Response(answer.model_dump_json(), media_type="application/json")

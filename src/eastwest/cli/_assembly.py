@@ -1,0 +1,156 @@
+"""Puts a server together from its settings: live (store, collector, inventory) or from an evidence bundle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from fastapi import FastAPI
+
+from eastwest.api.app import create_app
+from eastwest.api.auth import LOOPBACK
+from eastwest.api.services import Services
+from eastwest.collector.accept import MAX_AHEAD_NS
+from eastwest.collector.counts import Counts
+from eastwest.collector.feed import InventoryFeed
+from eastwest.collector.journal import Journal
+from eastwest.collector.metrics import exposer
+from eastwest.collector.routes import ingest_router
+from eastwest.collector.writer import Writer
+from eastwest.k8s.inventory import Inventory
+from eastwest.k8s.sources import ManifestSource, Source, WatchLogSource
+from eastwest.query import evidence
+from eastwest.query.live import Landed
+from eastwest.runtime.lifecycle import Running
+from eastwest.runtime.paths import run_dir
+from eastwest.runtime.tokens import load_secret
+from eastwest.runtime.topic import Topic
+from eastwest.store.clickhouse import ClickHouseStore
+from eastwest.store.ddl import Keeping
+from eastwest.store.embedded import EmbeddedEngine
+from eastwest.store.lock import DirectoryLock
+from eastwest.store.protocol import Engine
+from eastwest.store.questions import Range
+from eastwest.store.remote import RemoteEngine
+from eastwest.wire.bundle import read
+
+__all__ = ["MAX_AHEAD_NS", "Settings", "Site", "assemble"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line said, checked."""
+
+    data: Path
+    keeping: Keeping
+    memory_bytes: int
+    store_url: str | None = None
+    manifests: Path | None = None
+    lab: str | None = None
+    bundle: Path | None = None
+    token: str | None = None
+    host: str = "localhost"
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A running server without its sockets."""
+
+    app: FastAPI
+    landed: Topic[Landed]
+
+
+class _Lock:
+    """The data directory as a component."""
+
+    def __init__(self, data: Path) -> None:
+        self._lock = DirectoryLock(data / "lock", "eastwest server")
+
+    def start(self) -> None:
+        self._lock.acquire()
+
+    def stop(self) -> None:
+        self._lock.release()
+
+
+@contextmanager
+def assemble(settings: Settings) -> Iterator[Site]:
+    """Start everything behind the sockets; stop it on leaving. Raises StoreError or BundleError."""
+    with _recorded(settings) if settings.bundle else _live(settings) as site:
+        yield site
+
+
+def _sources(settings: Settings) -> tuple[list[Source], str]:
+    """(where the cluster's objects come from, its name for people)."""
+    if settings.manifests is not None:
+        return [ManifestSource(settings.manifests, time.time_ns)], "manifests"
+    if settings.lab is not None:
+        return [WatchLogSource(run_dir() / "lab" / settings.lab / "watch.jsonl")], "lab"
+    return [], "none"
+
+
+def _engine(settings: Settings, directory: Path) -> Engine:
+    if settings.store_url is not None:
+        return RemoteEngine(settings.store_url)
+    return EmbeddedEngine(directory / "store", memory_bytes=settings.memory_bytes)
+
+
+@contextmanager
+def _live(settings: Settings) -> Iterator[Site]:
+    sources, name = _sources(settings)
+    inventory, counts, landed = Inventory(sources), Counts(), Topic[Landed]()
+    store = ClickHouseStore(_engine(settings, settings.data), settings.keeping)
+    feed = InventoryFeed(inventory, settings.keeping.edges_s)
+    writer = Writer(store, Journal(settings.data / "journal"), feed.enrich, landed, counts)
+    with Running([_Lock(settings.data), store, feed, writer]):
+        services = Services(
+            store=store,
+            inventory=inventory,
+            inventory_source=name,
+            clock=time.time_ns,
+            landed=landed,
+            started_ns=time.time_ns(),
+            last_batch_ns=lambda: counts.last_batch_ns,
+            troubles=lambda: [f"collector: {writer.stalled}"] if writer.stalled else [],
+            metrics=exposer(counts, store, writer),
+            bundle=lambda range_: evidence.bundle(store, inventory, range_, time.time_ns()),
+            token=settings.token,
+            hosts=LOOPBACK | {settings.host, "eastwest"},
+        )
+        ingest = ingest_router(writer, load_secret(settings.data), counts)
+        yield Site(create_app(services, [ingest]), landed)
+
+
+@contextmanager
+def _recorded(settings: Settings) -> Iterator[Site]:
+    assert settings.bundle is not None
+    played = read(settings.bundle)
+    range_ = Range(played.window_start_ns, played.window_end_ns)
+    inventory, counts, landed = evidence.inventory(played), Counts(), Topic[Landed]()
+    with TemporaryDirectory(prefix="eastwest-bundle-") as folder:
+        engine = EmbeddedEngine(Path(folder) / "store", memory_bytes=settings.memory_bytes)
+        store = ClickHouseStore(engine, Keeping(None, None, None))
+        with Running([store]):
+            InventoryFeed(inventory).refresh()
+            for part in evidence.parts(played, InventoryFeed(inventory).enrich):
+                store.insert(part)
+            services = Services(
+                store=store,
+                inventory=inventory,
+                inventory_source="bundle",
+                clock=time.time_ns,
+                landed=landed,
+                started_ns=time.time_ns(),
+                last_batch_ns=lambda: None,
+                troubles=list,
+                metrics=exposer(counts, store, None),
+                bundle=lambda asked: evidence.bundle(store, inventory, asked, range_.end_ns, recorded=True),
+                recording=range_,
+                token=settings.token,
+                hosts=LOOPBACK | {settings.host, "eastwest"},
+            )
+            yield Site(create_app(services), landed)

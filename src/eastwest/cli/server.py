@@ -1,0 +1,137 @@
+"""`eastwest server`: receive, name, keep and serve flows; the web console."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from eastwest.runtime.paths import DEFAULT_LISTEN, state_dir
+
+EXAMPLES = """examples:
+  eastwest server --manifests k8s/                     name flows by these manifests
+  eastwest server --lab demo                           the lab's running pods
+  eastwest server --bundle evidence/                   look at a recording
+  eastwest server --listen 0.0.0.0:7420                other machines may ask, with a token
+  eastwest server token --cluster prod --node node-a   the token of that node's agent
+"""
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _seconds(text: str) -> int:
+    if text[-1:] not in _UNITS or not text[:-1].isdecimal() or int(text[:-1]) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number with s, m, h or d, such as 24h")
+    return int(text[:-1]) * _UNITS[text[-1]]
+
+
+def _add_data(parser: argparse.ArgumentParser, default: object) -> None:
+    parser.add_argument(
+        "--data", type=Path, metavar="DIR", default=default, help=f"where everything is kept (default {state_dir()})"
+    )
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument("--listen", default=DEFAULT_LISTEN, metavar="HOST:PORT", help=f"default {DEFAULT_LISTEN}")
+    parser.add_argument("--ingest-socket", type=Path, metavar="PATH", help="also listen on this Unix socket")
+    _add_data(parser, state_dir())
+    objects = parser.add_mutually_exclusive_group()
+    objects.add_argument("--manifests", type=Path, metavar="DIR", help="cluster objects from a folder")
+    objects.add_argument("--lab", metavar="NAME", help="cluster objects from a running lab")
+    objects.add_argument("--bundle", type=Path, metavar="DIR|FILE.zip", help="play an evidence bundle; takes no flows")
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="ask for the API token in this file (made if missing)"
+    )
+    parser.add_argument(
+        "--retention", type=_seconds, default="24h", metavar="TIME", help="single records (default 24h)"
+    )
+    parser.add_argument(
+        "--rollup-retention", type=_seconds, default="7d", metavar="TIME", help="sums per minute (default 7d)"
+    )
+    parser.add_argument(
+        "--store", metavar="URL", help="a ClickHouse to use instead of the embedded one: clickhouse://…"
+    )
+    parser.add_argument("--memory", type=int, default=1024, metavar="MIB", help="the store's limit (default 1024)")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    actions = parser.add_subparsers(dest="action", metavar="[token]")
+    token = actions.add_parser("token", help="print the token of one node's agent")
+    token.add_argument("--cluster", required=True)
+    token.add_argument("--node", required=True)
+    _add_data(token, argparse.SUPPRESS)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.action == "token":
+        return _token(args)
+    return _serve(args)
+
+
+def _fail(message: object) -> int:
+    print(f"eastwest server: {message}", file=sys.stderr)
+    return 2
+
+
+def _token(args: argparse.Namespace) -> int:
+    from eastwest.runtime.tokens import agent_token, load_secret
+
+    try:
+        print(agent_token(load_secret(args.data), args.cluster, args.node))
+    except (OSError, ValueError) as error:
+        return _fail(error)
+    return 0
+
+
+def _api_token(args: argparse.Namespace, loopback: bool) -> str | None:
+    """The token that askers must show; None where only this machine can ask."""
+    from eastwest.runtime.tokens import API_TOKEN_FILE, load_api_token
+
+    if args.token_file is None and loopback:
+        return None
+    path = args.token_file or args.data / API_TOKEN_FILE
+    token = load_api_token(path)
+    print(f"eastwest server: the API asks for the token in {path}: sign in with it in the browser, or", file=sys.stderr)
+    print(f"  eastwest map --server http://{args.listen} --token-file {path}", file=sys.stderr)
+    return token
+
+
+def _serve(args: argparse.Namespace) -> int:
+    from eastwest.cli import _serving
+    from eastwest.cli._assembly import Settings, assemble
+    from eastwest.runtime import log
+    from eastwest.store.ddl import Keeping
+    from eastwest.store.errors import StoreError
+    from eastwest.wire.bundle import BundleError
+
+    log.set_up(args.log_level)
+    try:
+        host, port = _serving.parse_listen(args.listen)
+        token = _api_token(args, _serving.is_loopback(host))
+        sockets = [_serving.open_tcp(host, port)]
+        if args.ingest_socket is not None:
+            sockets.append(_serving.open_unix(args.ingest_socket))
+        settings = Settings(
+            data=args.data,
+            keeping=Keeping(args.retention, args.rollup_retention, args.rollup_retention),
+            memory_bytes=args.memory << 20,
+            store_url=args.store,
+            manifests=args.manifests,
+            lab=args.lab,
+            bundle=args.bundle,
+            token=token,
+            host=host,
+        )
+        began = time.monotonic()
+        with assemble(settings) as site:
+            address = f"http://{host if ':' not in host else f'[{host}]'}:{sockets[0].getsockname()[1]}"
+
+            def ready() -> None:
+                print(f"eastwest server: {address} (ready in {time.monotonic() - began:.1f} s)", flush=True)
+
+            _serving.serve(site.app, sockets, ready, site.landed.close)
+    except (_serving.ListenError, StoreError, BundleError, ValueError, OSError) as error:
+        return _fail(error)
+    finally:
+        if args.ingest_socket is not None and "sockets" in locals() and len(sockets) > 1:
+            args.ingest_socket.unlink(missing_ok=True)
+    return 0

@@ -1,0 +1,114 @@
+"""The service map: nodes with stable ids, and one edge per (source, target, protocol, server port)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from eastwest.model.flow import protocol_name
+from eastwest.store.predicates import Predicate
+from eastwest.store.protocol import Store
+from eastwest.store.questions import Edges, Level, Range
+
+Row = dict[str, Any]
+
+_SUMS: Final = (
+    "bytes_forward",
+    "bytes_reverse",
+    "packets_forward",
+    "packets_reverse",
+    "segments_forward",
+    "segments_reverse",
+    "connections",
+    "connections_established",
+    "first_seen_ns",
+    "last_seen_ns",
+    "reporter",
+    "role_source",
+)
+
+
+@dataclass(slots=True)
+class _Node:
+    """What is known of one node from the edges that touch it."""
+
+    kind: str
+    namespace: str | None
+    name: str
+    workload_kind: str | None
+    region: str | None
+    pods: set[str] = field(default_factory=set)
+    zones: set[str] = field(default_factory=set)
+    owners: set[tuple[str | None, str | None]] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """Rows whose fields are those of the API's MapNode and MapEdge."""
+
+    nodes: list[Row]
+    edges: list[Row]
+
+
+def node_id(kind: str, namespace: str, workload_kind: str, region: str, name: str) -> str:
+    """The same for the same thing in every answer: workload:ns/Kind/name, pod:ns/name, node:name, aws:S3/us-east-1 …"""
+    match kind:
+        case "workload":
+            return f"workload:{namespace}/{workload_kind}/{name}"
+        case "pod" | "service":
+            return f"{kind}:{namespace}/{name}"
+        case "aws":
+            return f"aws:{name}/{region}" if region else f"aws:{name}"
+        case _:
+            return f"{kind}:{name}"
+
+
+def service_map(store: Store, range_: Range, level: Level, where: Predicate) -> Map:
+    """Ask for the edges and gather the nodes at their ends, both in a stable order."""
+    nodes: dict[str, _Node] = {}
+    edges = []
+    for row in store.ask(Edges(range_, level, where)).to_pylist():
+        via = row["via"]
+        edges.append(
+            {
+                "source": _note(nodes, row, "source"),
+                "target": _note(nodes, row, "target"),
+                "protocol": protocol_name(row["protocol"]),
+                "dst_port": row["dst_port"],
+                "service_namespace": via["1"],
+                "service": via["2"],
+                "service_port": via["3"],
+                **{name: row[name] for name in _SUMS},
+            }
+        )
+    edges.sort(key=lambda e: (e["source"], e["target"], e["protocol"], e["dst_port"]))
+    return Map([_node_row(id_, nodes[id_]) for id_ in sorted(nodes)], edges)
+
+
+def _note(nodes: dict[str, _Node], row: Row, end: str) -> str:
+    """The id of one end of an edge, whose node is remembered."""
+    kind, namespace, name = row[f"{end}_kind"], row[f"{end}_namespace"], row[f"{end}_name"]
+    workload_kind, region = row[f"{end}_workload_kind"], row[f"{end}_region"]
+    id_ = node_id(kind, namespace, workload_kind, region, name)
+    node = nodes.get(id_)
+    if node is None:
+        node = nodes[id_] = _Node(kind, namespace or None, name, workload_kind or None, region or None)
+    node.pods.update(row[f"{end}_pods"])
+    node.zones.update(row[f"{end}_zones"])
+    node.owners.update(zip(row[f"{end}_workloads"], row[f"{end}_owner_kinds"], strict=False))
+    return id_
+
+
+def _node_row(id_: str, node: _Node) -> Row:
+    owner, owner_kind = next(iter(node.owners)) if len(node.owners) == 1 else (None, None)
+    return {
+        "id": id_,
+        "kind": node.kind,
+        "namespace": node.namespace,
+        "name": node.name,
+        "zone": next(iter(node.zones)) if len(node.zones) == 1 else None,
+        "workload": node.name if node.kind == "workload" else owner,
+        "workload_kind": node.workload_kind or owner_kind,
+        "region": node.region,
+        "pods": len(node.pods) if node.kind == "workload" else None,
+    }
