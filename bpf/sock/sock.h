@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* TCP health of each socket: the only interface between sock.bpf.c and eastwest.agent.sock. */
+#ifndef EASTWEST_SOCK_H
+#define EASTWEST_SOCK_H
+
+/* The phase a retransmission or timeout belongs to, by the sender's own state. */
+enum sock_phase {
+	PHASE_SYN = 0,		/* SYN_SENT, SYN_RECV */
+	PHASE_ESTABLISHED = 1,	/* ESTABLISHED, CLOSE_WAIT: this side may still send data */
+	PHASE_CLOSING = 2,	/* this side has sent its FIN */
+	PHASES = 3,
+};
+
+enum sock_role {
+	ROLE_UNKNOWN = 0,	/* adopted: who called whom happened before the agent */
+	ROLE_CLIENT = 1,
+	ROLE_SERVER = 2,
+};
+
+enum sock_flag {
+	SOCK_ADOPTED = 1,	/* older than the agent: counts start at adoption */
+	SOCK_CLOSED = 2,	/* the last record of this (cookie, opened_ns) */
+	SOCK_RTT = 4,		/* rtt_us is a sample not reported before */
+};
+
+/* Where something was lost or went wrong; index into the map `counters`. */
+enum sock_counter {
+	SOCK_LOST_STORAGE = 0,	/* sockets not followed: the kernel refused their storage */
+	SOCK_LOST_RECORDS = 1,	/* closed sockets whose last record found the ring full: their last counts are lost */
+	SOCK_DEFERRED = 2,	/* live records that found the ring full: sent later, nothing lost */
+	SOCK_UNFOLLOWED = 3,	/* events on sockets without an entry (adopted too late, or storage refused) */
+	SOCK_FLAGS_REFUSED = 4,	/* callback flags this kernel did not take */
+	SOCK_FOLLOWED = 5,	/* sockets followed, ever */
+	SOCK_CLOSED_SEEN = 6,	/* of those, closed */
+	SOCK_COUNTERS = 7,
+};
+
+/* All counts are totals since opened_ns and never fall; user space keeps what it has seen and reports increments. */
+struct sock_record {
+	__u64 cookie;		/* socket cookie: joins with the flow entry */
+	__u64 opened_ns;	/* bpf_ktime: connect() called, accepted, or adopted; (cookie, opened_ns) names a connection */
+	__u64 now_ns;		/* bpf_ktime: when this record was written */
+	__u64 cgroup_id;	/* inode of the cgroup v2 directory; an accepted socket has its listener's */
+	__u8 local[16];		/* network order, IPv4 as ::ffff:a.b.c.d */
+	__u8 remote[16];	/* as the socket knows it: a Service's address, before destination NAT */
+	__u32 netns;		/* inode of the network namespace */
+	__u16 local_port;	/* host order, as are all numbers below */
+	__u16 remote_port;
+	__u8 role;
+	__u8 state;		/* TCP state; 7 = closed */
+	__u8 flags;
+	__u8 error;		/* errno the socket closed with: 111 refused, 110 timed out, 104 reset ...; 0 = none */
+	__u32 attempts;		/* connect() called */
+	__u32 established;
+	__u32 failures;		/* closed without having been established */
+	__u32 resets;		/* ended by a RST, sent or received, after being established */
+	__u32 timeouts;		/* given up by this side after being established (ETIMEDOUT) */
+	__u32 retransmits[PHASES]; /* segments, as TcpRetransSegs counts them */
+	__u32 rtos[PHASES];	/* retransmission timeouts that fired */
+	__u32 connect_us;	/* SYN sent to established; 0 = not known */
+	__u32 rtt_min_us;	/* least of the kernel's window; 0 = not known */
+	__u32 rtt_us;		/* measured last; 0 = not known */
+	__u32 delivered;	/* segments the other side has acknowledged */
+};
+_Static_assert(sizeof(struct sock_record) == 136, "agent/sock/record.py reads this layout");
+
+#endif

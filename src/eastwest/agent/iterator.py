@@ -1,0 +1,70 @@
+"""BPF iterators and cgroup links by raw bpf(): attach once, then each run is one read. Called by `sock`."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import struct
+import threading
+from typing import Final
+
+import numpy as np
+
+from eastwest.agent import bpf
+
+_ITER_CREATE: Final = 33
+_TRACE_ITER: Final = 28  # enum bpf_attach_type
+_CLONE_NEWNET: Final = 0x40000000
+_INFO_BYTES: Final = 16  # sizeof(union bpf_iter_link_info)
+
+
+def attach_cgroup(prog_fd: int, cgroup_fd: int, attach_type: int) -> int:
+    """A link of a program to a cgroup v2 directory, beside what others attached (a link is always multi)."""
+    return bpf.call(bpf.LINK_CREATE, struct.pack("<IIII", prog_fd, cgroup_fd, attach_type, 0))
+
+
+def attach_iterator(prog_fd: int, map_fd: int | None = None) -> int:
+    """A link of an iterator program; `map_fd` when it goes over a map's elements."""
+    if map_fd is None:
+        return bpf.call(bpf.LINK_CREATE, struct.pack("<IIII", prog_fd, 0, _TRACE_ITER, 0))
+    info = np.zeros(_INFO_BYTES, np.uint8)
+    info[:4].view("<u4")[0] = map_fd
+    attr = struct.pack("<IIIIQI", prog_fd, 0, _TRACE_ITER, 0, info.ctypes.data, _INFO_BYTES)
+    return bpf.call(bpf.LINK_CREATE, attr)
+
+
+def run(link_fd: int) -> bytes:
+    """Visit every element once; what the program wrote. Sockets: those of the calling thread's namespace."""
+    fd = bpf.call(_ITER_CREATE, struct.pack("<II", link_fd, 0))
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
+
+
+def run_in_namespace(link_fd: int, netns_fd: int) -> bytes:
+    """`run` within a network namespace, on a thread of its own: setns holds for the thread that calls it."""
+    result: list[bytes | OSError] = []
+
+    def visit() -> None:
+        try:
+            _setns(netns_fd)
+            result.append(run(link_fd))
+        except OSError as error:
+            result.append(error)
+
+    thread = threading.Thread(target=visit, name="iterate")
+    thread.start()
+    thread.join()
+    if isinstance(result[0], OSError):
+        raise result[0]
+    return result[0]
+
+
+def _setns(netns_fd: int) -> None:
+    if ctypes.CDLL(None, use_errno=True).setns(netns_fd, _CLONE_NEWNET):
+        code = ctypes.get_errno()
+        raise OSError(code, f"setns: {os.strerror(code)}")

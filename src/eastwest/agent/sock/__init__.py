@@ -1,0 +1,1 @@
+"""TCP health per connection: attempts, failures, resets, retransmissions, timeouts, round-trip times."""

@@ -1,0 +1,118 @@
+"""From the kernel's totals per connection to increments per tick, exactly: nothing twice, nothing left out. Pure.
+
+The kernel sends a connection's totals whenever they changed and once when it closes. The ledger holds the last totals
+of each live connection; an increment is the difference. It refuses to know pods and flows: `join` does that.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from eastwest.agent.sock.record import RECORD, Flag
+from eastwest.model.histogram import BUCKETS, bucket_of
+
+Records = npt.NDArray[np.void]
+
+_COUNTS: Final = ("attempts", "established", "failures", "resets", "timeouts", "retransmits", "rtos")
+_IDENTITY: Final = (
+    "cookie", "opened_ns", "now_ns", "cgroup_id", "local", "remote", "netns", "local_port", "remote_port", "role",
+    "state", "flags", "error",
+)  # fmt: skip
+
+_SEEN: Final = np.dtype([(name, RECORD[name]) for name in ("cookie", "opened_ns", "now_ns", *_COUNTS)])
+
+INCREMENT: Final = np.dtype(
+    [(name, RECORD[name]) for name in _IDENTITY]
+    + [(name, RECORD[name]) for name in _COUNTS]
+    + [
+        ("connect_us", "<u4"),  # of a connection established in this tick; 0 = none
+        ("rtt_min_us", "<u4"),  # 0 = not known
+        ("rtt_count", "<u4"),
+        ("rtt_sum_us", "<u8"),
+        ("rtt_histogram", "<u4", BUCKETS),
+    ]
+)
+
+
+class Ledger:
+    """`max_live` bounds memory at 72 bytes per live connection; beyond it the longest silent are forgotten, counted."""
+
+    def __init__(self, max_live: int = 262_144) -> None:
+        self._seen = np.empty(0, _SEEN)  # sorted by (cookie, opened_ns)
+        self._max_live = max_live
+        self.forgotten = 0
+
+    @property
+    def live(self) -> int:
+        """Connections remembered."""
+        return len(self._seen)
+
+    def take(self, records: Records) -> Records:
+        """Increments of dtype INCREMENT, one per connection in `records` (dtype RECORD, in the ring's order)."""
+        if not records.size:
+            return np.empty(0, INCREMENT)
+        order = np.lexsort((records["opened_ns"], records["cookie"]))  # stable: the ring's order within a connection
+        ordered = records[order]
+        starts = _first_of_each(ordered)
+        last = ordered[np.append(starts[1:], ordered.size) - 1]
+        out = np.zeros(last.size, INCREMENT)
+        for name in _IDENTITY:
+            out[name] = last[name]
+        known, where = self._find(last)
+        for name in _COUNTS:
+            before = self._seen[name][where]
+            out[name] = last[name] - np.where(known.reshape(-1, *[1] * (before.ndim - 1)), before, 0)
+        _add_round_trips(out, ordered, starts)
+        out["rtt_min_us"] = last["rtt_min_us"]
+        out["connect_us"] = np.where(out["established"] > 0, last["connect_us"], 0)
+        self._remember(last, known, where)
+        return out
+
+    def _find(self, last: Records) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+        """Whether each connection was seen before, and where (any place when not)."""
+        if not self._seen.size:
+            self._seen = np.zeros(1, _SEEN)  # a place to point at: no socket has cookie 0
+        where = np.searchsorted(self._seen["cookie"], last["cookie"]).clip(max=self._seen.size - 1)
+        # A socket used for a second connection has one cookie and two entries, at most for one tick: try the next too.
+        same = _equal(self._seen[where], last)
+        after = np.minimum(where + 1, self._seen.size - 1)
+        where = np.where(same, where, after)
+        return same | _equal(self._seen[where], last), where
+
+    def _remember(self, last: Records, known: npt.NDArray[np.bool_], where: npt.NDArray[np.int64]) -> None:
+        keep = np.ones(self._seen.size, bool)
+        keep[where[known]] = False
+        keep &= self._seen["cookie"] != 0
+        live = last[(last["flags"] & Flag.CLOSED) == 0]
+        fresh = np.empty(live.size, _SEEN)
+        for name in _SEEN.names or ():
+            fresh[name] = live[name]
+        seen = np.concatenate((self._seen[keep], fresh))
+        if seen.size > self._max_live:
+            self.forgotten += seen.size - self._max_live
+            seen = seen[np.argsort(seen["now_ns"])[seen.size - self._max_live :]]
+        self._seen = seen[np.lexsort((seen["opened_ns"], seen["cookie"]))]
+
+
+def _equal(a: Records, b: Records) -> npt.NDArray[np.bool_]:
+    return np.asarray((a["cookie"] == b["cookie"]) & (a["opened_ns"] == b["opened_ns"]))
+
+
+def _first_of_each(ordered: Records) -> npt.NDArray[np.int64]:
+    """Where each connection's run of records starts."""
+    return np.flatnonzero(np.append(True, ~_equal(ordered[1:], ordered[:-1])))
+
+
+def _add_round_trips(out: Records, ordered: Records, starts: npt.NDArray[np.int64]) -> None:
+    """Each record that carries a new measurement is one sample of its connection's round-trip time."""
+    runs = np.diff(np.append(starts, ordered.size))
+    row = np.repeat(np.arange(starts.size), runs)
+    sampled = ((ordered["flags"] & Flag.RTT) != 0) & (ordered["rtt_us"] != 0)
+    row, rtt = row[sampled], ordered["rtt_us"][sampled]
+    out["rtt_count"] = np.bincount(row, minlength=out.size)
+    out["rtt_sum_us"] = np.bincount(row, weights=rtt, minlength=out.size)
+    cells = np.bincount(row * BUCKETS + bucket_of(rtt), minlength=out.size * BUCKETS)
+    out["rtt_histogram"] = cells.reshape(out.size, BUCKETS)
