@@ -96,13 +96,13 @@ def test_two_scrapers_read_the_same() -> None:
 
 def test_a_hook_that_is_not_there_makes_no_zeros() -> None:
     metrics = make_metrics()
-    refused = HookStatus("tcp", "refused", "EACCES", ("retransmissions",))
+    refused = HookStatus("sock_ops", "refused", "EACCES", ("retransmissions",))
     tick(metrics, 0, Traffic("a"), hooks=[refused, HookStatus("dns", "on")])
     seen = scrape(metrics)
     names = {name for name, _ in seen}
     assert not any("tcp" in name for name in names)
     assert value(seen, "eastwest_pod_dns_requests_total") == 0
-    assert value(seen, "eastwest_agent_hook_on", hook="tcp", reason="EACCES") == 0
+    assert value(seen, "eastwest_agent_hook_on", hook="sock_ops", reason="EACCES") == 0
     assert value(seen, "eastwest_agent_hook_on", hook="dns") == 1
 
 
@@ -110,7 +110,7 @@ def test_tcp_health_comes_from_the_records() -> None:
     metrics = make_metrics()
     tcp = {"retransmits_established": 3, "rtos_syn": 1, "resets": 2, "rtt_bucket_02": 4, "rtt_sum_us": 400}
     for window in range(2):
-        tick(metrics, window, Traffic("a"), Traffic("b"), hooks=[HookStatus("tcp", "on")], tcp=tcp)
+        tick(metrics, window, Traffic("a"), Traffic("b"), hooks=[HookStatus("sock_ops", "on")], tcp=tcp)
     seen = scrape(metrics)
     assert value(seen, "eastwest_pod_tcp_retransmissions_total", pod_uid="a", phase="established") == 6
     assert value(seen, "eastwest_pod_tcp_retransmissions_total", pod_uid="b", phase="established") == 0
@@ -192,7 +192,7 @@ def test_reference_names_are_counters_with_the_reference_labels() -> None:
 
 def test_everything_published_is_registered() -> None:
     metrics = make_metrics()
-    tick(metrics, 0, Traffic("a", ingress=5, lost=1), hooks=[HookStatus(h, "on") for h in ("tcp", "dns", "drops")])
+    tick(metrics, 0, Traffic("a", ingress=5, lost=1), hooks=[HookStatus(h, "on") for h in ("sock_ops", "dns", "drops")])
     known = {f.name for f in metrics_families.FAMILIES}
     published = {f.name for f in parser.text_string_to_metric_families(metrics.render(TextFormat.OPENMETRICS).decode())}
     assert published <= known
@@ -204,7 +204,7 @@ def test_everything_published_is_registered() -> None:
 def test_cost_of_a_full_node(capsys: pytest.CaptureFixture[str]) -> None:
     """110 pods with every hook on, through the real path: printed, not asserted."""
     metrics = make_metrics(reference_names=True)
-    hooks = [HookStatus(h, "on") for h in ("tcp", "dns", "drops")]
+    hooks = [HookStatus(h, "on") for h in ("sock_ops", "dns", "drops")]
     pods = [
         Traffic(f"6c1e3d3a-0000-4000-8000-{i:012d}", ingress=10**9, egress=10**9, opened=3, lost=1) for i in range(110)
     ]

@@ -18,8 +18,8 @@ from prometheus_client.openmetrics import parser
 from eastwest.agent.metrics_fetch import NameFetcher
 from eastwest.agent.metrics_names import PodNames
 from eastwest.api.routes.metrics import metrics_router, names_router
-from eastwest.query.metrics_server import FAMILIES, ServerMetrics, Sources
-from eastwest.runtime.openmetrics import TextFormat
+from eastwest.query.metrics_traffic import FAMILIES, TrafficMetrics
+from eastwest.runtime.openmetrics import Exposition, TextFormat, negotiate
 from eastwest.runtime.tokens import agent_token
 from store.factories_flows import header, internet, pod, record, table
 
@@ -39,16 +39,17 @@ def served(app: FastAPI) -> Iterator[str]:
         thread.join()
 
 
-def make_app() -> tuple[FastAPI, ServerMetrics]:
-    sources = Sources(
-        counts=lambda: ({"batches": 3, "records": 30}, {"malformed": 2}),
-        pending_records=lambda: 4,
-        store=lambda: (True, 1),
-        exports=lambda: {("logs", ""): 9, ("logs", "queue_full"): 2},
-    )
-    metrics = ServerMetrics("0.1.0", sources, clock=lambda: 1000.0)
+def make_app() -> tuple[FastAPI, TrafficMetrics]:
+    metrics = TrafficMetrics(exports=lambda: {("logs", ""): 9, ("logs", "queue_full"): 2}, clock=lambda: 1000.0)
+
+    def expose(accept: str | None) -> tuple[bytes, str]:
+        text_format = negotiate(accept)
+        out = Exposition(text_format)
+        metrics.write(out)
+        return out.finish(), text_format.value
+
     app = FastAPI()
-    app.include_router(metrics_router(metrics.render))
+    app.include_router(metrics_router(expose))
     app.include_router(names_router(lambda node: [("uid-1", "shop", f"ui-0@{node}")], SECRET))
     return app, metrics
 
@@ -58,19 +59,17 @@ def test_scrape() -> None:
     ends = pod("src", "shop", "ui", ip="10.0.0.1"), internet("dst", "93.184.216.34")
     metrics.take(table(record(*ends)), [header()])
     with served(app) as url:
-        answer = httpx.get(f"{url}/metrics", headers={"Accept": "application/openmetrics-text"})
-        classic = httpx.get(f"{url}/metrics", headers={"Accept": "text/plain"})
+        answer = httpx.get(f"{url}/api/v1/metrics", headers={"Accept": "application/openmetrics-text"})
+        classic = httpx.get(f"{url}/api/v1/metrics", headers={"Accept": "text/plain"})
     assert answer.headers["content-type"] == TextFormat.OPENMETRICS.value
+    assert classic.headers["content-type"] == TextFormat.CLASSIC.value
     families = {f.name: f for f in parser.text_string_to_metric_families(answer.text)}
     assert set(families) <= {f.name for f in FAMILIES}
     values = {s.name: s.value for f in families.values() for s in f.samples}
-    assert values["eastwest_server_batches_total"] == 3
-    assert values["eastwest_server_batches_refused_total"] == 2
-    assert values["eastwest_server_pending_records"] == 4
     assert values["eastwest_server_otlp_lost_total"] == 2
+    assert values["eastwest_server_otlp_exported_total"] == 9
     assert values["eastwest_server_node_last_window_end_seconds"] == header().window_end_ns / 1e9
     assert values["eastwest_pair_series"] == 1
-    assert classic.headers["content-type"] == TextFormat.CLASSIC.value
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from eastwest.runtime.openmetrics import Family, Kind
 POD: Final = ("node", "namespace", "pod", "pod_uid")
 NODE: Final = ("node",)
 
-TCP_HOOK: Final = "tcp"
+TCP_HOOK: Final = "sock_ops"
 DNS_HOOK: Final = "dns"
 DROP_HOOK: Final = "drops"
 
