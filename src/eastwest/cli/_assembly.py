@@ -12,7 +12,8 @@ from tempfile import TemporaryDirectory
 from fastapi import FastAPI
 
 from eastwest.api.app import create_app
-from eastwest.api.auth import LOOPBACK
+from eastwest.api.auth import LOOPBACK, Authorised
+from eastwest.api.routes.metrics import metrics_router, names_router
 from eastwest.api.services import Services
 from eastwest.collector.accept import MAX_AHEAD_NS
 from eastwest.collector.counts import Counts
@@ -25,6 +26,7 @@ from eastwest.k8s.inventory import Inventory
 from eastwest.k8s.sources import ManifestSource, Source, WatchLogSource
 from eastwest.query import evidence
 from eastwest.query.live import Landed
+from eastwest.query.metrics_traffic import TrafficMetrics
 from eastwest.runtime.lifecycle import Running
 from eastwest.runtime.paths import run_dir
 from eastwest.runtime.tokens import load_secret
@@ -105,7 +107,8 @@ def _live(settings: Settings) -> Iterator[Site]:
     inventory, counts, landed = Inventory(sources), Counts(), Topic[Landed]()
     store = ClickHouseStore(_engine(settings, settings.data), settings.keeping)
     feed = InventoryFeed(inventory, settings.keeping.edges_s)
-    writer = Writer(store, Journal(settings.data / "journal"), feed.enrich, landed, counts)
+    traffic = TrafficMetrics()
+    writer = Writer(store, Journal(settings.data / "journal"), feed.enrich, landed, counts, taps=[traffic.take])
     with Running([_Lock(settings.data), store, feed, writer]):
         services = Services(
             store=store,
@@ -121,8 +124,18 @@ def _live(settings: Settings) -> Iterator[Site]:
             token=settings.token,
             hosts=LOOPBACK | {settings.host, "eastwest"},
         )
-        ingest = ingest_router(writer, load_secret(settings.data), counts)
-        yield Site(create_app(services, [ingest]), landed)
+        secret = load_secret(settings.data)
+
+        def names_of(node: str) -> list[tuple[str, str, str]]:
+            pods = inventory.state_at(time.time_ns()).pods
+            return [(p.uid, p.namespace, p.name) for p in pods if p.node == node and p.uid is not None]
+
+        routers = [
+            ingest_router(writer, secret, counts),
+            names_router(names_of, secret),
+            metrics_router(exposer(counts, store, writer, [traffic.write]), [Authorised]),
+        ]
+        yield Site(create_app(services, routers), landed)
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from eastwest.collector.counts import Counts
@@ -30,8 +30,10 @@ _RESTARTS: Final = Family(
 )
 
 
-def exposer(counts: Counts, store: Store, writer: Writer | None) -> Callable[[str | None], tuple[bytes, str]]:
-    """A function from an Accept header to (body, content type)."""
+def exposer(
+    counts: Counts, store: Store, writer: Writer | None, more: Sequence[Callable[[Exposition], None]] = ()
+) -> Callable[[str | None], tuple[bytes, str]]:
+    """A function from an Accept header to (body, content type); each of `more` adds families of its own."""
 
     def expose(accept: str | None) -> tuple[bytes, str]:
         text_format = negotiate(accept)
@@ -46,6 +48,8 @@ def exposer(counts: Counts, store: Store, writer: Writer | None) -> Callable[[st
         status = store.status()
         out.write(_READY, [""], [int(status.ready)])
         out.write(_RESTARTS, [""], [status.restarts])
+        for write in more:
+            write(out)
         return out.finish(), text_format.value
 
     return expose

@@ -23,6 +23,7 @@ from eastwest.collector.accept import Accepted
 from eastwest.collector.counts import Counts
 from eastwest.collector.journal import Journal
 from eastwest.collector.known import BatchId, KnownBatches, batch_id
+from eastwest.model.batch import BatchHeader
 from eastwest.query.live import Landed
 from eastwest.runtime.topic import Topic
 from eastwest.store.errors import StoreError
@@ -37,6 +38,10 @@ GATHER_S: Final = 0.5
 BLOCK_ROWS: Final = 100_000
 PENDING_ROWS: Final = 1_000_000
 RETRY_S: Final = (0.1, 0.5, 2.0, 5.0)
+
+
+Tap = Callable[[pa.Table, Sequence[BatchHeader]], None]
+"""Sees each block's named records and the headers they came with, once, after they are durable. Must be quick."""
 
 
 class BusyError(Exception):
@@ -60,6 +65,7 @@ class Writer:
         landed: Topic[Landed],
         counts: Counts,
         gather_s: float = GATHER_S,
+        taps: Sequence[Tap] = (),
     ) -> None:
         self._store = store
         self._journal = journal
@@ -67,6 +73,7 @@ class Writer:
         self._landed = landed
         self._counts = counts
         self._gather_s = gather_s
+        self._taps = taps
         self._queue: queue.Queue[_Waiting | None] = queue.Queue()
         self._lock = threading.Lock()  # guards the three below
         self._known = KnownBatches()
@@ -170,6 +177,11 @@ class Writer:
         headers = [w.batch.header for w in block]
         nodes = frozenset(h.node for h in headers)
         self._landed.publish(Landed(max(h.window_end_ns for h in headers), flows.num_rows, len(block), nodes))
+        for tap in self._taps:
+            try:
+                tap(flows, headers)
+            except Exception:
+                log.exception("a block's records were kept, and not counted or exported")
 
     def _insert(self, path: Path, parts: Sequence[Part]) -> bool:
         """Insert a journalled block, as often as it takes; False when stopping came first (the journal keeps it)."""
