@@ -19,11 +19,12 @@ const TEXTS: DateRangePickerProps.I18nStrings = {
   formatRelativeRange: () => "",
 };
 
-const utc = (text: string): string => text.replace("Z", "");
+/** The picker's moments, which may come without an offset, are UTC. */
+const utc = (text: string): string | null => parseMoment(/(Z|[+-]\d\d:\d\d)$/.test(text) ? text : `${text}Z`);
 
 function check(value: DateRangePickerProps.Value | null): DateRangePickerProps.ValidationResult {
   if (value?.type !== "absolute") return { valid: false, errorMessage: "Choose a start and an end." };
-  const [start, end] = [parseMoment(`${utc(value.startDate)}Z`), parseMoment(`${utc(value.endDate)}Z`)];
+  const [start, end] = [utc(value.startDate), utc(value.endDate)];
   return start && end && start < end ? { valid: true } : { valid: false, errorMessage: "The start must be before the end." };
 }
 
@@ -49,7 +50,7 @@ export function TimeRange({ range, onChange }: { range: Range; onChange: (range:
           value={range.kind === "between" ? { type: "absolute", startDate: range.start, endDate: range.end } : null}
           onChange={({ detail }) => {
             if (detail.value?.type !== "absolute") return;
-            const [start, end] = [parseMoment(`${utc(detail.value.startDate)}Z`), parseMoment(`${utc(detail.value.endDate)}Z`)];
+            const [start, end] = [utc(detail.value.startDate), utc(detail.value.endDate)];
             if (start && end) onChange({ kind: "between", start, end });
             setChoosing(false);
           }}

@@ -18,6 +18,14 @@ export function both(...parts: string[]): string {
   return given.map((part) => (given.length > 1 && /\bor\b/i.test(part) ? `(${part})` : part)).join(" and ");
 }
 
+const ADDRESS = /^([0-9.]+|[0-9a-f:.]*:[0-9a-f:.]*)(\/\d+)?$/i;
+
+/** Ends outside go by their address, or by the name it was looked up under. */
+function outsideTerm(side: "src" | "dst", name: string): string {
+  if (ADDRESS.test(name)) return term(`${side}_ip`, name);
+  return name.includes(".") ? term(`${side}_dns_name`, name) : "";
+}
+
 /** The terms that pick one drawn node as the source or destination of a flow. */
 export function endTerms(side: "src" | "dst", node: MapNode): string {
   const namespace = node.namespace ? term(`${side}_namespace`, node.namespace) : "";
@@ -30,8 +38,10 @@ export function endTerms(side: "src" | "dst", node: MapNode): string {
       return both(term(`${side}_kind`, "node"), term(`${side}_node`, node.name));
     case "aws":
       return both(term(`${side}_aws_service`, node.name), node.region ? term(`${side}_region`, node.region) : "");
+    case "service":
+      return both(namespace, term(`${side}_kind`, "service"));
     default:
-      return term(`${side}_kind`, node.kind);
+      return both(term(`${side}_kind`, node.kind), outsideTerm(side, node.name));
   }
 }
 

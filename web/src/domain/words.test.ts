@@ -15,6 +15,10 @@ const cell = (id: string, row = flowRow()) => FLOW_COLUMNS.find((column) => colu
 test("an edge becomes the filter that finds its flows", () => {
   const filter = edgeFilter(mapEdge("ui/ui", "S3"), mapNode("ui/ui"), mapNode("S3", { kind: "aws", region: "eu-west-1" }));
   expect(filter).toBe("src_namespace=ui and src_workload=ui and dst_aws_service=S3 and dst_region=eu-west-1 and protocol=TCP and dst_port=8080");
+  const outside = (name: string): string => edgeFilter(mapEdge("a", "b"), mapNode(name, { kind: "internet" }), undefined);
+  expect(outside("198.51.100.10")).toMatch(/^src_kind=internet and src_ip=198.51.100.10 and /);
+  expect(outside("2001:db8::1")).toMatch(/^src_kind=internet and src_ip=2001:db8::1 and /);
+  expect(outside("api.example.com")).toMatch(/^src_kind=internet and src_dns_name=api.example.com and /);
   expect(viewOf(mapNode("ui/ui"), mapNode("S3", { kind: "aws" }))).toBe("aws");
   expect(viewOf(mapNode("ui/ui"), undefined)).toBe("external");
   expect(nodeFilter(mapNode("ui/ui"))).toBe("(src_namespace=ui and src_workload=ui) or (dst_namespace=ui and dst_workload=ui)");

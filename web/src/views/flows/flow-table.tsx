@@ -15,7 +15,7 @@ interface Properties {
   onChoose: (row: FlowRow) => void;
 }
 
-function definition(column: FlowColumn, first: boolean, onChoose: (row: FlowRow) => void): TableProps.ColumnDefinition<FlowRow> {
+function definition(column: FlowColumn, first: boolean, chosen: string | null, onChoose: (row: FlowRow) => void): TableProps.ColumnDefinition<FlowRow> {
   return {
     id: column.id,
     header: <span className={column.numeric ? "ew-number" : undefined}>{column.title}</span>,
@@ -25,7 +25,7 @@ function definition(column: FlowColumn, first: boolean, onChoose: (row: FlowRow)
       const { text, why } = column.cell(row);
       if (first)
         return (
-          <button type="button" className="ew-open" onClick={() => onChoose(row)} aria-label={`Details of ${text}`}>
+          <button type="button" className="ew-open" onClick={() => onChoose(row)} aria-pressed={rowId(row) === chosen} aria-label={`Details of ${text}`}>
             {text}
           </button>
         );
@@ -42,7 +42,7 @@ export function FlowTable({ rows, columns, sort, chosen, loading, empty, onSort,
     <Table
       items={rows}
       trackBy={rowId}
-      columnDefinitions={shown.map((column, index) => definition(column, index === 0, onChoose))}
+      columnDefinitions={shown.map((column, index) => definition(column, index === 0, chosen, onChoose))}
       sortingColumn={{ sortingField: sort.replace(/^-/, "") }}
       sortingDescending={descending}
       onSortingChange={({ detail }) => {
@@ -50,7 +50,6 @@ export function FlowTable({ rows, columns, sort, chosen, loading, empty, onSort,
         const largestFirst = word !== sort.replace(/^-/, "") && FLOW_COLUMNS.some((column) => column.word === word && column.numeric);
         onSort(`${detail.isDescending || largestFirst ? "-" : ""}${word}`);
       }}
-      selectedItems={rows.filter((row) => rowId(row) === chosen)}
       onRowClick={({ detail }) => onChoose(detail.item)}
       contentDensity="compact"
       variant="embedded"
