@@ -14,11 +14,12 @@ from typing import Any
 from eastwest.lab import cgroups, kernel
 from eastwest.lab.channel import Channel
 from eastwest.lab.healthchecks import HealthChecks
-from eastwest.lab.sandbox import apply_sysctls, show_etc
+from eastwest.lab.sandbox import ICMP_SYSCTLS, apply_sysctls, show_etc
 
 Json = dict[str, Any]
 
 NODE_SYSCTLS = {
+    **ICMP_SYSCTLS,
     "net/ipv4/ip_forward": "1",
     "net/ipv6/conf/all/disable_ipv6": "0",
     "net/ipv6/conf/default/accept_dad": "0",

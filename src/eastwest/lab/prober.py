@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import selectors
 import socket
+import sys
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -18,6 +19,8 @@ PROTOCOLS: Final = ("TCP", "UDP")
 _REFUSED: Final = frozenset(
     (errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EACCES, errno.EPERM, errno.ECONNRESET)
 )
+_RECVERR_V4: Final = (socket.IPPROTO_IP, 11)  # linux/in.h IP_RECVERR
+_RECVERR_V6: Final = (socket.IPPROTO_IPV6, 25)  # linux/in6.h IPV6_RECVERR
 _PAYLOAD: Final = b"eastwest-probe\n"
 _UDP_RESEND: Final = 0.3  # seconds; a probe lost to a full queue must not look like a policy
 
@@ -65,6 +68,8 @@ def _start(
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM if protocol == "TCP" else socket.SOCK_DGRAM)
     sock.setblocking(False)
+    # Without it an ICMP error that comes back inside connect() is only noticed at the next retransmission.
+    sock.setsockopt(*(_RECVERR_V6 if family == socket.AF_INET6 else _RECVERR_V4), 1)
     error = sock.connect_ex((address, port))
     if error not in (0, errno.EINPROGRESS):
         sock.close()
@@ -87,7 +92,10 @@ def _send(probe: _Probe) -> None:
 
 def _outcome(probe: _Probe) -> str | None:
     """What a ready socket says; None = nothing yet."""
-    if probe.protocol == "TCP":
+    error = _icmp_error(probe.sock)
+    if error:
+        pass
+    elif probe.protocol == "TCP":
         error = probe.sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     else:
         try:
@@ -100,6 +108,15 @@ def _outcome(probe: _Probe) -> str | None:
     if error == 0:
         return "reachable"
     return "refused" if error in _REFUSED else "timeout"
+
+
+def _icmp_error(sock: socket.socket) -> int:
+    """The errno of an ICMP error that came back (first field of struct sock_extended_err); 0 = none."""
+    try:
+        _, ancillary, _, _ = sock.recvmsg(1, 512, socket.MSG_ERRQUEUE)
+    except OSError:
+        return 0
+    return int.from_bytes(ancillary[0][2][:4], sys.byteorder) if ancillary else 0
 
 
 def _finish(
