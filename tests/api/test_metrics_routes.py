@@ -90,7 +90,9 @@ def test_a_node_learns_only_its_own_names(url: str) -> None:
 
 def test_an_agent_learns_names(url: str) -> None:
     names = PodNames(Path("/nonexistent"))
-    fetcher = NameFetcher(names, lambda: ["uid-1"], server=url, token=TOKEN, cluster="c1", node="node-a", every_s=0.02)
+    fetcher = NameFetcher(
+        names, lambda: ["uid-1"], server=url, token=lambda: TOKEN, cluster="c1", node="node-a", every_s=0.02
+    )
     fetcher.start()
     deadline = time.monotonic() + 10
     while names.get("uid-1") is None and time.monotonic() < deadline:
@@ -98,4 +100,4 @@ def test_an_agent_learns_names(url: str) -> None:
     fetcher.stop()
     assert names.get("uid-1") == ("shop", "ui-0@node-a")
     with pytest.raises(OSError, match="403"):
-        NameFetcher(names, list, server=url, token="x", cluster="c1", node="node-a").fetch()
+        NameFetcher(names, list, server=url, token=lambda: "x", cluster="c1", node="node-a").fetch()

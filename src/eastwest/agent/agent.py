@@ -18,6 +18,8 @@ from eastwest.agent.interfaces import Interfaces
 from eastwest.agent.kernel import FlowKernel, Patience, Sizes
 from eastwest.agent.metrics import AgentMetrics, HookTotals
 from eastwest.agent.metrics_exporter import Exporter
+from eastwest.agent.metrics_fetch import NameFetcher
+from eastwest.agent.metrics_names import PodNames
 from eastwest.agent.metrics_node import Health
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
 from eastwest.agent.recorder import Recorder, Window
@@ -44,6 +46,7 @@ class Config:
     sizes: Sizes = field(default_factory=Sizes)
     patience: Patience = field(default_factory=Patience)
     buffer_bytes: int = DEFAULT_LIMIT_BYTES
+    reference_metrics: bool = False  # also publish the metric names of EKS container network observability
 
 
 class Agent:
@@ -57,12 +60,23 @@ class Agent:
         self._interfaces = Interfaces()
         self._outbox = Outbox(config.buffer_bytes)
         self._shipper = Shipper(self._outbox, self._client)
+        self._names = PodNames()
         self._metrics = AgentMetrics(
             cluster=config.cluster,
             node=config.node,
             version=__version__,
             boot_id=self._boot_id,
             started_s=time.time(),
+            names=self._names,
+            reference_names=config.reference_metrics,
+        )
+        self._name_fetcher = NameFetcher(
+            self._names,
+            self._metrics.pod_uids,
+            server=config.server,
+            token=self._token,
+            cluster=config.cluster,
+            node=config.node,
         )
         self._exporter = (
             Exporter(config.listen, self._metrics.render, self.complaints) if config.listen is not None else None
@@ -77,6 +91,7 @@ class Agent:
         self._recorder = Recorder(self._kernel, self._interfaces, self._config.cluster, self._config.node)
         if self._exporter is not None:
             self._exporter.start()
+            self._name_fetcher.start()
         self._watcher.start()
         self._shipper.start()
         for hook in self._kernel.hooks:
@@ -115,7 +130,10 @@ class Agent:
 
     def _client(self) -> Client:
         """A client with the token as it is now: tokens are rotated by rewriting their file."""
-        return Client(self._config.server, self._config.token_file.read_text().strip())
+        return Client(self._config.server, self._token())
+
+    def _token(self) -> str:
+        return self._config.token_file.read_text().strip()
 
     def _tick(self, *, final: bool = False) -> None:
         started = time.monotonic()
@@ -156,6 +174,7 @@ class Agent:
             buffer_limit_bytes=self._outbox.limit_bytes,
             shipped_batches=self._shipper.shipped,
             shipping_failures=dict(self._shipper.outcomes),
+            shipping_lost_bytes=dict(self._outbox.lost_bytes),
         )
         self._metrics.tick(header, window.columns, totals, health)
 
@@ -165,6 +184,7 @@ class Agent:
         self._tick(final=True)
         self._shipper.stop(LAST_SHIPPING_S)
         if self._exporter is not None:
+            self._name_fetcher.stop()
             self._exporter.stop()
         self._kernel.close()
         log.info("stopped")

@@ -79,7 +79,7 @@ class AgentMetrics:
         self._lock = threading.Lock()
         self.pods = PodCounters(node, names.get) if names else PodCounters(node, name_wait_s=0)
         self._node = NodeMetrics(cluster, node, version, boot_id, started_s)
-        self._interface_of: dict[str, str] = {}
+        self._interface_of: dict[str, str] = {}  # by pod UID, of the last window
         self._now_s = started_s
         self._rendered: dict[TextFormat, bytes] = {}
 
@@ -104,8 +104,15 @@ class AgentMetrics:
             if active is not None:
                 self._set_active(active)
             self.pods.retire(self._now_s)
+            if self._names:
+                self._names.keep(self.pods.uids())
             self._node.tick(header, health, [b.interface for b in header.books])
             self._rendered = {}
+
+    def pod_uids(self) -> set[str]:
+        """Pods of the last window."""
+        with self._lock:
+            return set(self._interface_of)
 
     def render(self, text_format: TextFormat) -> bytes:
         """The answer to a scrape, made once per window and format."""

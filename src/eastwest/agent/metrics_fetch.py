@@ -19,7 +19,7 @@ _REPLY_LIMIT_BYTES: Final = 1 << 20
 
 
 class NameFetcher:
-    """Inert until `start`. `wanted` gives the UIDs of the pods being recorded."""
+    """Inert until `start`. `wanted` gives the UIDs of the pods being recorded, `token` the node's token as it is now."""
 
     def __init__(
         self,
@@ -27,14 +27,14 @@ class NameFetcher:
         wanted: Callable[[], Collection[str]],
         *,
         server: str,
-        token: str,
+        token: Callable[[], str],
         cluster: str,
         node: str,
         every_s: float = EVERY_S,
     ) -> None:
         self._names, self._wanted, self._every_s = names, wanted, every_s
         self._connect = connector(server)
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._token = token
         self._path = f"{NAMES_PATH}?{urllib.parse.urlencode({'cluster': cluster, 'node': node})}"
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pod-names", daemon=True)
@@ -52,7 +52,7 @@ class NameFetcher:
         """Ask once. Raises OSError, http.client.HTTPException or ValueError."""
         connection = self._connect()
         try:
-            connection.request("GET", self._path, headers=self._headers)
+            connection.request("GET", self._path, headers={"Authorization": f"Bearer {self._token()}"})
             response = connection.getresponse()
             body = response.read(_REPLY_LIMIT_BYTES)
             if response.status != 200:

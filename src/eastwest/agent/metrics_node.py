@@ -28,6 +28,7 @@ class Health:
     buffer_limit_bytes: int | None = None
     shipped_batches: int = 0  # since the agent started
     shipping_failures: Mapping[str, int] = field(default_factory=dict)  # by outcome, since the agent started
+    shipping_lost_bytes: Mapping[str, int] = field(default_factory=dict)  # by cause, since the agent started
 
 
 class NodeMetrics:
@@ -80,8 +81,6 @@ class NodeMetrics:
             self._count(m.NODE_UNEXPLAINED, abs(book.unexplained.bytes))
             for cause, amount in book.lost.items():
                 self._count(m.NODE_LOST_BYTES, amount.bytes, cause)
-        for cause, amount in header.shipping_lost.items():
-            self._count(m.AGENT_SHIPPING_LOST, amount.bytes, cause)
 
     def _read_host(self, pod_interfaces: frozenset[str]) -> None:
         totals = {n: t for n, t in hoststats.interfaces().items() if n not in pod_interfaces}
@@ -122,3 +121,4 @@ class NodeMetrics:
         self._set(m.AGENT_BUFFER_LIMIT, {(): health.buffer_limit_bytes})
         self._set(m.AGENT_SHIPPED, {(): health.shipped_batches})
         self._set(m.AGENT_RETRIES, {(outcome,): n for outcome, n in health.shipping_failures.items()})
+        self._set(m.AGENT_SHIPPING_LOST, {(cause,): n for cause, n in health.shipping_lost_bytes.items()})

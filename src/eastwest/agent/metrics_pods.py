@@ -25,7 +25,6 @@ NAME_WAIT_S: Final = 15.0
 """How long a new pod is held back for its name: a label that changes later would start a new series."""
 FIXED: Final[dict[Family, tuple[tuple[str, ...], ...]]] = {
     m.FLOWS_OPENED: tuple((p, d) for p in m.PROTOCOLS for d in m.DIRECTIONS),
-    m.FLOWS_ACTIVE: tuple((p,) for p in m.PROTOCOLS),
     m.RETRANSMISSIONS: tuple((p,) for p in m.PHASES),
     m.TIMEOUTS: tuple((p,) for p in m.PHASES),
 }
@@ -42,6 +41,7 @@ class PodCounters:
         self._free: list[int] = []
         self._tables: dict[tuple[Family, tuple[str, ...]], NDArray[np.uint64]] = {}
         self._sums: dict[Family, NDArray[np.float64]] = {}
+        self._active_known = False  # whether anybody ever said how many connections are open
         self._first_s = np.zeros(64)
         self._last_s = np.zeros(64)
 
@@ -65,6 +65,7 @@ class PodCounters:
 
     def set(self, family: Family, rows: Rows, values: NDArray[Any], labels: tuple[str, ...] = ()) -> None:
         """A gauge's whole new state: pods not in `rows` are 0."""
+        self._active_known |= family is m.FLOWS_ACTIVE
         table = self._table(family, labels)
         table[:] = 0
         table[rows] = values
@@ -82,6 +83,10 @@ class PodCounters:
                 self._free.append(row)
                 for table in (*self._tables.values(), *self._sums.values()):
                     table[row] = 0
+
+    def uids(self) -> list[str]:
+        """Pods that are or will be published."""
+        return list(self._row)
 
     def value(self, family: Family, pod_uid: str, labels: tuple[str, ...] = ()) -> int:
         """One counter, for other spellings of it (`metrics_reference`) and tests; 0 when never counted."""
@@ -118,6 +123,8 @@ class PodCounters:
     ) -> None:
         names = family.labels[len(m.POD) :]
         seen = FIXED.get(family) or (() if names else _UNLABELLED)
+        if family is m.FLOWS_ACTIVE and self._active_known:
+            seen = tuple((p,) for p in m.PROTOCOLS)
         labels: list[str] = []
         values: list[NDArray[np.uint64]] = []
         times: list[NDArray[np.float64]] = []

@@ -7,7 +7,7 @@ needed the oldest window that was never tried goes, so numbers have no gaps; wha
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -38,6 +38,7 @@ class Outbox:
         self._seq = 0
         self._lost: dict[str, Amount] = {}
         self._lost_windows: list[tuple[int, int]] = []
+        self.lost_bytes: Counter[str] = Counter()  # recorded bytes that will never be sent, by cause, since start
 
     def put(self, header: BatchHeader, records: bytes, recorded: Amount) -> None:
         """Queue one window; older ones that were never tried make room for it."""
@@ -98,6 +99,7 @@ class Outbox:
 
     def _declare(self, parcel: Parcel, cause: str) -> None:
         self._lost[cause] = _sum(self._lost.get(cause), parcel.recorded)
+        self.lost_bytes[cause] += parcel.recorded.bytes
         window = (parcel.header.window_start_ns, parcel.header.window_end_ns)
         if self._lost_windows and self._lost_windows[-1][1] == window[0]:
             window = (self._lost_windows.pop()[0], window[1])

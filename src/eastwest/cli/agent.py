@@ -61,6 +61,11 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="memory for windows that wait for the server; what does not fit is declared lost (default: %(default)s)",
     )
     parser.add_argument("--listen", metavar="HOST:PORT", help="serve /metrics and /healthz (default: off)")
+    parser.add_argument(
+        "--reference-metrics",
+        action="store_true",
+        help="with --listen: also the metric names of EKS container network observability, as counters",
+    )
     parser.add_argument("--probe", action="store_true", help="say which hooks this kernel accepts, and end")
     parser.add_argument("--json", action="store_true", help="with --probe: as JSON")
 
@@ -98,6 +103,7 @@ def _config(args: argparse.Namespace) -> Config:
         listen=args.listen,
         sizes=Sizes(flows=args.flow_map_size),
         buffer_bytes=args.buffer_bytes,
+        reference_metrics=args.reference_metrics,
     )
 
 
