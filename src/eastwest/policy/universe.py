@@ -96,14 +96,20 @@ class Universe:
         for node in self.cluster.nodes:
             for text in node.ips:
                 self.node_at[parse_address(text)] = self.node_index[node.name]
+        self._addresses = [tuple(map(parse_address, self._texts(i))) for i in range(len(self.pods))]
         for i, pod in enumerate(self.pods):
-            if not self.live[i]:
-                continue
-            for text in pod.ips:
+            for key in self._addresses[i] if self.live[i] else ():
                 if not pod.host_network:
-                    self.pod_at[parse_address(text)] = i
+                    self.pod_at[key] = i
                 elif pod.node:
-                    self.node_at.setdefault(parse_address(text), self.node_index[pod.node])
+                    self.node_at.setdefault(key, self.node_index[pod.node])
+
+    def _texts(self, pod: int) -> tuple[str, ...]:
+        """The pod's addresses; a host-network pod that states none has its node's."""
+        texts, node = self.pods[pod].ips, int(self.pod_node[pod])
+        if not texts and self.is_node[pod] and 0 <= node < len(self.cluster.nodes):
+            return self.cluster.nodes[node].ips
+        return texts
 
     def families(self) -> tuple[int, ...]:
         """The IP families that any pod or node has; both when no address is known (manifests only)."""
@@ -126,10 +132,7 @@ class Universe:
 
     def addresses(self, pod: int, family: int) -> tuple[int, ...]:
         """The addresses of a pod in one family, as integers; a host-network pod without its own has its node's."""
-        texts = self.pods[pod].ips
-        if not texts and self.is_node[pod] and 0 <= self.pod_node[pod] < len(self.cluster.nodes):
-            texts = self.cluster.nodes[self.pod_node[pod]].ips
-        return tuple(value for f, value in map(parse_address, texts) if f == family)
+        return tuple(value for f, value in self._addresses[pod] if f == family)
 
 
 def _with_implied(cluster: ClusterState) -> tuple[Namespace, ...]:
