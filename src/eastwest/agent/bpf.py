@@ -38,6 +38,16 @@ def call(command: int, attr: bytes) -> int:
     return int(result)
 
 
+def call_in_place(command: int, attr: NDArray[Any]) -> int:
+    """As `call`, for commands that answer in `attr` itself (128 bytes of uint8), also when they fail."""
+    assert attr.nbytes == _ATTR_BYTES
+    result = _libc.syscall(_number(), command, ctypes.c_void_p(attr.ctypes.data), _ATTR_BYTES)
+    if result < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+    return int(result)
+
+
 def _number() -> int:
     try:
         return _SYSCALLS[platform.machine()]

@@ -1,0 +1,107 @@
+"""The drop object in the kernel: checked against BTF before it is loaded, attached, read. Names reasons; knows no pods."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eastwest.agent import batchmap, bpf, btf
+from eastwest.agent.drop.ledger import DropLedger, Drops
+from eastwest.agent.drop.record import KEY, VALUE, Counter
+from eastwest.agent.loader import LoadError, load
+from eastwest.agent.percpu import read_counters
+from eastwest.model.batch import HookStatus
+
+COLUMNS: Final = ("drops", "drop_reason")
+_MAPS: Final = ("drop_namespaces", "drops", "drops_coarse", "drop_counters")
+_RAW_TRACEPOINT_OPEN: Final = 17
+_ENTRIES: Final = 8192
+_COARSE_ENTRIES: Final = 2048
+_PREFIX: Final = "SKB_DROP_REASON_"
+
+
+class HookRefusedError(RuntimeError):
+    """This kernel cannot or will not run the hook; the text says why."""
+
+
+def reason_names() -> dict[int, str]:
+    """The kernel's drop reasons, lower case without prefix, such as `netfilter_drop`. Raises HookRefusedError."""
+    try:
+        kernel = btf.kernel()
+        arguments = kernel.tracepoint_arguments("kfree_skb")
+        members = kernel.enum("skb_drop_reason")
+    except (OSError, btf.BtfError) as error:
+        raise HookRefusedError(f"{btf.VMLINUX}: {error}") from None
+    # Added by kernel commit c504e5c2f964; a fourth argument came later and is not read.
+    if members is None or arguments is None or arguments[2:3] != ("skb_drop_reason",):
+        raise HookRefusedError(
+            f"tracepoint kfree_skb{arguments or '()'} tells no reason: Linux 5.17 or later is needed"
+        )
+    return {value: name.removeprefix(_PREFIX).lower() for value, name in members.items()}
+
+
+class DropHook:
+    """Open from construction to `close`. Counts nothing until it is given namespaces. Raises HookRefusedError."""
+
+    def __init__(self, entries: int = _ENTRIES) -> None:
+        self.reasons = reason_names()
+        try:
+            self._object = load("drop", _MAPS, ("drop_kfree_skb",), {"drops": entries})
+        except LoadError as error:
+            raise HookRefusedError(str(error)) from None
+        try:
+            self._link = bpf.call(_RAW_TRACEPOINT_OPEN, struct.pack("<QI", 0, self._object.programs["drop_kfree_skb"]))
+        except OSError as error:
+            self._object.close()
+            raise HookRefusedError(f"tp_btf/kfree_skb: {error.strerror}") from None
+        self._fine = self._ledger("drops", entries)
+        self._coarse = self._ledger("drops_coarse", _COARSE_ENTRIES)
+        self._namespaces: set[int] = set()
+
+    def watch(self, namespaces: Iterable[int]) -> None:
+        """Count drops in these network namespaces (inodes), and only these: the node's own and its pods'."""
+        wanted = set(namespaces)
+        map_fd = self._object.maps["drop_namespaces"]
+        for inode in self._namespaces - wanted:
+            bpf.delete(map_fd, struct.pack("<I", inode))
+        for inode in wanted - self._namespaces:
+            bpf.update(map_fd, struct.pack("<I", inode), bytes(4))
+        self._namespaces = wanted
+
+    def collect(self) -> Drops:
+        """What was dropped since the last call (dtype DROP); entries without addresses come from the coarse map."""
+        return np.concatenate((self._fine.increments(), self._coarse.increments()))
+
+    def reason(self, number: int) -> str:
+        """A reason's name; one of a kernel module's own (upper 16 bits set) is its number."""
+        return self.reasons.get(number, str(number))
+
+    def counters(self) -> dict[str, int]:
+        return read_counters(self._object.maps["drop_counters"], Counter)
+
+    def close(self) -> None:
+        os.close(self._link)
+        self._object.close()
+
+    def _ledger(self, name: str, entries: int) -> DropLedger:
+        map_fd = self._object.maps[name]
+
+        def take_out(key: NDArray[Any]) -> NDArray[Any] | None:
+            value = np.zeros(1, VALUE)
+            return value if batchmap.take_out(map_fd, key, value) else None
+
+        return DropLedger(lambda: batchmap.read(map_fd, KEY, VALUE, entries), take_out)
+
+
+def open_or_status() -> tuple[DropHook | None, HookStatus]:
+    """The hook when the kernel takes it, and what to report either way."""
+    try:
+        hook = DropHook()
+    except HookRefusedError as error:
+        return None, HookStatus("kfree_skb", "refused", str(error), COLUMNS)
+    return hook, HookStatus("kfree_skb", "on", None, COLUMNS)
