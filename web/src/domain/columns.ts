@@ -7,6 +7,8 @@ export interface Cell {
   text: string;
   /** Why the value is unknown; null when it is known. */
   why: string | null;
+  /** A second line: what exactly. */
+  note?: string;
 }
 
 export interface FlowColumn {
@@ -40,14 +42,15 @@ export function endReason(row: FlowRow, side: "src" | "dst", field: string): str
   return REASONS[field] ?? OUTSIDE[side === "src" ? row.src_kind : row.dst_kind] ?? "Not recorded.";
 }
 
+/** Who, and below it which pod or address. */
 function endText(row: FlowRow, side: "src" | "dst"): Cell {
   const [kind, namespace, workload] = [row[`${side}_kind`], row[`${side}_namespace`], row[`${side}_workload`]];
-  if (workload) return known(namespace ? `${namespace} / ${workload}` : workload);
+  const [address, name] = [row[`${side}_ip`], row[`${side}_dns_name`]];
+  if (workload) return { ...known(namespace ? `${namespace} / ${workload}` : workload), note: row[`${side}_pod`] ?? address };
   const aws = row[`${side}_aws_service`];
-  if (aws) return known([aws, row[`${side}_region`]].filter(Boolean).join(" "));
-  if (kind === "node" && row[`${side}_node`]) return known(`node ${row[`${side}_node`]}`);
-  const name = row[`${side}_dns_name`];
-  return known(`${name ? `${name} (${row[`${side}_ip`]})` : row[`${side}_ip`]}${kind === "internet" ? "" : ` ${kind}`}`);
+  if (aws) return { ...known([aws, row[`${side}_region`]].filter(Boolean).join(" ")), note: name ?? address };
+  if (kind === "node" && row[`${side}_node`]) return { ...known(`node ${row[`${side}_node`]}`), note: address };
+  return { ...known(name ?? address), note: name ? `${address}, ${kind}` : kind };
 }
 
 function endColumns(side: "src" | "dst", section: "Source" | "Destination"): FlowColumn[] {
@@ -120,11 +123,11 @@ export const FLOW_COLUMNS: readonly FlowColumn[] = [
   plain("role_source", "Roles known from", "Provenance", "Not recorded."),
 ];
 
-const COMMON = ["port", "service", "bytes_forward", "bytes_reverse", "connections", "last_seen_ns"];
+const COMMON = ["port", "service", "bytes_forward", "bytes_reverse", "connections", "connections_established", "last_seen_ns"];
 export const DEFAULT_COLUMNS: Record<FlowView, readonly string[]> = {
-  cluster: ["src", "src_pod", "dst", "dst_pod", ...COMMON],
-  aws: ["src", "dst", "dst_dns_name", "dst_ip", ...COMMON.filter((id) => id !== "service")],
-  external: ["src", "dst", "src_ip", "dst_ip", ...COMMON.filter((id) => id !== "service")],
+  cluster: ["src", "dst", ...COMMON],
+  aws: ["src", "dst", "dst_dns_name", ...COMMON.filter((id) => id !== "service")],
+  external: ["src", "dst", "dst_dns_name", ...COMMON.filter((id) => id !== "service")],
 };
 
 /** Tells rows apart, also across refreshes. */

@@ -9,7 +9,10 @@ export interface GraphNode {
   id: string;
   kind: DrawnKind;
   group: string;
+  /** Unambiguous on the whole map. */
   name: string;
+  /** As its box says inside its namespace. */
+  label: string;
   detail: string;
   bytes: number;
   node: MapNode | null;
@@ -25,6 +28,8 @@ export interface GraphEdge {
   width: number;
   /** False when connections were opened and none was answered. */
   answered: boolean;
+  /** DNS and traffic from nodes: always there, seldom the point. */
+  quiet: boolean;
   members: readonly MapEdge[];
 }
 
@@ -87,16 +92,13 @@ function detailOf(node: MapNode): string {
   return `${node.workload_kind ?? node.kind}${pods}`;
 }
 
-/** Bare names where they are unambiguous, else namespace/name. */
+/** Bare names where they are unambiguous, else namespace/name. A Service whose backend was not seen says so. */
 export function nameNodes(nodes: readonly MapNode[]): Map<string, string> {
+  const own = (node: MapNode): string => (node.kind === "service" ? `service ${node.name}` : node.name);
   const uses = new Map<string, number>();
-  for (const node of nodes) uses.set(node.name, (uses.get(node.name) ?? 0) + 1);
-  return new Map(
-    nodes.map((node) => [
-      node.id,
-      (uses.get(node.name) ?? 0) > 1 && node.namespace ? `${node.namespace}/${node.name}` : node.name,
-    ]),
-  );
+  for (const node of nodes) uses.set(own(node), (uses.get(own(node)) ?? 0) + 1);
+  const shared = (node: MapNode): boolean => (uses.get(own(node)) ?? 0) > 1 && node.namespace != null;
+  return new Map(nodes.map((node) => [node.id, shared(node) ? `${node.namespace}/${own(node)}` : own(node)]));
 }
 
 /** 1 to 9 points, by the logarithm of the bytes, so that 1 kB and 1 GB both show. */
@@ -125,7 +127,7 @@ function representatives(order: readonly MapNode[], top: number): Map<string, st
   return shown;
 }
 
-function drawEdges(edges: readonly MapEdge[], shown: ReadonlyMap<string, string>, names: ReadonlyMap<string, string>): GraphEdge[] {
+function drawEdges(edges: readonly MapEdge[], shown: ReadonlyMap<string, string>, names: ReadonlyMap<string, string>, byId: ReadonlyMap<string, MapNode>): GraphEdge[] {
   const bundles = new Map<string, { source: string; target: string; members: MapEdge[] }>();
   for (const edge of edges) {
     const source = shown.get(edge.source) ?? edge.source;
@@ -144,7 +146,8 @@ function drawEdges(edges: readonly MapEdge[], shown: ReadonlyMap<string, string>
     const answered = !members.every((edge) => edge.connections > 0 && edge.connections_established === 0 && edge.bytes_reverse === 0);
     const ends = `${names.get(source) ?? source} → ${names.get(target) ?? target}`;
     const name = `${ends} ${label}${answered ? "" : " unanswered"}, ${bytes(total)}`;
-    return { id, source, target, label, name, bytes: total, width: edgeWidth(total), answered, members };
+    const quiet = members.every((edge) => ["dns", "probes"].includes(classify(edge, byId) ?? ""));
+    return { id, source, target, label, name, bytes: total, width: quiet ? 1 : edgeWidth(total), answered, quiet, members };
   });
 }
 
@@ -158,7 +161,7 @@ function moreNodes(order: readonly MapNode[], top: number, shown: ReadonlyMap<st
     const sum = members.reduce((all, node) => all + (weight.get(node.id) ?? 0), 0);
     const group = id === "more:" ? "out:more" : id.slice("more:".length);
     const detail = `${percent(total ? Math.min(1, sum / total) : 0)} of bytes`;
-    return { id, kind: "more", group, name: `+ ${count(members.length)} more`, detail, bytes: sum, node: null };
+    return { id, kind: "more", group, name: `+ ${count(members.length)} more`, label: `+ ${count(members.length)} more`, detail, bytes: sum, node: null };
   });
 }
 
@@ -184,7 +187,7 @@ export function buildGraph(map: ServiceMap, options: GraphOptions): Graph {
   const names = nameNodes(present);
   for (const node of more) names.set(node.id, node.group === "out:more" ? node.name : `${node.group.replace(/^\w+:/, "")} ${node.name}`);
   const drawn = order.slice(0, top).map((node): GraphNode => ({
-    id: node.id, kind: node.kind, group: groupOf(node).id, name: names.get(node.id) ?? node.name,
+    id: node.id, kind: node.kind, group: groupOf(node).id, name: names.get(node.id) ?? node.name, label: node.name,
     detail: detailOf(node), bytes: weight.get(node.id) ?? 0, node,
   }));
   const groups = new Map(order.slice(0, top).map((node) => [groupOf(node).id, groupOf(node)]));
@@ -193,7 +196,7 @@ export function buildGraph(map: ServiceMap, options: GraphOptions): Graph {
   return {
     groups: [...groups.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
     nodes: [...drawn, ...more],
-    edges: drawEdges(edges, shown, names).sort((a, b) => b.bytes - a.bytes || (a.id < b.id ? -1 : 1)),
+    edges: drawEdges(edges, shown, names, byId).sort((a, b) => b.bytes - a.bytes || (a.id < b.id ? -1 : 1)),
     hidden,
     rest: { nodes: order.length - top, share: total ? folded / total : 0 },
   };

@@ -22,14 +22,18 @@ function definition(column: FlowColumn, first: boolean, chosen: string | null, o
     sortingField: column.word,
     isRowHeader: first,
     cell: (row) => {
-      const { text, why } = column.cell(row);
-      if (first)
-        return (
-          <button type="button" className="ew-open" onClick={() => onChoose(row)} aria-pressed={rowId(row) === chosen} aria-label={`Details of ${text}`}>
-            {text}
-          </button>
-        );
-      return <span className={column.numeric ? "ew-number" : undefined}><Value text={text} why={why} /></span>;
+      const { text, why, note } = column.cell(row);
+      const opens = first && (
+        <button type="button" className="ew-open" onClick={() => onChoose(row)} aria-pressed={rowId(row) === chosen} aria-label={`Details of ${text}`}>
+          {text}
+        </button>
+      );
+      return (
+        <span className={column.numeric ? "ew-number" : undefined}>
+          {opens || <Value text={text} why={why} />}
+          {note && <span className="ew-note">{note}</span>}
+        </span>
+      );
     },
   };
 }

@@ -29,7 +29,7 @@ function elementsOf(graph: Graph): ElementDefinition[] {
     ...graph.nodes.map((node) => ({
       group: "nodes" as const,
       data: {
-        id: node.id, parent: node.group, kind: node.kind, label: `${shorten(node.name)}\n${shorten(node.detail)}`,
+        id: node.id, parent: node.group, kind: node.kind, label: `${shorten(node.label)}\n${shorten(node.detail)}`,
         width: nodeWidth(node), shape: shapeOf(node.kind), badge: badgeImage(node),
       },
     })),
@@ -38,7 +38,7 @@ function elementsOf(graph: Graph): ElementDefinition[] {
       classes: crowded,
       data: {
         id: edge.id, source: edge.source, target: edge.target, label: edge.label, width: edge.width, bend: 0,
-        answered: edge.answered ? 1 : undefined,
+        answered: edge.answered ? 1 : undefined, quiet: edge.quiet ? 1 : undefined,
       },
     })),
   ];

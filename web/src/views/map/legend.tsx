@@ -5,6 +5,7 @@ export function Legend() {
       <summary>Legend</summary>
       <ul>
         <li>Arrow: from who opened the connection; width: bytes, logarithmic</li>
+        <li>Dotted: DNS, and what nodes themselves open (probes)</li>
         <li>Dashed red with a bar: opened, never answered</li>
         <li>Box: workload or pod; barrel: AWS service; ellipse: internet; hexagon: node</li>
         <li>Dashed box: not identified, or folded (“+ n more”)</li>

@@ -54,7 +54,7 @@ export const NODE_HEIGHT = 56;
 /** Wide enough for both lines of the label beside the badge. */
 export function nodeWidth(node: GraphNode): number {
   const tapered = node.kind === "internet" || node.kind === "node" ? 44 : node.kind === "aws" ? 26 : 0;
-  return Math.min(340, Math.max(120, 58 + tapered + 8 * Math.max(node.name.length, node.detail.length)));
+  return Math.min(340, Math.max(120, 58 + tapered + 8 * Math.max(node.label.length, node.detail.length)));
 }
 
 export const shorten = (text: string, most = 34): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
@@ -100,6 +100,7 @@ export function stylesheet(theme: Theme): StylesheetJson {
         "text-background-padding": "2px", "text-background-shape": "roundrectangle", "min-zoomed-font-size": 7,
       },
     },
+    { selector: "edge[?quiet]", style: { label: "", "line-style": "dotted", "arrow-scale": 0.8, "line-opacity": 0.75 } },
     { selector: "edge[!answered]", style: { "line-style": "dashed", "line-color": colour.refused, "target-arrow-color": colour.refused, "target-arrow-shape": "tee" } },
     { selector: ".crowded", style: { label: "", "line-opacity": 0.4, "arrow-scale": 0.8 } },
     { selector: "node.dim", style: { opacity: 0.28 } },
