@@ -6,7 +6,8 @@ import ctypes
 import os
 import struct
 import threading
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from eastwest.agent import bpf
 _ITER_CREATE: Final = 33
 _TRACE_ITER: Final = 28  # enum bpf_attach_type
 _CLONE_NEWNET: Final = 0x40000000
+_T = TypeVar("_T")
 _INFO_BYTES: Final = 16  # sizeof(union bpf_iter_link_info)
 
 
@@ -45,22 +47,23 @@ def run(link_fd: int) -> bytes:
         os.close(fd)
 
 
-def run_in_namespace(link_fd: int, netns_fd: int) -> bytes:
-    """`run` within a network namespace, on a thread of its own: setns holds for the thread that calls it."""
-    result: list[bytes | OSError] = []
+def in_namespace(netns_fd: int, act: Callable[[], _T]) -> _T:
+    """`act` within a network namespace, on a thread of its own: setns holds for the thread that calls it."""
+    result: list[_T] = []
+    failure: list[OSError] = []
 
-    def visit() -> None:
+    def run_there() -> None:
         try:
             _setns(netns_fd)
-            result.append(run(link_fd))
+            result.append(act())
         except OSError as error:
-            result.append(error)
+            failure.append(error)
 
-    thread = threading.Thread(target=visit, name="iterate")
+    thread = threading.Thread(target=run_there, name="in-namespace")
     thread.start()
     thread.join()
-    if isinstance(result[0], OSError):
-        raise result[0]
+    if failure:
+        raise failure[0]
     return result[0]
 
 

@@ -69,7 +69,7 @@ class SockHook:
 
     def adopt(self, netns_fd: int) -> None:
         """Follow the connections of a namespace that are older than the agent. Once per new pod: about 5 ms."""
-        iterator.run_in_namespace(self._links[1], netns_fd)
+        iterator.in_namespace(netns_fd, lambda: iterator.run(self._links[1]))
 
     def poll(self) -> int:
         """Take what is in the ring; how many records."""

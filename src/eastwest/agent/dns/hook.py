@@ -1,0 +1,75 @@
+"""The dns object in the kernel: loaded, attached or lent to the flow program as a tail, read. The part of `dns` with I/O."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from eastwest.agent import bpf
+from eastwest.agent.dns.record import PORTS, Counter, read
+from eastwest.agent.dns.transactions import Sighting
+from eastwest.agent.loader import LoadError, load
+from eastwest.agent.percpu import read_counters
+from eastwest.agent.ringbuf import RingBuffer
+from eastwest.model.batch import HookStatus
+
+COLUMNS: Final = ("src_dns_name", "dst_dns_name")
+DEFAULT_PORTS: Final = (53,)
+
+_MAPS: Final = ("dns_ports", "dns_ring", "dns_counters")
+FROM_POD: Final = "dns_from_pod"
+TO_POD: Final = "dns_to_pod"
+
+
+class HookRefusedError(RuntimeError):
+    """This kernel refused the object; the text is its answer."""
+
+
+class DnsHook:
+    """Open from construction to `close`. At most four ports. Raises HookRefusedError."""
+
+    def __init__(self, ports: tuple[int, ...] = DEFAULT_PORTS, ring_bytes: int = 2 << 20) -> None:
+        if len(ports) > 4:
+            raise ValueError(f"{len(ports)} DNS ports: at most 4 can be watched")
+        try:
+            self._object = load("dns", _MAPS, (FROM_POD, TO_POD), {"dns_ring": ring_bytes})
+        except LoadError as error:
+            raise HookRefusedError(str(error)) from None
+        bpf.update(self._object.maps["dns_ports"], bytes(4), PORTS.pack(*ports, *[0] * (4 - len(ports))))
+        self._ring = RingBuffer(self._object.maps["dns_ring"], ring_bytes)
+
+    @property
+    def programs(self) -> dict[str, int]:
+        """FROM_POD and TO_POD, for a tail call from a program at the same hook."""
+        return self._object.programs
+
+    def attach(self, ifindex: int) -> tuple[int, int]:
+        """Hook an interface on its own, beside others; closing the descriptors unhooks. Raises OSError."""
+        first = bpf.attach_tcx(self.programs[FROM_POD], ifindex, bpf.TCX_INGRESS)
+        try:
+            return first, bpf.attach_tcx(self.programs[TO_POD], ifindex, bpf.TCX_EGRESS)
+        except OSError:
+            os.close(first)
+            raise
+
+    def sightings(self) -> Iterator[Sighting]:
+        """What was seen since the last call, in order. One caller at a time."""
+        return map(read, self._ring.read_each())
+
+    def counters(self) -> dict[str, int]:
+        """Messages, and those not captured, by cause; totals."""
+        return read_counters(self._object.maps["dns_counters"], Counter)
+
+    def close(self) -> None:
+        self._ring.close()
+        self._object.close()
+
+
+def open_or_status(ports: tuple[int, ...] = DEFAULT_PORTS) -> tuple[DnsHook | None, HookStatus]:
+    """The hook when the kernel takes it, and what to report either way."""
+    try:
+        hook = DnsHook(ports)
+    except HookRefusedError as error:
+        return None, HookStatus("dns", "refused", str(error), COLUMNS)
+    return hook, HookStatus("dns", "on", None, COLUMNS)
