@@ -82,14 +82,14 @@ function groupOf(node: MapNode): Group {
   return { id: `out:${node.kind}`, name: OUTSIDE[node.kind] ?? "No namespace", kind: "outside" };
 }
 
+/** The second line of a box; the badge in the box says the kind. */
 function detailOf(node: MapNode): string {
-  if (node.kind === "aws") return node.region ? `AWS · ${node.region}` : "AWS";
-  if (node.kind === "internet") return "internet";
-  if (node.kind === "node") return node.zone ? `node · ${node.zone}` : "node";
+  if (node.kind === "aws") return node.region ? `AWS ${node.region}` : "AWS";
+  if (node.kind === "internet" || node.kind === "service") return node.kind;
+  if (node.kind === "node") return node.zone ?? "node";
   if (node.kind === "unknown") return "not identified";
   if (node.kind === "pod") return node.zone ?? "pod";
-  const pods = node.pods == null ? "" : ` · ${plural(node.pods, "pod")}`;
-  return `${node.workload_kind ?? node.kind}${pods}`;
+  return node.pods == null ? (node.workload_kind ?? "workload") : plural(node.pods, "pod");
 }
 
 /** Bare names where they are unambiguous, else namespace/name. A Service whose backend was not seen says so. */

@@ -28,7 +28,7 @@ type Flow = "right" | "down";
 const GAP = { row: 28, column: 100, layer: 56, unitRow: 64, unitColumn: 90 } as const;
 const PADDING = 24;
 /** Joining ranks costs clearness: it must make the picture that much larger to be worth it. */
-const FOLDING_COST = 0.8;
+const FOLDING_COST = 0.6;
 /** Drawn at 0.85 of full size in a window 720 pixels high, everything can be read; larger is no better. */
 const LEGIBLE = 0.85 / 720;
 

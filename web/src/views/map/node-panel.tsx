@@ -50,7 +50,7 @@ export function NodePanel({ node, graph, onClose }: { node: GraphNode; graph: Gr
     if (own) setView({ page: "flows", filter: nodeFilter(own), view: viewOf(own), cursor: null, row: null });
   };
   return (
-    <SidePanel title={node.name} subtitle={node.detail} onClose={onClose}>
+    <SidePanel title={node.name} subtitle={[node.node?.workload_kind ?? node.kind, node.detail].join(", ")} onClose={onClose}>
       {own ? (
         <div className="ew-row">
           <Button onClick={open}>View flows</Button>

@@ -46,7 +46,11 @@ const Item = memo(function Item({ kind, id, name, text, note, chosen, onSelect, 
   );
 });
 
-const nodeName = (node: GraphNode, group: string): string => `${node.name}, ${node.detail}, ${group}, ${bytes(node.bytes)}`;
+/** "catalog, Deployment, 2 pods, in catalog, 1.2 MB" */
+function nodeName(node: GraphNode, group: string): string {
+  const kind = node.node?.workload_kind ?? node.kind;
+  return [node.name, kind, node.detail === kind ? "" : node.detail, group && `in ${group}`, bytes(node.bytes)].filter(Boolean).join(", ");
+}
 const edgeText = (edge: GraphEdge): string => edge.name.slice(0, edge.name.lastIndexOf(", "));
 
 /** Every node and edge on the map as a named button: the map for keyboards and screen readers, and a list by volume for all. */

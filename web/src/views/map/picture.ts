@@ -53,8 +53,8 @@ export function badgeImage(node: GraphNode): string {
 export const NODE_HEIGHT = 56;
 /** Wide enough for both lines of the label beside the badge. */
 export function nodeWidth(node: GraphNode): number {
-  const tapered = node.kind === "internet" || node.kind === "node" ? 44 : node.kind === "aws" ? 26 : 0;
-  return Math.min(340, Math.max(120, 58 + tapered + 8 * Math.max(node.label.length, node.detail.length)));
+  const tapered = node.kind === "internet" || node.kind === "node" ? 44 : node.kind === "aws" ? 26 : node.kind === "service" ? 36 : 0;
+  return Math.min(340, Math.max(112, 56 + tapered + 7.6 * Math.max(node.label.length, node.detail.length)));
 }
 
 export const shorten = (text: string, most = 34): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
