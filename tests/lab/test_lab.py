@@ -1,63 +1,21 @@
-"""A lab on real packets: one for the whole module, a scenario that the lab has never seen."""
+"""The lab on real packets: Services, DNS, probes, and what readiness and liveness do."""
 
 from __future__ import annotations
 
-import os
-import shutil
+import itertools
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
+import dnslib
 import pytest
 
 from eastwest.lab import cgroups
 from eastwest.lab.runtime import Lab
+from eastwest.lab.state import LabError
 
 pytestmark = pytest.mark.root
-
-SCENARIO = """\
-apiVersion: v1
-kind: Namespace
-metadata: {name: shop}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web, namespace: shop}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: web}}
-  template:
-    metadata: {labels: {app: web}}
-    spec:
-      containers:
-      - name: web
-        image: example/web
-        ports:
-        - {name: http, containerPort: 8080}
-        - {name: echo, containerPort: 7000, protocol: UDP}
-        readinessProbe: {httpGet: {path: /, port: http}, periodSeconds: 1, failureThreshold: 1}
----
-apiVersion: v1
-kind: Service
-metadata: {name: web, namespace: shop}
-spec:
-  selector: {app: web}
-  ports:
-  - {name: http, port: 80, targetPort: http}
-  - {name: echo, port: 7, targetPort: echo, protocol: UDP}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: client, namespace: shop}
-spec:
-  replicas: 1
-  selector: {matchLabels: {app: client}}
-  template:
-    metadata: {labels: {app: client}}
-    spec:
-      containers:
-      - {name: client, image: example/client}
-"""
 
 
 def until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
@@ -70,54 +28,148 @@ def until(condition: Callable[[], bool], seconds: float = 15.0) -> bool:
     return True
 
 
-@pytest.fixture(scope="module")
-def run_dir() -> Iterator[Path]:
-    """A short folder (Unix socket names are limited) that every lab of this module lives in."""
-    folder = Path(f"/tmp/ew-{os.getpid()}")
-    old = os.environ.get("EASTWEST_RUN_DIR")
-    os.environ["EASTWEST_RUN_DIR"] = str(folder)
-    yield folder
-    if old is None:
-        del os.environ["EASTWEST_RUN_DIR"]
-    else:
-        os.environ["EASTWEST_RUN_DIR"] = old
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="module")
-def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    file = tmp_path_factory.mktemp("scenario") / "shop.yaml"
-    file.write_text(SCENARIO)
-    return file
-
-
-@pytest.fixture(scope="module")
-def lab(run_dir: Path, manifests: Path) -> Iterator[Lab]:
-    made = Lab.up([manifests], f"t{os.getpid()}")
-    yield made
-    made.down()
+def pod_of(lab: Lab, app: str) -> dict[str, object]:
+    found: dict[str, object] = next(p for p in lab.objects("Pod") if p["metadata"]["labels"].get("app") == app)
+    return found
 
 
 @pytest.mark.parametrize("family", [4, 6])
 def test_a_service_port_reaches_the_named_target_port(lab: Lab, family: int) -> None:
     assert lab.probe("shop/client", "svc:shop/web:80/TCP", family).reachable
     assert lab.probe("shop/client", "svc:shop/web:7/UDP", family).reachable
-    assert not lab.probe("shop/client", "svc:shop/web:8080/TCP", family).reachable
+    assert lab.probe("shop/client", "svc:shop/web:8080/TCP", family).reason == "refused"
 
 
 @pytest.mark.parametrize("family", [4, 6])
-def test_a_probe_tells_refused_from_timeout(lab: Lab, family: int) -> None:
-    assert lab.probe("shop/client", "shop/web:8080/TCP", family).reachable
-    assert lab.probe("shop/client", "shop/web:8081/TCP", family).reason == "refused"
-    lab.exec("shop", "web", ["true"])
+def test_a_node_port_is_open_on_every_node(lab: Lab, family: int) -> None:
+    service = next(s for s in lab.objects("Service") if s["metadata"]["name"] == "web")
+    port = service["spec"]["ports"][0]["nodePort"]
+    for node in lab.nodes:
+        assert lab.probe("shop/client", f"node:{node.name}:{port}/TCP", family).reachable
 
 
-def test_down_leaves_nothing(run_dir: Path, manifests: Path) -> None:
-    before = Path("/proc/self/mounts").read_text()
-    made = Lab.up([manifests], f"d{os.getpid()}")
-    root = cgroups.lab_root(made.files.name)
-    assert len(cgroups.processes(root)) > 10
-    made.down()
-    assert not root.exists()
-    assert not made.files.folder.exists()
-    assert Path("/proc/self/mounts").read_text() == before
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("protocol", ["TCP", "UDP"])
+def test_a_probe_says_what_is_true(lab: Lab, protocol: str, family: int) -> None:
+    open_port = 8080 if protocol == "TCP" else 7000
+    pods = [
+        "shop/client",
+        *(f"shop/{p['metadata']['name']}" for p in lab.objects("Pod") if "web" in p["metadata"]["name"]),
+    ]
+    for source in pods:  # also from a pod to itself and to its neighbour
+        assert lab.probe(source, f"shop/web:{open_port}/{protocol}", family).reachable
+        assert lab.probe(source, f"shop/web:9/{protocol}", family).reason == "refused"
+
+
+def test_a_probe_times_out_where_nothing_answers(lab: Lab) -> None:
+    lab.fault("shop/client", loss=100)
+    assert lab.probe("shop/client", "shop/web:8080/TCP", timeout=0.3).reason == "timeout"
+    assert lab.fault(clear=True) == []
+    assert lab.probe("shop/client", "shop/web:8080/TCP").reachable
+
+
+def test_many_probes_take_little_time(lab: Lab) -> None:
+    cells = [("shop/client", "shop/web", 8080, "TCP", 4), ("shop/web", "svc:shop/web", 7, "UDP", 6)] * 500
+    assert all(r.reachable for r in lab.probe_many(cells))
+
+
+def test_what_cannot_be_probed_is_an_error(lab: Lab) -> None:
+    for target in (
+        "shop/nobody:80/TCP",
+        "svc:shop/nobody:80/TCP",
+        "node:node-9:80/TCP",
+        "shop/web:80/SCTP",
+        "web:x/TCP",
+    ):
+        with pytest.raises(LabError):
+            lab.probe("shop/client", target)
+
+
+@pytest.mark.parametrize("transport", [[], ["-T"]], ids=["udp", "tcp"])
+def test_dns_answers_services_headless_pods_and_the_internet(lab: Lab, transport: list[str]) -> None:
+    def ask(name: str, kind: str) -> set[str]:
+        program = (
+            "import sys, dnslib; q = dnslib.DNSRecord.question(sys.argv[1], sys.argv[2]);"
+            "a = dnslib.DNSRecord.parse(q.send('10.96.0.10', 53, tcp=len(sys.argv) > 3, timeout=3));"
+            "print(*(r.rdata for r in a.rr), sep='\\n')"
+        )
+        import sys
+
+        done = lab.exec("shop", "client", [sys.executable, "-c", program, name, kind, *transport])
+        assert done.returncode == 0, done.stderr
+        return set(done.stdout.split())
+
+    web = next(s for s in lab.objects("Service") if s["metadata"]["name"] == "web")["spec"]["clusterIPs"]
+    ips = {
+        ip["ip"]
+        for p in lab.objects("Pod")
+        if p["metadata"]["labels"].get("app") == "web"
+        for ip in p["status"]["podIPs"]
+    }
+    assert ask("web.shop.svc.cluster.local", "A") | ask("web.shop.svc.cluster.local", "AAAA") == set(web)
+    assert ask("web-peers.shop.svc.cluster.local", "A") == {ip for ip in ips if "." in ip}
+    assert ask("dynamodb.us-east-1.amazonaws.com", "A") == {"52.94.2.72", "52.119.226.10"}
+    assert ask("nobody.shop.svc.cluster.local", "A") == set()
+    assert dnslib.__name__  # the client is not our own codec
+
+
+def test_a_program_in_a_pod_resolves_short_names(lab: Lab) -> None:
+    assert lab.exec("shop", "client", ["getent", "hosts", "web"]).returncode == 0
+    assert lab.exec("shop", "client", ["getent", "hosts", "api.stripe.example"]).returncode == 0
+    assert lab.exec("shop", "client", ["hostname"]).stdout.strip() == pod_of(lab, "client")["metadata"]["name"]  # type: ignore[index]
+
+
+def test_an_unready_pod_leaves_its_service_and_comes_back(lab: Lab, moods: Path) -> None:
+    def reachable() -> bool:
+        return lab.probe("shop/client", "svc:shop/moody:80/TCP").reachable
+
+    assert until(reachable)
+    (moods / "unready").touch()
+    assert until(lambda: not reachable())
+    assert lab.probe("shop/client", "shop/moody:8080/TCP").reachable
+    (moods / "unready").unlink()
+    assert until(reachable)
+
+
+def test_a_failed_liveness_probe_restarts_the_container(lab: Lab, moods: Path) -> None:
+    def restarts() -> int:
+        count: int = pod_of(lab, "moody")["status"]["containerStatuses"][0]["restartCount"]  # type: ignore[index]
+        return count
+
+    before = restarts()
+    (moods / "sick").touch()
+    assert until(lambda: restarts() > before)
+    (moods / "sick").unlink()
+    lab.wait()
+
+
+def test_pod_processes_are_where_a_kubelet_would_put_them(lab: Lab) -> None:
+    pod = pod_of(lab, "web")
+    uid = pod["metadata"]["uid"].replace("-", "_")  # type: ignore[index]
+    node = lab.node(pod["spec"]["nodeName"])  # type: ignore[index]
+    own = Path(node.cgroup, "kubepods.slice", "kubepods-besteffort.slice", f"kubepods-besteffort-pod{uid}.slice")
+    scopes = [p for p in own.iterdir() if p.name.startswith("cri-containerd-")]
+    assert len(scopes) == 2  # the sandbox and one container
+    namespaces = {Path(f"/proc/{pid}/ns/net").readlink() for pid in cgroups.processes(own)}
+    assert len(namespaces) == 1
+    assert namespaces != {Path("/proc/self/ns/net").readlink()}
+
+
+def test_the_watch_tells_a_pods_address_before_it_runs(lab: Lab) -> None:
+    events = [json.loads(line) for line in lab.files.watch.read_text().splitlines()]
+    kinds = {e["object"]["kind"] for e in events}
+    assert {"Namespace", "Node", "Deployment", "ReplicaSet", "Pod", "Service", "EndpointSlice"} <= kinds
+    assert all(a["at_ns"] <= b["at_ns"] for a, b in itertools.pairwise(events))
+    uid = pod_of(lab, "web")["metadata"]["uid"]  # type: ignore[index]
+    own = [e for e in events if e["object"]["metadata"]["uid"] == uid]
+    assert own[0]["type"] == "ADDED"
+    assert own[0]["object"]["status"]["podIP"]
+    assert own[0]["object"]["status"]["phase"] == "Pending"
+
+
+def test_apply_names_file_line_and_field(lab: Lab, tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text("apiVersion: v1\nkind: Pod\nmetadata: {name: p, namespace: shop}\nspec:\n  containers:\n  - name: c\n"
+                    "    ports: [{containerPort: 70000}]\n")  # fmt: skip
+    with pytest.raises(LabError, match=r"bad.yaml:7: Pod shop/p: spec.containers\[0\].ports\[0\].containerPort"):
+        lab.apply(file)

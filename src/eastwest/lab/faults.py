@@ -74,7 +74,8 @@ async def _apply(daemon: Daemon, target: str, loss: float | None, rate: str | No
     table = f"fault-{link}"
     rules = f"table netdev {table}\ndelete table netdev {table}\n"
     if loss is not None:
-        drop = f"numgen random mod 10000 < {round(float(loss) * 100)} drop"
+        share = max(1, round(float(loss) * 100))  # of 10,000
+        drop = f"numgen random mod 10000 <= {share - 1} drop"
         rules += f"table netdev {table} {{\n"
         for hook in ("ingress", "egress"):
             rules += f" chain {hook} {{\n  type filter hook {hook} device {link} priority -500\n  {drop}\n }}\n"
