@@ -42,36 +42,47 @@ def pod_uid(cgroup_text: str) -> str | None:
 
 
 def find(wanted: Collection[int], nsid_of: Callable[[int], int | None], proc: Path = PROC) -> dict[int, PodProcess]:
-    """For each wanted namespace id, a pod's process in it, as far as there is one now.
+    """For each wanted namespace id that is a pod's, the process that was in it first.
 
+    The oldest process decides, because younger ones may only pass through: a pod's first process is in its parent's
+    namespace for a moment, and somebody may look into a pod from outside.
     `nsid_of` maps an open namespace descriptor to this namespace's id for it (`netlink.NamespaceIds.find`).
     """
-    found: dict[int, PodProcess] = {}
-    nsids: dict[int, int | None] = {}  # by inode of the namespace
-    missing = set(wanted)
+    members: dict[int, list[int]] = {}  # inode of a namespace -> processes
     for pid, inode in namespaces(proc):
-        if not missing:
-            break
-        if inode not in nsids:
-            nsids[inode] = _nsid(proc / str(pid) / "ns" / "net", nsid_of)
-        nsid = nsids[inode]
-        if nsid not in missing:
+        members.setdefault(inode, []).append(pid)
+    found: dict[int, PodProcess] = {}
+    for pids in members.values():
+        nsid = next(
+            (n for n in (_nsid(proc / str(pid) / "ns" / "net", nsid_of) for pid in pids) if n is not None), None
+        )
+        if nsid is None or nsid not in wanted:
             continue
-        uid = _uid_of(pid, proc)
-        if uid is not None and nsid is not None:
-            found[nsid] = PodProcess(uid, pid)
-            missing.discard(nsid)
+        oldest = min(pids, key=lambda pid: _started(pid, proc))
+        uid = _uid_of(oldest, proc)
+        if uid is not None:
+            found[nsid] = PodProcess(uid, oldest)
     return found
 
 
 def namespaces(proc: Path = PROC) -> Iterator[tuple[int, int]]:
-    """(pid, inode of its network namespace) of every process that can be looked at, newest first."""
-    pids = sorted((int(name) for name in os.listdir(proc) if name.isdecimal()), reverse=True)  # noqa: PTH208
-    for pid in pids:
+    """(pid, inode of its network namespace) of every process that can be looked at."""
+    for name in os.listdir(proc):  # noqa: PTH208
+        if not name.isdecimal():
+            continue
         try:
-            yield pid, os.stat(f"{proc}/{pid}/ns/net").st_ino  # noqa: PTH116 - one call for each process
+            yield int(name), os.stat(f"{proc}/{name}/ns/net").st_ino  # noqa: PTH116 - one call for each process
         except OSError:
             continue  # it ended, or is not ours to see
+
+
+def _started(pid: int, proc: Path) -> tuple[int, int]:
+    """When a process began, in clock ticks since boot (proc(5), stat field 22), then its pid; last when it is gone."""
+    try:
+        fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        return int(fields[19]), pid
+    except (OSError, IndexError, ValueError):
+        return 2**63, pid
 
 
 def _nsid(path: Path, nsid_of: Callable[[int], int | None]) -> int | None:
