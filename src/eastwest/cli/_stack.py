@@ -1,0 +1,223 @@
+"""The whole product in one machine, as the processes it really is: a lab, one agent a node, one server.
+
+Owns starting them in order, waiting until each answers, and stopping all of them, also after a crash of one. Used by
+`eastwest demo` and by the end-to-end tests; knows nothing of what flows through.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from eastwest.lab.runtime import Lab
+from eastwest.runtime.tokens import agent_token, load_secret
+
+PR_SET_PDEATHSIG = 1
+Say = Callable[[str], None]
+
+
+class StackError(Exception):
+    """A part did not come up; the message holds its last words."""
+
+
+def _die_with_parent() -> None:
+    """Runs in the child: the kernel ends it when this process dies, however that happens (prctl(2))."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to start."""
+
+    scenarios: Sequence[str]
+    name: str = "demo"
+    network: str = "routed"
+    nodes: int = 3
+    listen: str = "127.0.0.1:7420"
+    tick_s: float = 1.0
+    agent_options: Sequence[str] = ()
+    server_options: Sequence[str] = ()
+
+
+@dataclass
+class Part:
+    """One process and where its words go."""
+
+    name: str
+    argv: list[str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509
+            )
+
+    def last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").splitlines()[-8:] if self.log.exists() else []
+        return "\n".join(f"    {line}" for line in lines) or "    (it said nothing)"
+
+    def check(self) -> None:
+        """Raise StackError when the process has ended."""
+        if self.process is not None and self.process.poll() is not None:
+            raise StackError(f"{self.name} ended with {self.process.returncode}; it said:\n{self.last_words()}")
+
+    def signal(self, number: int) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def stop(self, deadline_s: float = 8.0) -> None:
+        """SIGTERM, then SIGKILL to its whole session."""
+        if self.process is None:
+            return
+        self.signal(signal.SIGTERM)
+        try:
+            self.process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        self.process = None
+
+
+@dataclass
+class Stack:
+    """A running product. Use as a context manager: leaving it leaves nothing behind."""
+
+    plan: Plan
+    say: Say = field(default=lambda _: None)
+    folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="eastwest-")))
+    lab: Lab | None = None
+    server: Part | None = None
+    agents: dict[str, Part] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.plan.listen}"
+
+    @property
+    def ingest_socket(self) -> Path:
+        return self.folder / "ingest.sock"
+
+    def __enter__(self) -> Stack:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.stop()
+
+    # --- start -------------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """Nodes first, then server and agents, and the workloads last: their first packets are seen, too."""
+        self.say(f"starting a cluster of {self.plan.nodes} nodes")
+        self.lab = Lab.up([], self.plan.name, network=self.plan.network, nodes=self.plan.nodes)
+        self.say("starting the server")
+        self.start_server()
+        self.say("starting an agent on each node")
+        for node in self.lab.nodes:
+            self.start_agent(node.name)
+        self.wait_for("every agent to report", self._all_report, 30)
+        self.say(f"starting {', '.join(Path(s).name for s in self.plan.scenarios)}")
+        self.lab.apply(*self.plan.scenarios)
+
+    def _all_report(self) -> bool:
+        assert self.lab is not None
+        nodes = self.get("/api/v1/coverage", window="5m")["nodes"]
+        return {n["node"] for n in nodes if n["state"] == "reporting"} == {n.name for n in self.lab.nodes}
+
+    def start_server(self) -> None:
+        """Start (or start again) the server and wait until it answers."""
+        if self.server is None:
+            argv = [sys.executable, "-m", "eastwest", "server", "--lab", self.plan.name, "--listen", self.plan.listen]
+            argv += ["--ingest-socket", str(self.ingest_socket), "--data", str(self.folder / "data")]
+            self.server = Part("the server", [*argv, *self.plan.server_options], self.folder / "server.log")
+        self.server.start()
+        self.wait_for("the server to answer", lambda: self._healthy(), 30)
+
+    def _healthy(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz", timeout=2, trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def start_agent(self, node: str) -> None:
+        """Start (or start again) the agent of `node`, with a token that only speaks for it."""
+        assert self.lab is not None
+        if node not in self.agents:
+            token_file = self.folder / f"{node}.token"
+            secret = load_secret(self.folder / "data")
+            token_file.touch(mode=0o600)
+            token_file.write_text(agent_token(secret, self.plan.name, node))
+            argv = [sys.executable, "-m", "eastwest", "agent", "--node", node, "--cluster", self.plan.name]
+            argv += ["--server", f"unix:{self.ingest_socket}", "--token-file", str(token_file)]
+            argv += ["--tick", str(self.plan.tick_s), *self.plan.agent_options]
+            self.agents[node] = Part(
+                f"the agent of {node}", self.lab.node_command(node, argv), self.folder / f"{node}.log"
+            )
+        self.agents[node].start()
+
+    # --- watch -------------------------------------------------------------------------------------------------
+    def parts(self) -> list[Part]:
+        return [part for part in (self.server, *self.agents.values()) if part is not None]
+
+    def check(self) -> None:
+        for part in self.parts():
+            part.check()
+
+    def wait_for(self, what: str, condition: Callable[[], bool], deadline_s: float) -> None:
+        """Poll `condition` until it holds. Raises StackError at the deadline or when a part has ended."""
+        until = time.monotonic() + deadline_s
+        while not condition():
+            self.check()
+            if time.monotonic() > until:
+                words = "\n".join(f"  {p.name}:\n{p.last_words()}" for p in self.parts())
+                raise StackError(f"waited {deadline_s:.0f} s for {what}\n{words}")
+            time.sleep(0.1)
+
+    def get(self, path: str, **params: str) -> Any:
+        """One answer of the API. Raises StackError on an error answer."""
+        response = httpx.get(f"{self.url}{path}", params=params, timeout=30, trust_env=False)
+        if response.status_code != 200:
+            raise StackError(f"GET {path} {json.dumps(params)} answered {response.status_code}: {response.text}")
+        return response.json()
+
+    def wait_for_edges(self, deadline_s: float = 30.0) -> int:
+        """Wait until edges are visible; how many there are."""
+        self.wait_for("the first edges", lambda: bool(self.get("/api/v1/service-map")["edges"]), deadline_s)
+        return len(self.get("/api/v1/service-map")["edges"])
+
+    # --- stop --------------------------------------------------------------------------------------------------
+    def stop(self) -> None:
+        for agent in self.agents.values():
+            agent.signal(signal.SIGTERM)
+        for agent in self.agents.values():
+            agent.stop()
+        if self.server is not None:
+            self.server.stop()
+        if self.lab is not None:
+            self.lab.down()
+            self.lab = None
+        shutil.rmtree(self.folder, ignore_errors=True)

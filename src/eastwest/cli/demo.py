@@ -1,0 +1,117 @@
+"""`eastwest demo`: a cluster in this machine, observed from kernel to screen."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from eastwest.runtime.paths import DEFAULT_LISTEN
+
+SCENARIOS = ("retail-store", "ecommerce", "photo-gallery")
+
+EXAMPLES = """examples:
+  eastwest demo                                      all scenarios, until Ctrl-C
+  eastwest demo --scenario retail-store --for 60     one scenario, one minute
+  eastwest demo --recorded                           play the recorded window (no root, no eBPF needed)
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    parser.add_argument(
+        "--listen", default=DEFAULT_LISTEN, metavar="HOST:PORT", help=f"console address (default {DEFAULT_LISTEN})"
+    )
+    parser.add_argument(
+        "--scenario",
+        action="append",
+        metavar="NAME|DIR",
+        help=f"what runs in the cluster; may be repeated (default: {', '.join(SCENARIOS)})",
+    )
+    parser.add_argument("--for", dest="for_s", type=float, metavar="SECONDS", help="stop by itself (default: Ctrl-C)")
+    parser.add_argument("--network", choices=("routed", "bridged", "vxlan"), default="routed", help="default: routed")
+    parser.add_argument("--name", default="demo", help="the lab's and the cluster's name (default: demo)")
+    parser.add_argument("--recorded", action="store_true", help="play the recorded window instead of real packets")
+
+
+def why_not_real() -> str | None:
+    """Why real packets cannot be shown on this machine; None when they can."""
+    if os.geteuid() != 0:
+        return "not root: network namespaces and eBPF need it"
+    if not Path("/sys/kernel/btf/vmlinux").exists():
+        return "this kernel has no BTF (/sys/kernel/btf/vmlinux), which eBPF CO-RE programs need"
+    missing = [tool for tool in ("ip", "nft") if shutil.which(tool) is None]
+    if missing:
+        return f"{' and '.join(missing)} not found (Debian: iproute2, nftables)"
+    return None
+
+
+def recording() -> Path:
+    """The bundle that ships with the package."""
+    return Path(__file__).parent.parent / "lab" / "recordings" / "demo.zip"
+
+
+def _play(args: argparse.Namespace, console: Console) -> int:
+    """Serve the recorded window until told to stop."""
+    import subprocess
+
+    argv = [sys.executable, "-m", "eastwest", "server", "--bundle", str(recording()), "--listen", args.listen]
+    console.print(f"[bold]http://{args.listen}/map[/]  shows a recorded window, not live traffic (Ctrl-C ends it)")
+    server = subprocess.Popen(argv)
+    try:
+        return server.wait(args.for_s)
+    except subprocess.TimeoutExpired:
+        return 0
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _run_live(args: argparse.Namespace, console: Console) -> int:
+    from eastwest.cli._stack import Plan, Stack, StackError
+
+    began = time.monotonic()
+    plan = Plan(args.scenario or SCENARIOS, name=args.name, network=args.network, listen=args.listen)
+    signal.signal(signal.SIGTERM, _interrupt)
+    status = console.status("")
+    stack = Stack(plan, say=lambda text: status.update(text) if console.is_terminal else console.print(text))
+    try:
+        with status, stack:
+            stack.say("waiting for the first edges")
+            edges = stack.wait_for_edges()
+            status.stop()
+            took = time.monotonic() - began
+            console.print(f"[bold]{stack.url}/map[/]  {edges} edges after {took:.0f} s (Ctrl-C ends and cleans up)")
+            until = None if args.for_s is None else time.monotonic() + args.for_s
+            while until is None or time.monotonic() < until:
+                stack.check()
+                time.sleep(0.2)
+    except KeyboardInterrupt:
+        console.print("stopped; nothing is left behind")
+    except StackError as problem:
+        console.print(f"[red]eastwest:[/] {problem}", highlight=False)
+        return 2
+    return 0
+
+
+def run(args: argparse.Namespace) -> int:
+    console = Console(stderr=False, highlight=False)
+    reason = None if args.recorded else why_not_real()
+    if reason is not None:
+        console.print(f"Real packets are not possible here: {reason}. Playing the recorded window instead.")
+    if args.recorded or reason is not None:
+        return _play(args, console)
+    return _run_live(args, console)

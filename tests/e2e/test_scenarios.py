@@ -1,0 +1,73 @@
+"""Each shipped scenario on real packets, in each kind of network: its edges are exactly the expected ones."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from e2e import expected
+
+from eastwest.cli._stack import Plan, Stack, StackError
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
+
+SCENARIOS = ("retail-store", "ecommerce", "photo-gallery")
+ALL = expected.SYSTEM | expected.RETAIL_STORE | expected.ECOMMERCE | expected.PHOTO_GALLERY
+
+
+@pytest.fixture(scope="module", params=["routed", "bridged", "vxlan"])
+def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
+    name = f"e2e{os.getpid() % 100000}{request.param[0]}"
+    plan = Plan(SCENARIOS, name=name, network=request.param, listen="127.0.0.1:17421")
+    with Stack(plan) as running:
+        yield running
+
+
+def _map(stack: Stack, **params: str) -> dict[str, Any]:
+    answer: dict[str, Any] = stack.get("/api/v1/service-map", window="15m", **params)
+    return answer
+
+
+def test_the_edges_are_exactly_the_expected_ones(stack: Stack) -> None:
+    with contextlib.suppress(StackError):  # the sets say more than the deadline
+        stack.wait_for("every expected edge", lambda: expected.seen(_map(stack)) >= ALL, 90)
+    answer = _map(stack)
+    missing, extra = ALL - expected.seen(answer), expected.seen(answer) - ALL - expected.ECOMMERCE_TOLERATED
+    assert not missing, f"missing: {sorted(missing)}"
+    assert not extra, f"not expected: {sorted(extra)}"
+    assert expected.doubled(answer) == []
+
+
+def test_pod_level_shows_the_same_edges_between_pods(stack: Stack) -> None:
+    answer = _map(stack, level="pod")
+    assert expected.seen(answer) >= ALL - {("orders/orders-report", "orders/orders-postgresql", "TCP", 5432)}
+    assert expected.doubled(answer) == []
+    assert {n["kind"] for n in answer["nodes"]} <= {"pod", "node", "aws", "internet"}
+
+
+def test_a_service_edge_names_service_and_backend(stack: Stack) -> None:
+    edges = _map(stack, namespace="catalog")["edges"]
+    edge = next(e for e in edges if e["dst_port"] == 8080 and e["source"].endswith("ui/Deployment/ui"))
+    assert (edge["service"], edge["service_port"]) == ("catalog", 80)
+    assert edge["connections_established"] >= 1
+    assert edge["bytes_forward"] > 0
+    assert edge["bytes_reverse"] > 0
+
+
+def test_the_books_close(stack: Stack) -> None:
+    coverage = stack.get("/api/v1/coverage", window="5m")
+    assert coverage["unexplained_bytes"] == 0
+    assert coverage["unexplained_packets"] == 0
+    assert coverage["recorded_bytes"] > 100_000
+    assert [n["state"] for n in coverage["nodes"]] == ["reporting"] * 3
+
+
+def test_people_outside_really_buy(stack: Stack) -> None:
+    assert stack.lab is not None
+    purchases = [c for c in stack.lab.clients() if "purchase" in str(c)]
+    assert purchases
+    assert sum(c["succeeded"] for c in purchases) > 20
+    assert sum(c["failed"] for c in purchases) == 0
