@@ -20,7 +20,7 @@ from eastwest.k8s.ipindex import AMBIGUOUS, NOBODY, Claim, Ints, IpIndex
 from eastwest.k8s.manifests import Problem, parse
 from eastwest.k8s.services import node, service
 from eastwest.k8s.sources import Event, EventType, Identity, Source, identity
-from eastwest.k8s.workloads import TEMPLATES, Owners, owner, pod
+from eastwest.k8s.workloads import TEMPLATES, TERMINATED, Owners, owner, pod
 from eastwest.model.cluster import ClusterState, Node, Pod, Service
 from eastwest.model.flow import EndKind, ip_bytes
 
@@ -128,6 +128,19 @@ class Inventory:
                 self._state = (key, parse(raws)[0])
             return self._state[1]
 
+    def state_within(self, start_ns: int, end_ns: int) -> ClusterState:
+        """Everything that was there at any moment of [start_ns, end_ns): of each object its last version in force, of
+        each pod its last one that was not terminated. What evidence of a window is judged against."""
+        raws = []
+        with self._lock:
+            for (kind, *_), history in self._histories.items():
+                found = [v for v in history.versions if v.valid_within(start_ns, end_ns)]
+                if kind == "Pod":
+                    found = [v for v in found if _phase(v) not in TERMINATED]
+                if found:
+                    raws.append(found[-1].raw)
+        return parse(raws)[0]
+
     def naming(self) -> Naming:
         """The present answer book; made anew only after a change."""
         with self._lock:
@@ -217,6 +230,11 @@ class _Builder:
     def _claim(self, ips: Iterable[str], version: Version, owner_index: int) -> None:
         for text in ips:
             self._claims.append(Claim(ip_bytes(text), version.from_ns, version.to_ns, owner_index))
+
+
+def _phase(version: Version) -> object:
+    status = version.raw.body.get("status")
+    return status.get("phase") if isinstance(status, dict) else None
 
 
 def _shared_addresses(claims: Iterable[Claim]) -> set[bytes]:

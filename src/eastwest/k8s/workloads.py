@@ -13,7 +13,7 @@ from typing import Final
 from eastwest.k8s.fields import Fields, Reader, canonical_ip
 from eastwest.k8s.raw import RawObject
 from eastwest.k8s.selectors import selector
-from eastwest.model.cluster import ContainerPort, Origin, Pod
+from eastwest.model.cluster import GENERATED_LABELS, ContainerPort, Origin, Pod
 from eastwest.model.flow import Workload
 
 TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -26,22 +26,6 @@ TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
 TERMINATED: Final = ("Succeeded", "Failed")
-GENERATED_LABELS: Final = frozenset(
-    {
-        "pod-template-hash",
-        "controller-revision-hash",
-        "pod-template-generation",
-        "controller-uid",
-        "job-name",
-        "batch.kubernetes.io/controller-uid",
-        "batch.kubernetes.io/job-name",
-        "batch.kubernetes.io/job-completion-index",
-        "statefulset.kubernetes.io/pod-name",
-        "apps.kubernetes.io/pod-index",
-    }
-)
-"""Labels that controllers put on single pods or revisions; they never name a workload."""
-
 _CRON_JOB: Final = re.compile(r"(.+)-\d{8,}")
 
 

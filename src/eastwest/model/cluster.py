@@ -8,11 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from eastwest.model.flow import Workload
 from eastwest.model.policy import ClusterNetworkPolicy, NetworkPolicy
 
 Labels = Mapping[str, str]
+
+GENERATED_LABELS: Final = frozenset(
+    {
+        "pod-template-hash",
+        "controller-revision-hash",
+        "pod-template-generation",
+        "controller-uid",
+        "job-name",
+        "batch.kubernetes.io/controller-uid",
+        "batch.kubernetes.io/job-name",
+        "batch.kubernetes.io/job-completion-index",
+        "statefulset.kubernetes.io/pod-name",
+        "apps.kubernetes.io/pod-index",
+    }
+)
+"""Labels that controllers put on single pods or revisions; they never name a workload."""
 
 
 @dataclass(frozen=True, slots=True)

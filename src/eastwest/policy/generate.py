@@ -98,7 +98,10 @@ def generate(
     )
     if report.refused:
         return Generated({}, report)
-    whole = {ns: (_default_deny(ns, workloads, report), *found) for ns, found in sorted(policies.items())}
+    whole = {
+        ns: (_default_deny(ns, workloads, report), *sorted(found, key=lambda p: p.name))
+        for ns, found in sorted(policies.items())
+    }
     return Generated(whole, report)
 
 

@@ -1,0 +1,85 @@
+"""`eastwest policy generate`: least-privilege policies from a recording, as a folder for git."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from eastwest.cli._evidence import add_evidence_arguments, recorded
+from eastwest.cli.policy_input import FINDINGS, InputError, add_json, exit_code, fail, report
+from eastwest.k8s.write import document, network_policy_body
+from eastwest.model.policy import NetworkPolicy
+from eastwest.policy.generate import Generated, GenerateOptions, generate
+
+EXAMPLES: Final = """examples:
+  eastwest policy generate --evidence recording.zip -o policies/
+  eastwest policy generate --window 1h -o policies/                 from the running server
+  eastwest policy generate --evidence recording/ --namespace shop -o policies/ --accept-gaps
+  kubectl apply -k policies/shop/
+
+exit codes: 0 written, 1 refused because coverage is incomplete, 2 bad input
+"""
+
+
+def register(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = EXAMPLES
+    add_evidence_arguments(parser)
+    parser.add_argument("--namespace", metavar="NS", help="only this namespace")
+    parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where to write them")
+    parser.add_argument("--accept-gaps", action="store_true", help="go on although coverage is incomplete")
+    parser.add_argument("--max-cidrs", type=int, default=8, metavar="N", help="CIDRs per rule and family (default: 8)")
+    add_json(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.max_cidrs < 1:
+        return fail(ValueError("--max-cidrs: at least 1"))
+    try:
+        evidence = recorded(args)
+    except InputError as error:
+        return fail(error)
+    report(evidence.problems)
+    options = GenerateOptions(args.namespace, args.max_cidrs, args.accept_gaps)
+    generated = generate(evidence.cluster, evidence.evidence, evidence.watched, options)
+    print(json.dumps(generated.report.to_json(), indent=2) if args.json else generated.report.text())
+    if generated.refused:
+        print("refused: coverage is incomplete; --accept-gaps generates all the same", file=sys.stderr)
+        return FINDINGS
+    try:
+        write(args.output, files(generated))
+    except OSError as error:
+        return fail(error)
+    return exit_code(False, evidence.problems)
+
+
+def files(generated: Generated) -> dict[str, str]:
+    """Path in the output folder to text; the same evidence gives the same bytes."""
+    out = {}
+    for namespace, policies in generated.policies.items():
+        for policy in policies:
+            out[f"{namespace}/{policy.name}.yaml"] = policy_text(policy)
+        names = [f"{policy.name}.yaml" for policy in policies]
+        body = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": names}
+        out[f"{namespace}/kustomization.yaml"] = document(body)
+    return out
+
+
+def policy_text(policy: NetworkPolicy) -> str:
+    return document(network_policy_body(policy))
+
+
+def write(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write what changed; remove policies of these namespaces that are generated no more (and nothing else)."""
+    for name, text in texts.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+    for namespace in {name.split("/")[0] for name in texts}:
+        for path in sorted((folder / namespace).glob("*.yaml")):
+            if f"{namespace}/{path.name}" not in texts and "eastwest.dev/evidence" in path.read_text():
+                path.unlink()
