@@ -18,5 +18,10 @@ if [ "$(id -u)" != 0 ]; then
   exit 0
 fi
 echo "== Debian packages: ${missing[*]}"
+if [ ! -e /usr/sbin/policy-rc.d ]; then # a package that brings a service (prometheus) must not start it
+  trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
+fi
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+if [[ " ${missing[*]} " == *" prometheus "* ]]; then systemctl disable prometheus >/dev/null 2>&1 || true; fi

@@ -97,6 +97,8 @@ class PodCounters:
     def shown(self, now_s: float) -> Iterator[tuple[str, str, str, float]]:
         """(pod UID, namespace, pod name, first seen) of each pod that is ready to be published."""
         for uid, row in self._row.items():
+            if not uid and not any(table[row].any() for table in self._tables.values()):
+                continue  # no interface without a pod has seen a packet
             name = self._name_of(uid) if uid else ("", "")
             first = float(self._first_s[row])
             if name is not None or now_s - first >= self._name_wait_s:

@@ -1,0 +1,34 @@
+"""Every family that some part of eastwest publishes, found where it is defined, and the names that queries use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from eastwest.agent import metrics_families, metrics_reference
+from eastwest.collector import metrics as collector_metrics
+from eastwest.query import metrics_traffic
+from eastwest.runtime.openmetrics import Family
+
+NAME = re.compile(r"\beastwest_[a-z0-9_]+\b")
+
+
+def _families(value: Any) -> Iterator[Family]:
+    if isinstance(value, Family):
+        yield value
+    elif isinstance(value, dict):
+        yield from (f for f in value.values() if isinstance(f, Family))
+
+
+AGENT = metrics_families.FAMILIES
+REFERENCE = metrics_reference.REFERENCE_FAMILIES
+SERVER = tuple(f for value in vars(collector_metrics).values() for f in _families(value))
+TRAFFIC = metrics_traffic.FAMILIES
+ALL = (*AGENT, *REFERENCE, *SERVER, *TRAFFIC)
+SAMPLES = {name: family for family in ALL for name in family.sample_names()}
+
+
+def names_in(promql: str) -> set[str]:
+    """The metric names of a query."""
+    return set(NAME.findall(promql))
