@@ -110,9 +110,9 @@ while True:
 """
 
 CALL = """
-import socket
+import socket, threading
 with socket.create_connection(({host!r}, {port})) as s:
-    s.sendall(b"x" * {size})
+    threading.Thread(target=s.sendall, args=(b"x" * {size},)).start()
     got = 0
     while got < {size}:
         got += len(s.recv(1 << 16))
