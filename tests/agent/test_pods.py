@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eastwest.agent import pods
 
@@ -40,10 +42,24 @@ def proc(tmp_path: Path) -> Path:
         (f"4:memory:/kubepods/pod{UID}", UID),
         ("0::/system.slice/ssh.service", None),
         ("0::/user.slice/podman-123.scope", None),
+        (f"0::/lab/node-a/kubepods/besteffort/pod{UID}/c0", UID),
+        (f"0::/kubepods.slice/kubepods-pod{UID.replace('-', '_')}.slice/crio-9.scope", UID),
+        (f"12:pids:/x\n1:name=systemd:/kubepods/burstable/pod{UID}/abc\n0::/x", UID),
+        (f"0::/kubelet/kubepods/pod{'ab' * 16}/abc", "ab" * 16),  # a static pod: the hash of its manifest
+        ("0::/kubepods/burstable", None),
+        ("0::/user.slice/pod123/x", None),
+        ("", None),
+        ("nonsense", None),
     ],
 )
 def test_a_cgroup_names_its_pod(path: str, uid: str | None) -> None:
     assert pods.pod_uid(path) == uid
+
+
+@given(st.text())
+def test_any_text_is_read(text: str) -> None:
+    pods.pod_uid(text)
+    pods.pod_uid(f"0::/kubepods{text}")
 
 
 def test_the_pod_of_a_namespace_is_found(proc: Path, tmp_path: Path) -> None:
