@@ -35,6 +35,7 @@ _KEYS: Final = (
     "src_ip", "dst_ip", "protocol", "dst_port", "reporter", "src_namespace", "src_pod", "dst_namespace", "dst_pod", "src_kind",
     "dst_kind", "src_dns_name", "dst_dns_name",
 )  # fmt: skip
+_OUTSIDE: Final = {kind.value for kind in EndKind} - {EndKind.POD.value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +176,7 @@ class _Ends:
             if index >= 0:
                 pods[at] = index
                 continue
-            known = kind if kind in EndKind and kind != EndKind.POD else EndKind.UNKNOWN
+            known = kind if kind in _OUTSIDE else EndKind.UNKNOWN
             outsider = Outsider(
                 EndKind(known), str(ip_from_bytes(raw)), node, aws, region, dns_name,
                 (space, service) if kind == EndKind.SERVICE and space and service else None,

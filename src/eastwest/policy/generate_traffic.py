@@ -116,7 +116,7 @@ class Reader:
         self, src_pod: int, src_out: int, dst_pod: int, dst_out: int, protocol: int, port: int, service_port: int,
         connections: int, established: bool, directed: bool, first_ns: int, last_ns: int,
     ) -> None:  # fmt: skip
-        src, dst = self._end(src_pod, src_out), self._end(dst_pod, dst_out)
+        src, dst = self.end(src_pod, src_out), self.end(dst_pod, dst_out)
         reason = self._refusal(src, dst, protocol, established, directed)
         if reason is not None:
             self._leave(reason, src, dst, protocol, port, connections)
@@ -130,9 +130,9 @@ class Reader:
         for target, target_port in self._backends(dst, port, protocol):
             key = (WITH_PORTS[Protocol(protocol)], target_port)
             for direction, subject, peer in ((Direction.EGRESS, src, target), (Direction.INGRESS, target, src)):
-                group = self._group(subject)
+                group = self.group(subject)
                 if group is not None:
-                    tally = self.traffic.add(group, direction, self._peer(peer), key)
+                    tally = self.traffic.add(group, direction, self.peer(peer), key)
                     tally.add(connections, first_ns, last_ns)
                     tally.dns = tally.dns or dns
 
@@ -155,13 +155,13 @@ class Reader:
         one, other = (str(end.workload) if isinstance(end, Pod) else str(end) for end in (src, dst))
         self.traffic.left_out.append(LeftOut(reason, one, other, protocol_name(protocol), port, connections))
 
-    def _end(self, pod: int, outsider: int) -> Pod | Outsider:
+    def end(self, pod: int, outsider: int) -> Pod | Outsider:
         return self._cluster.pods[pod] if pod >= 0 else self._evidence.outsiders[outsider]
 
-    def _group(self, end: Pod | Outsider) -> Group | None:
+    def group(self, end: Pod | Outsider) -> Group | None:
         return self._groups.of[end.workload] if isinstance(end, Pod) and not end.host_network else None
 
-    def _peer(self, end: Pod | Outsider) -> PeerKey:
+    def peer(self, end: Pod | Outsider) -> PeerKey:
         if isinstance(end, Pod):
             if not end.host_network:
                 return self._groups.of[end.workload]
