@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import ipaddress
 from typing import Any, Final
 
 from eastwest.k8s.raw import FieldPath, RawObject
@@ -77,8 +78,12 @@ def check(raw: RawObject) -> Json:
     template, path = pod_template(body)
     if template is not None:
         _check_pod(template, path, bad)
+        if path:
+            _check_workload(body, template, bad)
     elif path:
         raise bad(path, "is missing")
+    if raw.kind == "Service":
+        _check_service(body.get("spec"), bad)
     if raw.kind == "CronJob":
         try:
             parse_schedule(str(body["spec"].get("schedule")))
@@ -108,6 +113,42 @@ def _check_pod(template: Json, path: FieldPath, bad: Any) -> None:
     text = (meta.get("annotations") or {}).get(calls.ANNOTATION)
     if text is not None:
         _check_calls(text, (*path, "metadata", "annotations", calls.ANNOTATION), bad, None)
+
+
+def _check_service(spec: Any, bad: Any) -> None:
+    if not isinstance(spec, dict):
+        raise bad(("spec",), "is missing")
+    if spec.get("type", "ClusterIP") not in ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"):
+        raise bad(("spec", "type"), "must be ClusterIP, NodePort, LoadBalancer or ExternalName")
+    if spec.get("type") == "ExternalName" and not spec.get("externalName"):
+        raise bad(("spec", "externalName"), "is missing")
+    for index, port in enumerate(spec.get("ports") or []):
+        at = ("spec", "ports", index)
+        for key in ("port", "nodePort") if "nodePort" in port else ("port",):
+            if not isinstance(port.get(key), int) or not 0 < port[key] < 65536:
+                raise bad((*at, key), "must be a number from 1 to 65535")
+        if port.get("protocol", "TCP") not in ("TCP", "UDP", "SCTP"):
+            raise bad((*at, "protocol"), "must be TCP, UDP or SCTP")
+        if len(spec["ports"]) > 1 and not port.get("name"):
+            raise bad((*at, "name"), "is needed when there are several ports")
+
+
+def _check_workload(body: Json, template: Json, bad: Any) -> None:
+    spec = body["spec"]
+    replicas = spec.get("replicas", 1)
+    if not isinstance(replicas, int) or replicas < 0:
+        raise bad(("spec", "replicas"), "must be a whole number from 0")
+    if body["kind"] in ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet"):
+        wanted = (spec.get("selector") or {}).get("matchLabels") or {}
+        if not wanted and not (spec.get("selector") or {}).get("matchExpressions"):
+            raise bad(("spec", "selector"), "is missing or empty")
+        labels = (template.get("metadata") or {}).get("labels") or {}
+        if not wanted.items() <= labels.items():
+            raise bad(("spec", "selector", "matchLabels"), "does not match the labels of the pod template")
+
+
+def _ingress(service: Json) -> list[str]:
+    return [e["ip"] for e in (service.get("status") or {}).get("loadBalancer", {}).get("ingress") or []]
 
 
 def _check_calls(text: str, path: FieldPath, bad: Any, default_host: str | None) -> None:
@@ -157,6 +198,17 @@ class ServiceDefaults:
             spec.setdefault("externalTrafficPolicy", "Cluster")
         service["status"] = self._status(spec, old)
         return service
+
+    def release(self, service: Json) -> None:
+        """Give back the addresses of a Service that was deleted."""
+        spec = service["spec"]
+        for address in [*(spec.get("clusterIPs") or []), *_ingress(service)]:
+            if address != "None" and "." in address:
+                number = int(ipaddress.IPv4Address(address))
+                self._cluster.give_back(number - int(SERVICE_V4.network_address))
+                self._balancers.give_back(number - int(LOAD_BALANCERS_V4.network_address))
+        for port in spec.get("ports") or []:
+            self._node_ports.give_back(port.get("nodePort", 0))
 
     def _cluster_ips(self, spec: Json) -> list[str]:
         if spec.get("clusterIP") == DNS_V4:

@@ -10,12 +10,12 @@ import contextlib
 import copy
 import json
 import time
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from eastwest.lab import admission, internet, nftables
 from eastwest.lab.cgroups import Driver
-from eastwest.lab.channel import CallError
 from eastwest.lab.controllers import Changes, Controllers, is_ready, is_terminating
 from eastwest.lab.cronjobs import CronJobs
 from eastwest.lab.dns import zone
@@ -72,8 +72,9 @@ class Cluster:
                 self._write_statuses()
                 await self._sync_services()
                 self.problem = None
-            except (CallError, TimeoutError, LabError) as error:
-                self.problem = str(error)
+            except Exception as error:  # one bad object must not end the lab; the next change tries again
+                self.problem = str(error) or type(error).__name__
+                traceback.print_exc()
             async with self._finished:
                 self._done_round = current
                 self._finished.notify_all()
@@ -104,6 +105,10 @@ class Cluster:
             self.pods.stop(body)
         else:
             self.objects.remove(key)
+        if kind == "Service":
+            self._defaults.release(body)
+        elif kind == "CronJob":
+            self.cronjobs.refresh()
         if kind == "Namespace":
             for inner in ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "ReplicaSet", "Service",
                           "NetworkPolicy", "Pod"):  # fmt: skip

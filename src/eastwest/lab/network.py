@@ -1,4 +1,4 @@
-"""How fabric, internet, nodes and pods are wired, as text for `ip -batch`. Pure: runs nothing.
+"""How fabric, internet, nodes (text for `ip -batch`) and pods (steps for `rtnl`) are wired. Pure: runs nothing.
 
 Three ways to reach a pod: `routed` gives each pod a /32 behind a link-local gateway, as the ptp CNI and the AWS VPC CNI
 do; `bridged` puts a node's pods on one bridge; `vxlan` is routed with an overlay between nodes, so that the fabric knows
@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from eastwest.lab.addresses import FABRIC_V4, GATEWAY_V4, GATEWAY_V6, PODS_V4, PODS_V6, NodePlan
+from eastwest.lab.addresses import FABRIC_V4, GATEWAY_V4, GATEWAY_V6, NodePlan
+from eastwest.lab.rtnl import Step
 from eastwest.lab.state import Network
 
 VXLAN_MTU = 1450
@@ -110,54 +111,51 @@ def vxlan_peers(others: Sequence[NodePlan]) -> list[list[str]]:
     return [["fdb", "append", o.mac, "dev", "vxlan0", "dst", o.ipv4] for o in others]
 
 
-def pod(own: NodePlan, ips: Sequence[str], host_link: str, node_pid: int, network: Network) -> str:
+def pod(own: NodePlan, ips: Sequence[str], host_link: str, node_pid: int, network: Network) -> list[Step]:
     """In the pod: make the link (its other end lands in the node) and point everything at the gateway."""
-    mtu = f" mtu {VXLAN_MTU}" if network == "vxlan" else ""
-    lines = [
-        "link set lo up",
-        f"link add eth0{mtu} type veth peer name {host_link}{mtu} address {HOST_MAC} netns {node_pid}",
-        "link set eth0 up",
-    ]
+    mtu = VXLAN_MTU if network == "vxlan" else None
+    link = {"name": "eth0", "peer": host_link, "peer_mac": HOST_MAC, "peer_pid": node_pid, "mtu": mtu}
+    steps: list[Step] = [["up", {"name": "lo"}], ["veth", link], ["up", {"name": "eth0"}]]
     v4, v6 = ips
     if network == "bridged":
-        lines += [
-            f"address add {v4}/24 dev eth0",
-            f"address add {v6}/64 dev eth0 nodad",
-            f"route add default via {_first(own.pods_v4)} dev eth0",
-            f"route add ::/0 via {_first(own.pods_v6)} dev eth0",
+        return [
+            *steps,
+            _address(f"{v4}/24"),
+            _address(f"{v6}/64"),
+            _route("0.0.0.0/0", via=_first(own.pods_v4)),
+            _route("::/0", via=_first(own.pods_v6)),
         ]
-    else:
-        lines += [
-            f"address add {v4}/32 dev eth0",
-            f"address add {v6}/128 dev eth0 nodad",
-            f"route add {GATEWAY_V4} dev eth0 scope link",
-            f"route add default via {GATEWAY_V4} dev eth0 src {v4}",
-            f"route add ::/0 via {GATEWAY_V6} dev eth0 src {v6}",
-        ]
-    return _lines(*lines)
+    return [
+        *steps,
+        _address(f"{v4}/32"),
+        _address(f"{v6}/128"),
+        _route(f"{GATEWAY_V4}/32"),
+        _route("0.0.0.0/0", via=GATEWAY_V4, source=v4),
+        _route("::/0", via=GATEWAY_V6, source=v6),
+    ]
 
 
-def node_to_pod(own: NodePlan, ips: Sequence[str], host_link: str, network: Network) -> str:
+def node_to_pod(own: NodePlan, ips: Sequence[str], host_link: str, network: Network) -> list[Step]:
     """In the node: its end of a pod's link."""
     v4, v6 = ips
     if network == "bridged":
-        return _lines(
-            f"link set {host_link} master cni0",
-            f"link set {host_link} type bridge_slave hairpin on",
-            f"link set {host_link} up",
-        )
-    return _lines(
-        f"link set {host_link} up",
-        f"address add {GATEWAY_V4}/32 dev {host_link} scope link",
-        f"address add {GATEWAY_V6}/64 dev {host_link} nodad",
-        f"route add {v4}/32 dev {host_link} src {own.ipv4}",
-        f"route add {v6}/128 dev {host_link} src {own.ipv6}",
-    )
+        port: Step = ["port", {"name": host_link, "bridge": "cni0"}]
+        return [port, ["hairpin", {"name": host_link}], ["up", {"name": host_link}]]
+    return [
+        ["up", {"name": host_link}],
+        _address(f"{GATEWAY_V4}/32", host_link, link_scope=True),
+        _address(f"{GATEWAY_V6}/64", host_link),
+        _route(f"{v4}/32", host_link, source=own.ipv4),
+        _route(f"{v6}/128", host_link, source=own.ipv6),
+    ]
 
 
-def cluster_networks() -> tuple[str, str]:
-    """What counts as inside when deciding about masquerading."""
-    return str(PODS_V4), str(PODS_V6)
+def _address(address: str, link: str = "eth0", *, link_scope: bool = False) -> Step:
+    return ["address", {"name": link, "address": address, "link_scope": link_scope}]
+
+
+def _route(to: str, link: str = "eth0", *, via: str | None = None, source: str | None = None) -> Step:
+    return ["route", {"to": to, "name": link, "via": via, "source": source}]
 
 
 def _network(cidr: str) -> str:

@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from eastwest.lab import cgroups, kernel
+from eastwest.lab import cgroups, kernel, rtnl
 from eastwest.lab.channel import Channel
 from eastwest.lab.healthchecks import HealthChecks
 from eastwest.lab.sandbox import ICMP_SYSCTLS, apply_sysctls, show_etc
@@ -54,9 +54,11 @@ async def _serve(sock: socket.socket) -> None:
     ip_lock = asyncio.Lock()  # one ip or nft at a time: they take the same kernel lock anyway
 
     async def on_call(method: str, params: Json) -> Any:
-        if method == "ip":
+        if method == "wire":
+            rtnl.run(params["steps"])
+        elif method == "ip":
             async with ip_lock:
-                await run(["ip", *(["-force"] if params.get("force") else []), "-batch", "-"], params["batch"])
+                await run(["ip", "-batch", "-"], params["batch"])
         elif method == "nft":
             async with ip_lock:
                 await run(["nft", "-f", "-"], params["ruleset"])

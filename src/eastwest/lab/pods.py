@@ -204,8 +204,8 @@ class Pods:
         if host:
             return
         link, plan = podspec.host_link(run.uid), run.node.plan
-        await run.sandbox.call("ip", batch=network.pod(plan, run.ips, link, run.node.process.pid, self._mode))
-        await run.node.process.call("ip", batch=network.node_to_pod(plan, run.ips, link, self._mode))
+        await run.sandbox.call("wire", steps=network.pod(plan, run.ips, link, run.node.process.pid, self._mode))
+        await run.node.process.call("wire", steps=network.node_to_pod(plan, run.ips, link, self._mode))
 
     async def _run_init(self, run: PodRun, body: Json, init: Json) -> int:
         container = ContainerRun(init)
@@ -282,7 +282,7 @@ class Pods:
             run.sandbox.channel.close()
         if not host:
             with contextlib.suppress(CallError, TimeoutError):
-                await run.node.process.call("ip", batch=f"link delete {podspec.host_link(run.uid)}\n", force=True)
+                await run.node.process.call("wire", steps=[["delete", {"name": podspec.host_link(run.uid)}]])
         deadline = time.monotonic() + 5
         while not cgroups.remove(run.cgroup, timeout=0) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)

@@ -6,14 +6,12 @@ What a container runtime calls the pause container. Forked by the zygote; asked 
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
-import subprocess
 from pathlib import Path
 from typing import Any
 
-from eastwest.lab import cgroups, kernel, prober
+from eastwest.lab import cgroups, kernel, prober, rtnl
 from eastwest.lab.channel import send_line, serve_blocking
 
 Json = dict[str, Any]
@@ -55,8 +53,8 @@ def main_sandbox(spec: Json, channel: socket.socket | None) -> None:
 
 
 def _handle(method: str, params: Json) -> Any:
-    if method == "ip":
-        run_ip(params["batch"])
+    if method == "wire":
+        rtnl.run(params["steps"])
         return None
     if method == "probe":
         return prober.run(params["cells"], params["timeout_s"], params.get("parallel", 256))
@@ -77,10 +75,3 @@ def show_etc(folder: Path) -> None:
         target = Path("/etc", file.name)
         if target.exists():
             kernel.bind_file(file, target)
-
-
-def run_ip(batch: str) -> None:
-    """`ip -batch` in this process's network namespace. Raises RuntimeError with ip's own words and the line."""
-    done = subprocess.run(["ip", "-batch", "-"], input=batch, capture_output=True, text=True, env=os.environ)
-    if done.returncode:
-        raise RuntimeError(f"ip: {done.stderr.strip()}")

@@ -72,6 +72,10 @@ class Objects:
             self._write("DELETED", time.time_ns(), old)
         return old
 
+    def close(self) -> None:
+        """Close the log; nothing can be changed any more."""
+        self._log.close()
+
     def get(self, kind: str, namespace: str, name: str) -> Json | None:
         return self._objects.get((kind, namespace, name))
 
