@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from eastwest.api.console import FOLDER
 
 HERE = Path(__file__).parent
+RECORDING = Path(os.environ.get("EASTWEST_TEST_BUNDLE") or FOLDER.parents[1] / "lab" / "recordings" / "demo.zip")
 SHOTS = HERE.parents[2] / "test-results"
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -76,9 +78,19 @@ def serve() -> Iterator[Callable[[str], str]]:
 
 
 @pytest.fixture(scope="session")
-def shop(serve: Callable[[str], str]) -> str:
-    """The base URL of a console over the retail store's traffic."""
-    return serve("shop")
+def shop(serve: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of a console over the retail store's traffic: a real server playing the recording that ships."""
+    if not RECORDING.exists():
+        yield serve("shop")
+        return
+    port = _free_port()
+    data = tmp_path_factory.mktemp("data")
+    listen = ["--listen", f"127.0.0.1:{port}", "--data", str(data), "--log-level", "warning"]
+    process = subprocess.Popen([sys.executable, "-m", "eastwest", "server", "--bundle", str(RECORDING), *listen])
+    _wait(f"http://127.0.0.1:{port}", process)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(timeout=20)
 
 
 @pytest.fixture

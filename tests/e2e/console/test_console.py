@@ -122,6 +122,7 @@ def test_reloading_restores_the_view(page: Page, shop: str) -> None:
     page.get_by_text(re.compile(r"^DNS \(\d+\)$")).click()
     edge(page).click()
     page.get_by_role("searchbox", name="Find in the map").fill("catalog")
+    expect(page).to_have_url(re.compile("find=catalog"))
     before = page.url
     assert query(page).keys() == {"range", "hide", "edge", "find"}
     page.reload()

@@ -2,6 +2,9 @@ import { useEffect, useId, useRef, useState, type KeyboardEvent, type RefObject 
 import type { FilterCheck } from "../api/types";
 import { apply, underline } from "../domain/completion";
 import { useAnswer } from "../state/answer";
+import { useSettled } from "../state/settled";
+
+const PAUSE_MS = 120;
 
 interface Properties {
   value: string;
@@ -35,7 +38,11 @@ export function FilterBar({ value, input, onSubmit }: Properties) {
     setApplied(value);
     setText(value);
   }
-  const { data: check, loading } = useAnswer<FilterCheck>("filter/complete", { filter: text, cursor });
+  const settled = useSettled(text, PAUSE_MS);
+  const asked = { filter: settled, cursor: Math.min(cursor, settled.length) };
+  const answer = useAnswer<FilterCheck>(typing || value ? "filter/complete" : null, asked);
+  const loading = answer.loading || settled !== text;
+  const check = answer.data;
   const choices = open && check && !loading ? check.completions.slice(0, 12) : [];
   const error = text.trim() && !loading ? check?.error : null;
   const unfinished = error != null && typing && error.position >= text.trimEnd().length;

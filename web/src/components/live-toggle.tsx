@@ -1,7 +1,7 @@
 import Button from "@cloudscape-design/components/button";
 import Badge from "@cloudscape-design/components/badge";
 import type { Window } from "../api/types";
-import { clock } from "../domain/format";
+import { clock, moment } from "../domain/format";
 import { isLive, type Range } from "../domain/range";
 
 interface Properties {
@@ -13,7 +13,15 @@ interface Properties {
 
 /** Pausing holds the range at the moment that is on screen, so the address shows others the same picture. */
 export function LiveToggle({ range, window, connected, onChange }: Properties) {
-  if (window?.recorded) return <Badge color="severity-medium">Recorded</Badge>;
+  if (window?.recorded)
+    return (
+      <div className="ew-row">
+        <Badge color="severity-medium">Recorded</Badge>
+        <span className="ew-soft">
+          {moment(window.start_ns)} to {clock(window.end_ns)}
+        </span>
+      </div>
+    );
   if (range.kind === "between") return null;
   const live = isLive(range);
   const at = window ? new Date(Math.floor(window.end_ns / 1e9) * 1000) : new Date();

@@ -126,8 +126,8 @@ export const FLOW_COLUMNS: readonly FlowColumn[] = [
 const COMMON = ["port", "service", "bytes_forward", "bytes_reverse", "connections", "connections_established", "last_seen_ns"];
 export const DEFAULT_COLUMNS: Record<FlowView, readonly string[]> = {
   cluster: ["src", "dst", ...COMMON],
-  aws: ["src", "dst", "dst_dns_name", ...COMMON.filter((id) => id !== "service")],
-  external: ["src", "dst", "dst_dns_name", ...COMMON.filter((id) => id !== "service")],
+  aws: ["src", "dst", ...COMMON.filter((id) => id !== "service")],
+  external: ["src", "dst", ...COMMON.filter((id) => id !== "service")],
 };
 
 /** Tells rows apart, also across refreshes. */
