@@ -4,7 +4,6 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eastwest.agent.sock.join import SUMS, fold, match
 from eastwest.agent.sock.ledger import Ledger
 from eastwest.agent.sock.record import RECORD, Flag
 
@@ -84,22 +83,3 @@ def test_increments_add_up_to_the_last_totals(steps: list[tuple[int, int, bool, 
     if pending:
         increments += int(ledger.take(records(*pending))["attempts"].sum())
     assert increments == sum(finals.values())
-
-
-def test_fold_adds_up_by_row_and_keeps_the_least_round_trip() -> None:
-    made = Ledger().take(
-        records(
-            record(1, retransmits=(1, 2, 3), rtt_min_us=50, rtt_us=60, flags=Flag.RTT),
-            record(2, retransmits=(0, 5, 0), rtt_min_us=0),
-            record(3, retransmits=(0, 7, 0), rtt_min_us=20),
-            record(4, retransmits=(9, 9, 9)),
-        )
-    )
-    rows = match(made["cookie"], np.array([0, 3, 1, 2], np.uint64))
-    assert rows.tolist() == [2, 3, 1, -1]
-    columns = fold(made, np.array([0, 0, 1, -1]), 3)
-    assert columns["retransmits_established"].tolist() == [7, 7, 0]
-    assert columns["retransmits_syn"].tolist() == [1, 0, 0]
-    assert columns["rtt_min_us"].tolist() == [50, 20, 0]
-    assert columns["rtt_bucket_01"].tolist() == [1, 0, 0]
-    assert set(SUMS) < set(columns)

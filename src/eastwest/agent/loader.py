@@ -34,9 +34,13 @@ class LoadedObject:
 
 
 def load(
-    name: str, maps: tuple[str, ...], programs: tuple[str, ...], max_entries: Mapping[str, int] | None = None
+    name: str,
+    maps: tuple[str, ...],
+    programs: tuple[str, ...],
+    max_entries: Mapping[str, int] | None = None,
+    shared: Mapping[str, int] | None = None,
 ) -> LoadedObject:
-    """Load objects/NAME.bpf.o with the given map sizes. Raises LoadError."""
+    """Load objects/NAME.bpf.o with the given map sizes, and other objects' maps (name -> descriptor). Raises LoadError."""
     path = OBJECTS / f"{name}.bpf.o"
     if not path.exists():
         raise LoadError(f"{path} is missing: build it with `make bpf`")
@@ -50,6 +54,10 @@ def load(
             found = lib.bpf_object__find_map_by_name(handle, map_name.encode())
             if not found or lib.bpf_map__set_max_entries(found, entries):
                 raise LoadError(f"{name}: map {map_name} cannot be given {entries} entries")
+        for map_name, fd in (shared or {}).items():
+            found = lib.bpf_object__find_map_by_name(handle, map_name.encode())
+            if not found or lib.bpf_map__reuse_fd(found, fd):
+                raise LoadError(f"{name}: map {map_name} cannot be shared")
         code = lib.bpf_object__load(handle)
         if code:
             raise LoadError(f"{name}: {words.reason(-code)}")
@@ -85,6 +93,7 @@ def _library() -> Any:
         ("bpf_object__find_map_by_name", pointer, (pointer, text)),
         ("bpf_object__find_program_by_name", pointer, (pointer, text)),
         ("bpf_map__set_max_entries", ctypes.c_int, (pointer, ctypes.c_uint32)),
+        ("bpf_map__reuse_fd", ctypes.c_int, (pointer, ctypes.c_int)),
         ("bpf_map__fd", ctypes.c_int, (pointer,)),
         ("bpf_program__fd", ctypes.c_int, (pointer,)),
     ):

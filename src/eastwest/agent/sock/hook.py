@@ -17,7 +17,7 @@ from eastwest.agent import iterator
 from eastwest.agent.loader import LoadedObject, LoadError, load
 from eastwest.agent.percpu import read_counters
 from eastwest.agent.ringbuf import RingBuffer
-from eastwest.agent.sock.join import COLUMNS
+from eastwest.agent.sock.health import COLUMNS
 from eastwest.agent.sock.ledger import Ledger, Records
 from eastwest.agent.sock.record import RECORD, Counter
 from eastwest.model.batch import HookStatus

@@ -1,7 +1,7 @@
 """From the kernel's totals per connection to increments per tick, exactly: nothing twice, nothing left out. Pure.
 
 The kernel sends a connection's totals whenever they changed and once when it closes. The ledger holds the last totals
-of each live connection; an increment is the difference. It refuses to know pods and flows: `join` does that.
+of each live connection; an increment is the difference. It refuses to know pods and flows: `health` does that.
 """
 
 from __future__ import annotations

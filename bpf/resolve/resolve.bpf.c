@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Answers, for connections named by their 5-tuple at an interface, what a drain of the flow map would write as who and
+ * what: roles, and both sides of address translation. Changes nothing. Shares the map `flows` with the flow object. */
+#include "../vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include "resolve.h"
+
+/* The flow object's own map, put in place by the loader; see ../flow/maps.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct ew_flow_key);
+	__type(value, struct ew_flow);
+} flows SEC(".maps");
+
+/* Questions and answers, 168 bytes each: 672 KiB, mapped into the agent's memory */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, RESOLVE_SLOTS);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct resolve_slot);
+} resolve_slots SEC(".maps");
+
+/* As write_ends() in ../flow/drain.h: a test compares what the two write. */
+static __always_inline void write_ends(struct ew_record *r, const struct ew_flow_key *key, __u8 role)
+{
+	bool server = role == EW_ROLE_SERVER;
+
+	__builtin_memcpy(r->src, server ? key->peer_addr : key->pod_addr, 16);
+	__builtin_memcpy(r->dst, server ? key->pod_addr : key->peer_addr, 16);
+	r->src_port = role == EW_ROLE_UNKNOWN ? key->pod_port : 0;
+	r->dst_port = server ? key->pod_port : key->peer_port;
+	r->ifindex = key->ifindex;
+	r->protocol = key->protocol;
+	r->role = role;
+}
+
+/* As write_nat() in ../flow/drain.h. */
+static __always_inline void write_nat(struct ew_record *r, const struct ew_flow *flow)
+{
+	if (flow->flags & EW_FLAG_SNAT)
+		__builtin_memcpy(r->src, flow->initiator_addr, 16);
+	if (!(flow->flags & EW_FLAG_NAT))
+		return;
+	if (flow->role == EW_ROLE_CLIENT) {
+		__builtin_memcpy(r->service, r->dst, 16);
+		r->service_port = r->dst_port;
+		__builtin_memcpy(r->dst, flow->nat_addr, 16);
+		r->dst_port = flow->nat_port;
+	} else {
+		__builtin_memcpy(r->service, flow->nat_addr, 16);
+		r->service_port = flow->nat_port;
+	}
+}
+
+static long resolve_one(__u32 index, void *unused)
+{
+	struct resolve_slot *slot = bpf_map_lookup_elem(&resolve_slots, &index);
+	struct ew_flow_key key;
+	struct ew_flow *flow;
+
+	if (!slot)
+		return 1;
+	key = slot->key;
+	flow = bpf_map_lookup_elem(&flows, &key);
+	slot->found = !!flow;
+	if (!flow)
+		return 0;
+	__builtin_memset(&slot->record, 0, RESOLVED_BYTES);
+	write_ends(&slot->record, &key, flow->role);
+	write_nat(&slot->record, flow);
+	slot->record.role_source = flow->role_source;
+	return 0;
+}
+
+SEC("syscall")
+int resolve(struct resolve *argument)
+{
+	return bpf_loop(argument->count, resolve_one, 0, 0) < 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,53 @@
+"""Connections to edges: asks the flow map, in the kernel, what each connection is recorded as. Called before each drain.
+
+A connection is named by the 5-tuple at its pod's interface, which one connection has at a time. The answer is the key
+part of the record that a drain writes, so that whatever was learned about a connection elsewhere joins its edge exactly.
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eastwest.agent import bpf
+from eastwest.agent.abi import FLOW_KEY, RECORD, RECORD_KEY_BYTES
+from eastwest.agent.loader import load
+
+SLOTS: Final = 4096
+SLOT: Final = np.dtype([("key", FLOW_KEY), ("found", "<u4"), ("record", RECORD)])
+assert SLOT.itemsize == 168
+_WORDS: Final = RECORD_KEY_BYTES // 8
+
+
+class Resolver:
+    """`flows_fd`: the flow object's map. Raises LoadError. One caller at a time."""
+
+    def __init__(self, flows_fd: int) -> None:
+        self._object = load("resolve", ("resolve_slots",), ("resolve",), shared={"flows": flows_fd})
+        size = -(-SLOTS * SLOT.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
+        self._memory = mmap.mmap(self._object.maps["resolve_slots"], size)
+        self._slots = np.frombuffer(self._memory, SLOT, SLOTS)
+
+    def resolve(self, keys: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+        """For flow keys (n,): the edge's key as words (n, 8), as `edges.Edges.words`, and whether there is a flow (n,)."""
+        words = np.zeros((len(keys), _WORDS), np.uint64)
+        found = np.zeros(len(keys), np.bool_)
+        for start in range(0, len(keys), SLOTS):
+            part = keys[start : start + SLOTS]
+            n = len(part)
+            self._slots["key"][:n] = part
+            if bpf.run_syscall_program(self._object.programs["resolve"], np.array([n], "<u4")):
+                raise OSError("the resolver did not run")
+            found[start : start + n] = self._slots["found"][:n] != 0
+            raw = self._slots["record"][:n].copy().view(np.uint64).reshape(n, -1)
+            words[start : start + n] = raw[:, :_WORDS]
+        words[~found] = 0
+        return words, found
+
+    def close(self) -> None:
+        del self._slots
+        self._memory.close()
+        self._object.close()

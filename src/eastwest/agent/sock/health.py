@@ -1,0 +1,152 @@
+"""Connections' increments to edges: which edge each belongs to, and its columns added up. Pure; no guess.
+
+A connection is looked up in the flow map by the 5-tuple at its pod's interface (`agent.resolve`), which answers with the
+very key under which its packets are recorded: roles and both sides of address translation included. What has no flow (a
+host-network socket, a full flow map) keeps the addresses that the socket knows, and is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eastwest.agent.abi import FLOW_KEY, RECORD_KEY_BYTES, ROLE_SOURCES
+from eastwest.agent.edges import KEY, SUMS, Edges
+from eastwest.agent.sock.record import PHASES, Role
+from eastwest.model.flow import Protocol, RoleSource
+from eastwest.model.histogram import BUCKETS
+
+Increments = NDArray[Any]
+Words = NDArray[np.uint64]
+Column = NDArray[np.uint64]
+Resolve = Callable[[NDArray[Any]], tuple[Words, NDArray[np.bool_]]]
+
+_SUMS: Final = {
+    "connection_attempts": ("attempts", None),
+    "connection_failures": ("failures", None),
+    "resets": ("resets", None),
+    "connection_timeouts": ("timeouts", None),
+    **{f"retransmits_{phase}": ("retransmits", i) for i, phase in enumerate(PHASES)},
+    **{f"rtos_{phase}": ("rtos", i) for i, phase in enumerate(PHASES)},
+    "rtt_count": ("rtt_count", None),
+    "rtt_sum_us": ("rtt_sum_us", None),
+    **{f"rtt_bucket_{i:02d}": ("rtt_histogram", i) for i in range(BUCKETS)},
+    "connect_sum_us": ("connect_us", None),
+}
+"""Column -> (field of INCREMENT, index in it)."""
+
+COLUMNS: Final = (*_SUMS, "connect_count", "rtt_min_us")
+"""Every column that follows from this hook. All merge by adding but `rtt_min_us`, the least, which is 0 for unknown."""
+
+_NEVER: Final = np.uint32(0xFFFFFFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """m distinct edges and their columns, (m,) each."""
+
+    words: Words  # (m, 8), as edges.Edges.words
+    columns: dict[str, Column]
+    times_ns: NDArray[np.uint64]  # (m,): newest record of the edge, CLOCK_MONOTONIC
+    unresolved: int  # connections that had no flow
+
+
+def of_edges(increments: Increments, ifindex_of: Mapping[int, int], resolve: Resolve) -> Health:
+    """Add up per edge. `ifindex_of`: inode of a pod's network namespace -> the host's end of its veth."""
+    ifindex = _translate(increments["netns"], ifindex_of)
+    words, found = resolve(_flow_keys(increments, ifindex))
+    words = np.where(found[:, None], words, _own_words(increments, ifindex))
+    distinct, first, row = _distinct(words)
+    columns = _fold(increments, row, len(distinct))
+    times = np.zeros(len(distinct), np.uint64)
+    np.maximum.at(times, row, increments["now_ns"])
+    return Health(words[first], columns, times, int((~found).sum()))
+
+
+def onto(edges: Edges, health: Health) -> tuple[Edges, dict[str, Column]]:
+    """The edges, with those added that only `health` knows (no packets in this window), and a column each, (n,)."""
+    everything = np.concatenate((edges.words, health.words))
+    distinct, _, row = _distinct(everything)
+    of_health = row[len(edges) :]
+    place = np.full(len(distinct), -1, np.int64)
+    place[row[: len(edges)]] = np.arange(len(edges))
+    alone = place[of_health] < 0
+    place[of_health[alone]] = len(edges) + np.arange(int(alone.sum()))
+    added = _silent(health.words[alone], health.times_ns[alone])
+    joined = Edges(*(np.concatenate((a, b)) for a, b in zip(_parts(edges), _parts(added), strict=True)))
+    columns = {name: np.zeros(len(joined), np.uint64) for name in COLUMNS}
+    for name in COLUMNS:
+        columns[name][place[of_health]] = health.columns[name]
+    return joined, columns
+
+
+def _parts(edges: Edges) -> tuple[NDArray[Any], ...]:
+    return edges.words, edges.sums, edges.first_ns, edges.last_ns
+
+
+def _silent(words: Words, times_ns: NDArray[np.uint64]) -> Edges:
+    return Edges(words, np.zeros((len(words), len(SUMS)), np.uint64), times_ns, times_ns)
+
+
+def _translate(netns: NDArray[Any], ifindex_of: Mapping[int, int]) -> NDArray[np.uint32]:
+    """0 for a namespace without an interface of ours."""
+    known = np.array(sorted(ifindex_of), np.uint32)
+    if not known.size:
+        return np.zeros(len(netns), np.uint32)
+    values = np.array([ifindex_of[int(k)] for k in known], np.uint32)
+    at = np.minimum(np.searchsorted(known, netns), known.size - 1)
+    return np.where(known[at] == netns, values[at], 0).astype(np.uint32)
+
+
+def _flow_keys(increments: Increments, ifindex: NDArray[np.uint32]) -> NDArray[Any]:
+    keys = np.zeros(len(increments), FLOW_KEY)
+    keys["pod_addr"], keys["peer_addr"] = increments["local"], increments["remote"]
+    keys["pod_port"], keys["peer_port"] = increments["local_port"], increments["remote_port"]
+    keys["ifindex"], keys["protocol"] = ifindex, Protocol.TCP
+    return keys
+
+
+def _own_words(increments: Increments, ifindex: NDArray[np.uint32]) -> Words:
+    """The edge as the socket itself knows it: a Service's address stays the destination."""
+    keys = np.zeros(len(increments), KEY)
+    role = increments["role"]
+    server = role == Role.SERVER
+    keys["src"] = np.where(server[:, None], increments["remote"], increments["local"])
+    keys["dst"] = np.where(server[:, None], increments["local"], increments["remote"])
+    keys["dst_port"] = np.where(server, increments["local_port"], increments["remote_port"])
+    keys["src_port"] = np.where(role == Role.UNKNOWN, increments["local_port"], 0)
+    keys["ifindex"], keys["protocol"], keys["role"] = ifindex, Protocol.TCP, role
+    source = np.where(
+        role == Role.UNKNOWN, ROLE_SOURCES.index(RoleSource.UNKNOWN), ROLE_SOURCES.index(RoleSource.HANDSHAKE)
+    )
+    keys["role_source"] = source
+    return np.ascontiguousarray(keys).view(np.uint64).reshape(len(keys), RECORD_KEY_BYTES // 8)
+
+
+def _distinct(words: Words) -> tuple[NDArray[Any], NDArray[np.intp], NDArray[np.intp]]:
+    """(distinct keys, index of the first row with each, each row's place among them)."""
+    whole = np.ascontiguousarray(words).view(np.dtype((np.void, words.shape[1] * 8))).reshape(-1)
+    distinct, first, row = np.unique(whole, return_index=True, return_inverse=True)
+    return distinct, first, row.reshape(-1)
+
+
+def _fold(increments: Increments, row: NDArray[np.intp], n_rows: int) -> dict[str, Column]:
+    columns = {
+        name: _sum(increments[field] if index is None else increments[field][:, index], row, n_rows)
+        for name, (field, index) in _SUMS.items()
+    }
+    columns["connect_count"] = _sum(increments["connect_us"] > 0, row, n_rows)
+    least = np.full(n_rows, _NEVER, np.uint32)
+    known = increments["rtt_min_us"]
+    np.minimum.at(least, row, np.where(known == 0, _NEVER, known))
+    columns["rtt_min_us"] = np.where(least == _NEVER, 0, least).astype(np.uint64)
+    return columns
+
+
+def _sum(values: NDArray[Any], row: NDArray[np.intp], n_rows: int) -> Column:
+    # Weights are doubles: exact up to 2**53, far above any window's sum.
+    return np.bincount(row, weights=values.astype(np.float64), minlength=n_rows).astype(np.uint64)

@@ -1,0 +1,98 @@
+"""Connections onto edges: by the flow map's answer, else by the socket's own addresses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from eastwest.agent.abi import ROLE_SOURCES
+from eastwest.agent.edges import KEY, SUMS, Edges
+from eastwest.agent.sock.health import COLUMNS, of_edges, onto
+from eastwest.agent.sock.ledger import INCREMENT
+from eastwest.agent.sock.record import Role
+from eastwest.model.flow import RoleSource, ip_bytes
+
+POD, SERVICE, BACKEND = (np.frombuffer(ip_bytes(a), np.uint8) for a in ("10.0.0.1", "10.96.0.1", "10.0.1.7"))
+NETNS, IFINDEX = 4026532000, 9
+
+
+def increment(remote: np.ndarray = SERVICE, port: int = 80, **fields: Any) -> np.ndarray:
+    made = np.zeros(1, INCREMENT)
+    made["local"], made["remote"], made["local_port"], made["remote_port"] = POD, remote, 40000, port
+    made["netns"], made["role"], made["now_ns"] = NETNS, Role.CLIENT, 77
+    for name, value in fields.items():
+        made[name] = value
+    return made
+
+
+def edge_words(dst: np.ndarray, port: int, service: bool) -> np.ndarray:
+    key = np.zeros(1, KEY)
+    key["src"], key["dst"], key["dst_port"], key["ifindex"], key["protocol"], key["role"] = (
+        POD,
+        dst,
+        port,
+        IFINDEX,
+        6,
+        1,
+    )
+    key["role_source"] = ROLE_SOURCES.index(RoleSource.HANDSHAKE)
+    if service:
+        key["service"], key["service_port"] = SERVICE, 80
+    return key.view(np.uint64).reshape(1, -1)
+
+
+def translating(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A flow map that holds connections to the Service's port 80 only."""
+    assert set(keys["ifindex"].tolist()) <= {IFINDEX, 0}
+    found = keys["peer_port"] == 80
+    return np.where(found[:, None], edge_words(BACKEND, 8080, True), 0), found
+
+
+def test_a_connection_joins_the_edge_its_packets_are_recorded_under() -> None:
+    increments = np.concatenate(
+        [
+            increment(retransmits=(1, 2, 0), rtt_min_us=50, connect_us=10, attempts=1),
+            increment(local_port=40001, retransmits=(0, 5, 1), rtt_min_us=0),
+            increment(local_port=40002, rtt_min_us=30, connect_us=20, attempts=1, failures=1),
+        ]
+    )
+    health = of_edges(increments, {NETNS: IFINDEX}, translating)
+    assert health.words.tolist() == edge_words(BACKEND, 8080, True).tolist()
+    assert health.unresolved == 0
+    one = {name: column.tolist() for name, column in health.columns.items()}
+    assert set(one) == set(COLUMNS)
+    assert (one["retransmits_syn"], one["retransmits_established"], one["retransmits_closing"]) == ([1], [7], [1])
+    assert (one["rtt_min_us"], one["connect_sum_us"], one["connect_count"]) == ([30], [30], [2])
+    assert (one["connection_attempts"], one["connection_failures"]) == ([2], [1])
+
+
+def test_a_connection_without_a_flow_keeps_its_own_addresses_and_is_counted() -> None:
+    health = of_edges(increment(port=81, failures=1), {NETNS: IFINDEX}, translating)
+    assert health.words.tolist() == edge_words(SERVICE, 81, False).tolist()
+    assert health.unresolved == 1
+    server = of_edges(increment(port=81, role=Role.SERVER, local_port=8080, netns=1), {NETNS: IFINDEX}, translating)
+    key = server.words.view(KEY).reshape(-1)[0]
+    assert (key["dst"].tolist(), key["dst_port"], key["src_port"], key["ifindex"]) == (POD.tolist(), 8080, 0, 0)
+
+
+def test_edges_without_packets_are_added_and_the_others_keep_their_place() -> None:
+    words = np.concatenate([edge_words(BACKEND, 9, False), edge_words(BACKEND, 8080, True)])
+    edges = Edges(words, np.arange(2 * len(SUMS), dtype=np.uint64).reshape(2, -1), *np.ones((2, 2), np.uint64))
+    health = of_edges(
+        np.concatenate([increment(resets=3), increment(port=81, failures=1)]), {NETNS: IFINDEX}, translating
+    )
+    joined, columns = onto(edges, health)
+    assert len(joined) == 3
+    assert joined.words[:2].tolist() == words.tolist()
+    assert joined.sums[2].tolist() == [0] * len(SUMS)
+    assert joined.first_ns[2] == joined.last_ns[2] == 77
+    assert columns["resets"].tolist() == [0, 3, 0]
+    assert columns["connection_failures"].tolist() == [0, 0, 1]
+
+
+def test_nothing_onto_nothing() -> None:
+    empty = Edges(np.empty((0, 8), np.uint64), np.empty((0, len(SUMS)), np.uint64), *np.empty((2, 0), np.uint64))
+    joined, columns = onto(empty, of_edges(np.empty(0, INCREMENT), {}, translating))
+    assert len(joined) == 0
+    assert columns["resets"].shape == (0,)
