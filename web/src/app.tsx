@@ -1,11 +1,9 @@
 import Spinner from "@cloudscape-design/components/spinner";
-import { lazy, Suspense, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import type { Coverage, Inventory } from "./api/types";
 import { CoverageBadge } from "./components/coverage-badge";
-import { CoveragePanel } from "./components/coverage-panel";
 import { LiveToggle } from "./components/live-toggle";
 import { NamespaceSelect } from "./components/namespace-select";
-import { Shortcuts } from "./components/shortcuts";
 import { TimeRange } from "./components/time-range";
 import { TokenPrompt } from "./components/token-prompt";
 import { TopBar } from "./components/top-bar";
@@ -18,6 +16,9 @@ import { setView, useView } from "./state/view";
 
 const MapView = lazy(() => import("./views/map/map-view"));
 const FlowsView = lazy(() => import("./views/flows/flows-view"));
+const CoveragePanel = lazy(() => import("./components/coverage-panel"));
+const Shortcuts = lazy(() => import("./components/shortcuts"));
+const TITLES = { map: "Map", flows: "Flows" } as const;
 
 /** The frame around every view: navigation, time range, namespace, coverage, theme, keys. */
 export function App() {
@@ -36,6 +37,9 @@ export function App() {
     else return false;
     return true;
   });
+  useEffect(() => {
+    document.title = `${TITLES[view.page]}${view.namespace ? ` of ${view.namespace}` : ""} – eastwest`;
+  }, [view.page, view.namespace]);
   const View = view.page === "flows" ? FlowsView : MapView;
   return (
     <div className="ew-shell">
@@ -54,8 +58,10 @@ export function App() {
       <Suspense fallback={<div className="ew-wait"><Spinner size="large" /></div>}>
         <View view={view} coverage={coverage.data} theme={theme} tick={live.tick} />
       </Suspense>
-      {view.coverage && coverage.data && <CoveragePanel coverage={coverage.data} onClose={() => setView({ coverage: false })} />}
-      {help && <Shortcuts onClose={() => setHelp(false)} />}
+      <Suspense>
+        {view.coverage && coverage.data && <CoveragePanel coverage={coverage.data} onClose={() => setView({ coverage: false })} />}
+        {help && <Shortcuts onClose={() => setHelp(false)} />}
+      </Suspense>
       <TokenPrompt />
     </div>
   );

@@ -28,7 +28,7 @@ const COLUMNS: readonly TableProps.ColumnDefinition<NodeCoverage>[] = [
 ];
 
 /** What is missing, in sentences, and every node's books: hook = recorded + declared losses + unexplained. */
-export function CoveragePanel({ coverage, onClose }: { coverage: Coverage; onClose: () => void }) {
+export default function CoveragePanel({ coverage, onClose }: { coverage: Coverage; onClose: () => void }) {
   return (
     <Modal visible onDismiss={onClose} size="max" header={`Coverage: ${badge(coverage).text}`} closeAriaLabel="Close the coverage panel">
       <SpaceBetween size="m">

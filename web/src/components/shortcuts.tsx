@@ -1,7 +1,7 @@
 import Modal from "@cloudscape-design/components/modal";
 import { SHORTCUTS } from "../domain/keys";
 
-export function Shortcuts({ onClose }: { onClose: () => void }) {
+export default function Shortcuts({ onClose }: { onClose: () => void }) {
   return (
     <Modal visible onDismiss={onClose} header="Keyboard" closeAriaLabel="Close" size="small">
       <dl className="ew-keys">

@@ -12,8 +12,14 @@ import { setView } from "../../state/view";
 
 type Ends = { source: MapNode | undefined; target: MapNode | undefined };
 
-const place = (node: MapNode | undefined, id: string): string =>
-  node ? [node.namespace, node.name, node.region].filter(Boolean).join(" / ") : id;
+/** One end by its full name; opens it. */
+function End({ node, id }: { node: MapNode | undefined; id: string }) {
+  return (
+    <button type="button" className="ew-open" onClick={() => setView({ selected: { kind: "node", id } })}>
+      {node ? [node.namespace, node.name, node.region].filter(Boolean).join(" / ") : id}
+    </button>
+  );
+}
 
 function Traffic({ edge, seconds }: { edge: MapEdge; seconds: number }) {
   const [forward, reverse] = directions(edge, seconds);
@@ -59,8 +65,8 @@ function factsOf(edge: MapEdge, ends: Ends): Fact[] {
   const direct = "The client connected to the backend's own address, or no agent saw the translation.";
   const service = edge.service ? [edge.service_namespace, edge.service].filter(Boolean).join(" / ") : null;
   return [
-    { name: "From", value: place(ends.source, edge.source) },
-    { name: "To", value: place(ends.target, edge.target) },
+    { name: "From", value: <End node={ends.source} id={edge.source} /> },
+    { name: "To", value: <End node={ends.target} id={edge.target} /> },
     { name: "Port", value: portText(edge) },
     { name: "Service", value: <Value text={service ?? "–"} why={service ? null : direct} /> },
     { name: "Service port", value: <Value text={edge.service_port == null ? "–" : String(edge.service_port)} why={edge.service_port == null ? direct : null} /> },

@@ -3,6 +3,7 @@ import Spinner from "@cloudscape-design/components/spinner";
 import { useMemo, useRef, useState } from "react";
 import type { Coverage, ServiceMap } from "../../api/types";
 import { Empty, ProblemNotice } from "../../components/notices";
+import { SidePanel } from "../../components/side-panel";
 import { explainEmpty } from "../../domain/empty";
 import { findIn } from "../../domain/find";
 import { buildGraph, type Graph } from "../../domain/graph";
@@ -33,7 +34,13 @@ function Details({ graph, map, selected }: { graph: Graph; map: ServiceMap; sele
   const edge = selected?.kind === "edge" ? graph.edges.find(({ id }) => id === selected.id) : undefined;
   const node = selected?.kind === "node" ? graph.nodes.find(({ id }) => id === selected.id) : undefined;
   if (edge) return <EdgePanel edge={edge} map={map} onClose={close} />;
-  return node ? <NodePanel node={node} graph={graph} onClose={close} /> : null;
+  if (node) return <NodePanel node={node} graph={graph} onClose={close} />;
+  if (!selected) return null;
+  return (
+    <SidePanel title="Not on this map" onClose={close}>
+      <p>What was selected sent and received nothing in this range, or is hidden or folded: {selected.id}</p>
+    </SidePanel>
+  );
 }
 
 export default function MapView({ view, coverage, theme, tick }: Properties) {

@@ -1,4 +1,4 @@
-import { memo } from "react";
+import { memo, useEffect, useRef } from "react";
 import { bytes, plural } from "../../domain/format";
 import type { Found } from "../../domain/find";
 import type { Graph, GraphEdge, GraphNode } from "../../domain/graph";
@@ -58,9 +58,16 @@ export function Outline({ graph, found, selected, onSelect, onPoint }: Propertie
   const groups = new Map(graph.groups.map((group) => [group.id, group.name]));
   const nodes = found ? graph.nodes.filter((node) => found.nodes.has(node.id)) : graph.nodes;
   const edges = found ? graph.edges.filter((edge) => found.edges.has(edge.id)) : graph.edges;
+  const list = useRef<HTMLElement>(null);
+  const chosen = selected?.id;
+  useEffect(() => {
+    const box = list.current;
+    const item = chosen ? box?.querySelector<HTMLElement>('[aria-pressed="true"]') : null;
+    if (box && item && box.scrollHeight > box.clientHeight) item.scrollIntoView({ block: "nearest" });
+  }, [chosen]);
   const shared = { onSelect, onPoint };
   return (
-    <nav className="ew-outline" aria-label="Map elements">
+    <nav ref={list} className="ew-outline" aria-label="Map elements">
       <h2>{plural(edges.length, "connection")}</h2>
       <ul aria-label="Connections">
         {edges.map((edge) => (
