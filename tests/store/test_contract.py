@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from eastwest.store.parts import Part, Receipt, cut
 from eastwest.store.predicates import Compare, Operator
 from eastwest.store.protocol import Store
 from eastwest.store.questions import (
+    After,
     Edges,
     Extent,
     Flows,
@@ -94,6 +96,24 @@ def test_external_ends_keep_their_names_at_both_levels(store: Store) -> None:
     for level in ("workload", "pod"):
         names = {(e["target_kind"], e["target_name"], e["target_region"]) for e in rows(store.ask(Edges(DAY, level)))}
         assert names == {("aws", "S3", "us-east-1"), ("internet", "93.184.216.34", "")}
+
+
+def test_pages_follow_each_other_also_where_names_are_missing(store: Store) -> None:
+    ends = [CARTS, *(internet("dst", f"93.184.216.{i}") for i in range(5))]
+    keep(store, table(*(record(UI, end) for end in ends)))
+    for sort, descending in (
+        ("bytes_forward", True),
+        ("dst_namespace", False),
+        ("dst_ip", True),
+        ("first_seen_ns", False),
+    ):
+        found: list[str] = []
+        after = None
+        while page := rows(store.ask(Flows(DAY, sort=sort, descending=descending, limit=2, after=after))):
+            found += [row["edge_id"] for row in page]
+            value = page[-1]["sort_key"]
+            after = After(str(ipaddress.IPv6Address(value)) if isinstance(value, bytes) else value, found[-1])
+        assert len(found) == len(set(found)) == 6, sort
 
 
 def test_conditions_are_two_valued(store: Store) -> None:

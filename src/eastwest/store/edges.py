@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from eastwest.model.schema import COLUMNS, Merge
+from eastwest.model.schema import BY_NAME, COLUMNS, Merge
 from eastwest.store.ddl import ROLLUP_COLUMNS
 from eastwest.store.predicates import Predicate
 from eastwest.store.questions import Range
@@ -121,6 +121,8 @@ def _wire_bytes(way: str) -> str:
 def edges(range_: Range, where: Predicate, records_from_ns: int | None, binder: Binder) -> str:
     """A subquery with EDGE_COLUMNS, one row per edge that fulfils `where`."""
     keys = ", ".join(EDGE_KEYS)
+    # A hash of anything and NULL is NULL; no name is empty.
+    hashed = ", ".join(f"ifNull({n}, '')" if BY_NAME[n].nullable else n for n in EDGE_KEYS)
     sums = ", ".join(f"sum(s.{n}) AS {n}" for n in _SUMS)
     attributes = ", ".join(f"anyLast(s.{n}) AS {n}" for n in _ATTRIBUTES)
     service = ", ".join(f"tupleElement(via, {i}) AS {n}" for i, n in enumerate(_SERVICE, 1))
@@ -132,7 +134,7 @@ SELECT {keys}, {", ".join(_ATTRIBUTES)}, {service},
   multiIf(rank = 1, 'client', rank = 2, 'server', 'unknown') AS reporter,
   {", ".join(_SUMS)}, first_seen_ns, last_seen_ns,
   {_wire_bytes("forward")} AS wire_bytes_forward, {_wire_bytes("reverse")} AS wire_bytes_reverse,
-  lower(hex(sipHash128({keys}))) AS edge_id, rank
+  lower(hex(sipHash128({hashed}))) AS edge_id, rank
 FROM (
   SELECT *, max({named} AND rank = 1) OVER (PARTITION BY {address}) AS client_named,
     max({named} AND rank = 2) OVER (PARTITION BY {address}) AS server_named
