@@ -85,7 +85,7 @@ OVERVIEW: Final = Dashboard(
         (
             "Connections and DNS",
             (
-                Panel("Top 10 pods by TCP connections now", ((f'topk(10, sum by ({POD}) (eastwest_pod_flows_active{{{NS}, protocol="TCP"}}))', POD_NAME),), "short", "Entries of the kernel's flow map."),
+                Panel("Top 10 pods by TCP connections now", ((f'topk(10, sum by ({POD}) (eastwest_pod_flows_active{{{NS}, protocol="TCP"}}))', POD_NAME),), "short", "Entries of the kernel's flow map.", needs="agents that count open connections by pod"),
                 Panel("Top 10 pods by TCP connections opened", ((_top("eastwest_pod_flows_opened_total", POD, NS + ', protocol="TCP", direction="egress"'), POD_NAME),), "cps", "As the client."),
                 Panel("Share of the cluster DNS", ((f"sum(rate(eastwest_pod_ingress_packets_total{{{DNS_PODS}}}{RATE})) / sum(rate(eastwest_pod_ingress_packets_total{RATE}))", "of packets"), (f"sum(rate(eastwest_pod_ingress_bytes_total{{{DNS_PODS}}}{RATE})) / sum(rate(eastwest_pod_ingress_bytes_total{RATE}))", "of bytes")), "percentunit", "CoreDNS, kube-dns and NodeLocal DNS pods by name, of all that pods receive.", needs="pods named coredns…, kube-dns… or node-local-dns…"),
                 Panel("Cluster DNS pods", ((f"sum by ({POD}) (rate(eastwest_pod_ingress_packets_total{{{DNS_PODS}}}{RATE}))", POD_NAME),), "pps", "Packets towards each DNS pod.", needs="pods named coredns…, kube-dns… or node-local-dns…"),
