@@ -53,6 +53,8 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
         try:
             with urllib.request.urlopen(f"{url}/api/v1/coverage", timeout=5):
                 return
+        except urllib.error.HTTPError:
+            return
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise AssertionError(f"{url} did not answer in time")
@@ -94,14 +96,19 @@ def shop(serve: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
+def complaints() -> list[str]:
+    """What the browser complained about so far; a test that provokes something takes it out."""
+    return []
+
+
+@pytest.fixture
+def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
     """A fresh, light, 1440x900 page; a script error or a warning on the browser's console fails the test."""
     context = browser.new_context(
         viewport={"width": 1440, "height": 900}, color_scheme="light", accept_downloads=True, reduced_motion="reduce"
     )
     opened = context.new_page()
     opened.set_default_timeout(15_000)
-    complaints: list[str] = []
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
     yield opened

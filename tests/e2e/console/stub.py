@@ -9,8 +9,9 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from starlette.middleware.base import RequestResponseEndpoint
 
 from eastwest.api import models as api
 from eastwest.api.console import add_console
@@ -135,11 +136,16 @@ def create_app(lines: list[tuple[Any, ...]] = SHOP, silent: bool = False) -> Fas
         level = "pod" if request.query_params.get("level") == "pod" else "workload"
         return api.ServiceMap(window=window(request), level=level, nodes=[node(i) for i in ids], edges=[edge(line) for line in chosen], coverage=coverage(window(request), silent))  # fmt: skip
 
-    @app.get("/api/v1/flows")
-    def flows(request: Request) -> api.FlowPage:
+    @app.get("/api/v1/flows", response_model=api.FlowPage)
+    def flows(request: Request) -> Any:
         query = request.query_params
         rows = [r for r in (row(line, i) for i, line in enumerate(lines)) if view_of(r) == query.get("view", view_of(r)) and keep(r, query.get("filter", ""))]  # fmt: skip
         sort = query.get("sort", "-bytes_forward")
+        if sort.lstrip("-") not in api.FlowRow.model_fields:
+            problem = api.Problem(
+                title="bad parameter", detail=f"{sort!r} is not a column", status=400, parameter="sort"
+            )
+            return JSONResponse(problem.model_dump(exclude_none=True), 400)
         rows.sort(key=lambda r: (getattr(r, sort.lstrip("-")) is not None, getattr(r, sort.lstrip("-")) or 0), reverse=sort.startswith("-"))  # fmt: skip
         start, limit = int(query.get("cursor") or 0), int(query.get("limit", 100))
         return api.FlowPage(window=window(request), rows=rows[start : start + limit], next_cursor=str(start + limit) if start + limit < len(rows) else None, total=len(rows))  # fmt: skip
@@ -170,14 +176,38 @@ def create_app(lines: list[tuple[Any, ...]] = SHOP, silent: bool = False) -> Fas
 
         return StreamingResponse(stream(), media_type="text/event-stream")
 
+    @app.post("/api/v1/session")
+    def sign_in(login: api.Login) -> JSONResponse:
+        if login.token != "sesame":
+            return JSONResponse(
+                {"title": "token required", "detail": "this is not the server's token", "status": 401}, 401
+            )
+        answer = JSONResponse({"token_required": True, "signed_in": True})
+        answer.set_cookie("stub", "open", httponly=True, samesite="strict")
+        return answer
+
     add_console(app)
     return app
 
 
-VARIANTS = {"shop": SHOP, "big": big(), "silent": SHOP, "nothing": []}
+def ask_for_token(app: FastAPI) -> FastAPI:
+    """Refuse every question of `app` until its cookie is there."""
+
+    @app.middleware("http")
+    async def check(request: Request, call_next: RequestResponseEndpoint) -> Response:
+        path = request.url.path
+        if path.startswith("/api/") and path != "/api/v1/session" and "stub" not in request.cookies:
+            return JSONResponse({"title": "token required", "detail": "send the token", "status": 401}, 401)
+        return await call_next(request)
+
+    return app
+
+
+VARIANTS = {"shop": SHOP, "big": big(), "silent": SHOP, "token": SHOP, "nothing": []}
 
 if __name__ == "__main__":
     import uvicorn
 
     _, port, variant = sys.argv
-    uvicorn.run(create_app(VARIANTS[variant], silent=variant == "silent"), port=int(port), log_level="warning")
+    served = create_app(VARIANTS[variant], silent=variant == "silent")
+    uvicorn.run(ask_for_token(served) if variant == "token" else served, port=int(port), log_level="warning")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
 from urllib.parse import parse_qs, urlparse
 
 import pytest
@@ -14,6 +16,7 @@ pytestmark = pytest.mark.browser
 
 Shoot = Callable[[Page, str], None]
 Serve = Callable[[str], str]
+AXE = Path(__file__).parents[3] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 EDGE = re.compile(r"^ui → catalog TCP 8080, [\d.]+ [kMG]?B$")
 
 
@@ -231,3 +234,39 @@ def test_a_large_cluster_is_bounded_and_quick(page: Page, serve: Serve, shoot: S
     page.get_by_role("button", name="Draw all").click()
     expect(page.get_by_test_id("canvas")).to_have_attribute("data-edges", "2000")
     assert page.evaluate("performance.now()") - took < 10_000
+
+
+def test_a_server_with_a_token_asks_for_it(page: Page, serve: Serve, complaints: list[str]) -> None:
+    page.goto(serve("token"))
+    page.get_by_label("Token", exact=True).fill("open")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_text("this is not the server's token")).to_be_visible()
+    page.get_by_label("Token", exact=True).fill("sesame")
+    page.keyboard.press("Enter")
+    expect(edge(page)).to_be_visible()
+    assert all("401" in complaint for complaint in complaints)
+    complaints.clear()
+
+
+def test_an_error_names_the_parameter_to_change(page: Page, shop: str, complaints: list[str]) -> None:
+    page.goto(f"{shop}/flows?sort=nonsense")
+    expect(page.get_by_text(re.compile("nonsense.*parameter: sort"))).to_be_visible()
+    assert all("400" in complaint for complaint in complaints)
+    complaints.clear()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["/map", "/flows"])
+def test_nothing_serious_bars_anyone(page: Page, shop: str, path: str, theme: Literal["light", "dark"]) -> None:
+    if not AXE.is_file():
+        pytest.skip("axe-core is not installed: make setup")
+    page.emulate_media(color_scheme=theme)
+    page.goto(f"{shop}{path}")
+    opener = edge(page) if path == "/map" else page.get_by_role("button", name="Details of ui / ui").first
+    opener.click()
+    expect(page.get_by_test_id("panel")).to_be_visible()
+    page.evaluate(AXE.read_text())
+    found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa']})")
+    assert len(found["passes"]) > 10
+    serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
+    assert [(v["id"], v["nodes"][0]["html"][:200], v["nodes"][0]["failureSummary"]) for v in serious] == []

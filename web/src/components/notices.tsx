@@ -35,13 +35,18 @@ export function Empty({ emptiness, onRemedy }: { emptiness: Emptiness; onRemedy:
   );
 }
 
+const TOKEN: Problem = { title: "Token required", detail: "Sign in with the server's token to see anything.", status: 401 };
+
 /** What the server says is wrong, and the parameter to change. */
-export function ProblemNotice({ problem }: { problem: Problem }) {
+export function ProblemNotice({ problem: given }: { problem: Problem }) {
+  const problem = given.status === 401 ? TOKEN : given;
   const type = problem.status === 0 || problem.status === 503 ? "warning" : "error";
   return (
+    <div className="ew-problem">
     <Alert type={type} header={problem.title.charAt(0).toUpperCase() + problem.title.slice(1)}>
       {problem.detail}
       {problem.parameter ? ` (parameter: ${problem.parameter})` : ""}
     </Alert>
+    </div>
   );
 }

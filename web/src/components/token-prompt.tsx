@@ -4,7 +4,7 @@ import Input from "@cloudscape-design/components/input";
 import Modal from "@cloudscape-design/components/modal";
 import { useState, type FormEvent } from "react";
 import { ApiError, signIn } from "../api/client";
-import { signedIn, useSession } from "../state/session";
+import { dismissToken, signedIn, useSession } from "../state/session";
 
 /** Asks for the server's token when the server does. */
 export function TokenPrompt() {
@@ -24,7 +24,7 @@ export function TokenPrompt() {
     );
   };
   return (
-    <Modal visible header="This server asks for its token" closeAriaLabel="Close">
+    <Modal visible onDismiss={dismissToken} header="This server asks for its token" closeAriaLabel="Close">
       <form onSubmit={submit}>
         <FormField label="Token" description="The token the server was started with." errorText={error}>
           <Input type="password" value={token} onChange={({ detail }) => setToken(detail.value)} autoFocus name="token" />

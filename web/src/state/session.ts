@@ -18,6 +18,9 @@ export function wantToken(): void {
   if (!current.tokenWanted) change({ ...current, tokenWanted: true });
 }
 
+/** Until the next question is refused. */
+export const dismissToken = (): void => change({ ...current, tokenWanted: false });
+
 export const signedIn = (): void => change({ tokenWanted: false, signIns: current.signIns + 1 });
 
 export function useSession(): SessionState {
