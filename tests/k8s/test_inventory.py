@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 
 from eastwest.k8s.inventory import AMBIGUOUS, NOBODY, Event, Inventory
 from eastwest.k8s.ipindex import FOREVER, GRACE_NS, Claim, IpIndex
+from eastwest.k8s.raw import RawObject
+from eastwest.k8s.sources import EventType
 from eastwest.model.flow import EndKind, Workload, ip_bytes
 from k8s.factories_k8s import SECOND, added, addresses, deleted, modified, node, ns, pod, raw, service
 
@@ -260,3 +263,28 @@ def test_sources_are_polled(tmp_path: Path) -> None:
     assert made.poll() == 1
     assert made.poll() == 0
     assert service_of(made, "10.96.0.1", 80) == "s"
+
+
+def test_addresses_that_an_agent_tells_are_its_nodes() -> None:
+    """A probe comes from the bridge's address, which the Node object does not name."""
+    made = inventory(*(_added({"kind": "Node", "apiVersion": "v1", "metadata": {"name": n}}) for n in ("a", "b")))
+    made.learn_node_addresses("a", ["10.244.0.1", "172.17.0.1"])
+    made.learn_node_addresses("b", ["10.244.1.1", "172.17.0.1"])
+    naming = made.naming()
+    ips = np.frombuffer(b"".join(ip_bytes(t) for t in ("10.244.0.1", "10.244.1.1", "172.17.0.1")), np.uint8)
+    now = np.full(3, 5_000_000_000, np.int64)
+    found = naming.resolve(ips.reshape(3, 16), now, now)
+    assert [naming.ends[i].node for i in found[:2]] == ["a", "b"]
+    assert found[2] == NOBODY, "an address that every node has names none of them"
+
+
+def test_a_bundle_carries_what_agents_told() -> None:
+    made = inventory(_added({"kind": "Node", "apiVersion": "v1", "metadata": {"name": "a"}}))
+    made.learn_node_addresses("a", ["10.244.0.1"])
+    (version,) = made.versions(0, 10**18)
+    again = inventory(Event(EventType.ADDED, version.raw, 1))
+    assert again.state_at(2).nodes[0].ips == ("10.244.0.1",)
+
+
+def _added(body: dict[str, Any]) -> Event:
+    return Event(EventType.ADDED, RawObject(body, "test"), 1)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from eastwest import __version__
+from eastwest.agent import netlink
 from eastwest.agent.interfaces import Interfaces
 from eastwest.agent.kernel import FlowKernel, Patience, Sizes
 from eastwest.agent.metrics import AgentMetrics, HookTotals
@@ -156,6 +157,7 @@ class Agent:
             records=window.rows,
             books=window.books,
             hooks=self._kernel.hooks,
+            node_addresses=netlink.list_addresses(),
         )
 
     def _publish(self, header: BatchHeader, window: Window, tick_seconds: float) -> None:

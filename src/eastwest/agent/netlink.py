@@ -6,6 +6,7 @@ Reads only. rtnetlink(7), include/uapi/linux/rtnetlink.h, if_link.h and net_name
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import socket
 import struct
@@ -15,11 +16,13 @@ from typing import Final
 
 NETLINK_ROUTE: Final = 0
 RTMGRP_LINK: Final = 1
+RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWNSID, RTM_GETNSID = 16, 17, 18, 88, 90
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
 IFLA_IFNAME, IFLA_LINKINFO, IFLA_LINK_NETNSID, IFLA_INFO_KIND = 3, 18, 37, 1
 NETNSA_NSID, NETNSA_FD = 1, 3
+IFA_ADDRESS, IFA_LOCAL, RT_SCOPE_HOST = 1, 2, 254
 _HEADER: Final = struct.Struct("=IHHII")
 _LINK: Final = struct.Struct("=BxHiII")
 
@@ -131,6 +134,36 @@ def list_links() -> list[Link]:
                 event = parse_link(kind, body)
                 if event is not None:
                     found.append(event.link)
+
+
+def parse_address(kind: int, body: bytes) -> str | None:
+    """One of the node's own addresses; None for loopback, IPv6 link-local and every other message."""
+    if kind != RTM_NEWADDR or len(body) < 8:
+        return None
+    family, _, _, scope = struct.unpack_from("=BBBB", body)
+    found = dict(attributes(body, 8, len(body)))
+    raw = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS) or b""
+    if scope == RT_SCOPE_HOST or len(raw) != {socket.AF_INET: 4, socket.AF_INET6: 16}.get(family):
+        return None
+    address = ipaddress.ip_address(raw)
+    return None if address.version == 6 and address.is_link_local else str(address)
+
+
+def list_addresses() -> tuple[str, ...]:
+    """Every address of this network namespace's interfaces, sorted, without loopback and IPv6 link-local ones."""
+    found: set[str] = set()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
+        s.bind((0, 0))
+        s.send(_request(RTM_GETADDR, NLM_F_DUMP, bytes(8)))
+        while True:
+            for kind, body in messages(s.recv(1 << 18)):
+                if kind == NLMSG_DONE:
+                    return tuple(sorted(found))
+                if kind == NLMSG_ERROR:
+                    _raise(body)
+                address = parse_address(kind, body)
+                if address is not None:
+                    found.add(address)
 
 
 class NamespaceIds:

@@ -108,7 +108,9 @@ def _live(settings: Settings) -> Iterator[Site]:
     store = ClickHouseStore(_engine(settings, settings.data), settings.keeping)
     feed = InventoryFeed(inventory, settings.keeping.edges_s)
     traffic = TrafficMetrics()
-    writer = Writer(store, Journal(settings.data / "journal"), feed.enrich, landed, counts, taps=[traffic.take])
+    writer = Writer(
+        store, Journal(settings.data / "journal"), feed.enrich, landed, counts, taps=[traffic.take], learn=feed.learn
+    )
     with Running([_Lock(settings.data), store, feed, writer]):
         services = Services(
             store=store,

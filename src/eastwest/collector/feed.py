@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import pyarrow as pa
 
 from eastwest.collector.enrich import Enricher
 from eastwest.k8s.inventory import Inventory
+from eastwest.model.batch import BatchHeader
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,11 @@ class InventoryFeed:
             if time.monotonic() - self._polled >= FRESH_S:
                 self._inventory.poll()
                 self._polled = time.monotonic()
+
+    def learn(self, headers: Sequence[BatchHeader]) -> None:
+        """Take over what agents say about their own nodes."""
+        for header in headers:
+            self._inventory.learn_node_addresses(header.node, header.node_addresses)
 
     def enrich(self, records: pa.Table) -> pa.Table:
         """`records` with the collector's columns. For the writer's thread only."""

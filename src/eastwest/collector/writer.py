@@ -66,6 +66,7 @@ class Writer:
         counts: Counts,
         gather_s: float = GATHER_S,
         taps: Sequence[Tap] = (),
+        learn: Callable[[Sequence[BatchHeader]], None] = lambda _: None,
     ) -> None:
         self._store = store
         self._journal = journal
@@ -74,6 +75,7 @@ class Writer:
         self._counts = counts
         self._gather_s = gather_s
         self._taps = taps
+        self._learn = learn
         self._queue: queue.Queue[_Waiting | None] = queue.Queue()
         self._lock = threading.Lock()  # guards the three below
         self._known = KnownBatches()
@@ -157,6 +159,7 @@ class Writer:
     def _keep(self, block: list[_Waiting]) -> None:
         """Make a block durable and acknowledge it, or fail its batches before anything of them is kept."""
         try:
+            self._learn([w.batch.header for w in block])
             flows = self._enrich(pa.concat_tables([w.batch.records for w in block]))
             name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
             parts = cut(name, flows, [Receipt(w.batch.header, w.batch.received_at_ns) for w in block])

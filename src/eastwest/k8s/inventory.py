@@ -7,7 +7,7 @@ Safe for several threads: `_lock` guards everything mutable, and what is handed 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -18,7 +18,8 @@ from eastwest.k8s.fields import Reader
 from eastwest.k8s.history import History, Version
 from eastwest.k8s.ipindex import AMBIGUOUS, NOBODY, Claim, Ints, IpIndex
 from eastwest.k8s.manifests import Problem, parse
-from eastwest.k8s.services import node, service
+from eastwest.k8s.raw import RawObject
+from eastwest.k8s.services import NODE_ADDRESSES, node, service
 from eastwest.k8s.sources import Event, EventType, Identity, Source, identity
 from eastwest.k8s.workloads import TEMPLATES, TERMINATED, Owners, owner, pod
 from eastwest.model.cluster import ClusterState, Node, Pod, Service
@@ -71,6 +72,7 @@ class Inventory:
         self._histories: dict[Identity, History] = {}
         self._revision = 0
         self._latest_ns = 0
+        self._node_addresses: dict[str, tuple[str, ...]] = {}
         self._naming: Naming | None = None
         self._state: tuple[tuple[int, int], ClusterState] | None = None
 
@@ -101,6 +103,33 @@ class Inventory:
                 self._naming = self._state = None
         return changed
 
+    def learn_node_addresses(self, node: str, addresses: Sequence[str]) -> None:
+        """What a node's agent says its own interfaces hold. The addresses become part of the Node object."""
+        with self._lock:
+            if self._node_addresses.get(node, ()) == tuple(addresses):
+                return
+            self._node_addresses[node] = tuple(addresses)
+            for history in (h for (kind, *_), h in self._histories.items() if kind == "Node"):
+                for version in history.versions:
+                    version.parsed = None
+            self._revision += 1
+            self._naming = self._state = None
+
+    def _tellers(self, address: str) -> int:
+        """How many nodes say an address is theirs. Bridges often carry the same one everywhere: it names nobody."""
+        return sum(address in told for told in self._node_addresses.values())
+
+    def _whole(self, version: Version) -> RawObject:
+        """An object as it stands, a Node with the addresses that its agent told."""
+        raw = version.raw
+        told = self._node_addresses.get(raw.name) if raw.kind == "Node" else None
+        told = tuple(t for t in told or () if self._tellers(t) == 1)
+        if not told:
+            return raw
+        metadata = dict(raw.metadata)
+        metadata["annotations"] = {**(metadata.get("annotations") or {}), NODE_ADDRESSES: " ".join(told)}
+        return replace(raw, body={**raw.body, "metadata": metadata})
+
     def forget(self, before_ns: int) -> None:
         """Drop every version that ended before a moment (the store's retention)."""
         with self._lock:
@@ -117,14 +146,14 @@ class Inventory:
             found = [
                 (key, v) for key, h in self._histories.items() for v in h.versions if v.valid_within(start_ns, end_ns)
             ]
-        return [v for _, v in sorted(found, key=lambda item: (item[0], item[1].from_ns))]
+        return [replace(v, raw=self._whole(v)) for _, v in sorted(found, key=lambda item: (item[0], item[1].from_ns))]
 
     def state_at(self, at_ns: int) -> ClusterState:
         """The whole cluster at one moment."""
         with self._lock:
             key = (self._revision, min(at_ns, self._latest_ns))
             if self._state is None or self._state[0] != key:
-                raws = [v.raw for h in self._histories.values() for v in h.versions if v.valid_at(at_ns)]
+                raws = [self._whole(v) for h in self._histories.values() for v in h.versions if v.valid_at(at_ns)]
                 self._state = (key, parse(raws)[0])
             return self._state[1]
 
@@ -138,14 +167,14 @@ class Inventory:
                 if kind == "Pod":
                     found = [v for v in found if _phase(v) not in TERMINATED]
                 if found:
-                    raws.append(found[-1].raw)
+                    raws.append(self._whole(found[-1]))
         return parse(raws)[0]
 
     def naming(self) -> Naming:
         """The present answer book; made anew only after a change."""
         with self._lock:
             if self._naming is None:
-                self._naming = _Builder(self._histories).build()
+                self._naming = _Builder(self._histories, self._whole).build()
             return self._naming
 
     def resolve(self, ips: NDArray[np.uint8], first_ns: Ints, last_ns: Ints) -> Ints:
@@ -159,8 +188,9 @@ _PARSERS: Final = {"Pod": pod, "Node": node, "Service": service, **dict.fromkeys
 class _Builder:
     """One pass over all versions. Terminated and host-network pods hold no address of their own."""
 
-    def __init__(self, histories: Mapping[Identity, History]) -> None:
+    def __init__(self, histories: Mapping[Identity, History], whole: Callable[[Version], RawObject]) -> None:
         self._histories = histories
+        self._whole = whole
         self._ends: list[End] = []
         self._claims: list[Claim] = []
         self._service_claims: list[Claim] = []
@@ -184,7 +214,7 @@ class _Builder:
             if kind in kinds and history.versions:
                 for version in history.versions:
                     if version.parsed is None:
-                        version.parsed = _PARSERS[kind](Reader(version.raw, []))
+                        version.parsed = _PARSERS[kind](Reader(self._whole(version), []))
                 yield history.versions
 
     def _latest(self, *kinds: str) -> Iterator[Version]:

@@ -22,6 +22,10 @@ def named_namespace(name: str, labels: dict[str, str] | None = None, origin: Ori
     return Namespace(name, dict(sorted({**(labels or {}), NAME_LABEL: name}.items())), origin)
 
 
+NODE_ADDRESSES: Final = "eastwest.io/node-addresses"
+"""Annotation: further addresses of the node's interfaces, as its agent reported them, separated by spaces."""
+
+
 def node(reader: Reader) -> Node:
     raw = reader.raw
     top = reader.top()
@@ -33,6 +37,7 @@ def node(reader: Reader) -> Node:
         for kind, text, fields in addresses
         if kind == wanted
     ]
+    ips += top.inner("metadata").mapping("annotations").get(NODE_ADDRESSES, "").split()
     cidrs = spec.texts("podCIDRs") or ([spec.text("podCIDR")] if spec.text("podCIDR") else [])
     for text in cidrs:
         if network(text) is None:

@@ -67,4 +67,6 @@ class BatchHeader:
     shipping_lost: dict[str, Amount] = field(default_factory=dict)
     """Whole batches that left the agent's buffer unsent since the last batch, by cause, in recorded bytes/packets."""
     shipping_lost_windows: tuple[tuple[int, int], ...] = ()  # their [start_ns, end_ns) windows
+    node_addresses: tuple[str, ...] = ()
+    """Every address of the node's own interfaces: probes come from one, and the Node object may not name it."""
     version: int = BATCH_VERSION

@@ -6,6 +6,7 @@ Reading never trusts the sender: a wrong type, a missing field or an absurd numb
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import json
 from typing import Any, Final
 
@@ -48,6 +49,7 @@ def from_json(raw: bytes) -> BatchHeader:
         hooks=tuple(_hook(r) for r in top.readers("hooks")),
         shipping_lost=top.amounts("shipping_lost"),
         shipping_lost_windows=tuple(top.windows("shipping_lost_windows")),
+        node_addresses=tuple(top.addresses("node_addresses")),
         version=version,
     )
     if header.window_end_ns < header.window_start_ns:
@@ -101,6 +103,14 @@ class _Reader:
 
     def texts(self, name: str) -> list[str]:
         return [_text(v, f"{self.path}.{name}[{i}]") for i, v in enumerate(self._list(name))]
+
+    def addresses(self, name: str) -> list[str]:
+        for i, text in enumerate(texts := self.texts(name)):
+            try:
+                ipaddress.ip_address(text)
+            except ValueError:
+                raise BatchError(f"{self.path}.{name}[{i}]: {text[:60]!r} is not an address") from None
+        return texts
 
     def integer(self, name: str) -> int:
         return _integer(self._get(name), f"{self.path}.{name}")
