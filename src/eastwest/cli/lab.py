@@ -128,33 +128,30 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _print_status(status: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-
     def table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-        made = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
-        for row in rows:
-            made.add_row(*row)
-        console.print(made, "")
+        widths = [max(len(row[i]) for row in [columns, *rows]) for i in range(len(columns))]
+        print(title)
+        for row in [columns, *rows]:
+            print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        print()
 
-    table(f"Nodes ({status['network']})", ("NAME", "ZONE", "ADDRESSES"),
-          [(n["name"], n["zone"], " ".join(n["ips"])) for n in status["nodes"]])  # fmt: skip
-    table("Pods", ("NAMESPACE", "NAME", "READY", "PHASE", "RESTARTS", "NODE", "ADDRESSES", "NOTE"),
+    table(f"Nodes ({status['network']})", ("NAME", "ZONE", "IPV4", "IPV6"),
+          [(n["name"], n["zone"], *n["ips"]) for n in status["nodes"]])  # fmt: skip
+    table("Pods", ("NAMESPACE", "NAME", "READY", "PHASE", "RESTARTS", "NODE", "IPV4", "NOTE"),
           [(p["namespace"], p["name"], "yes" if p["ready"] else "no", p["phase"], str(p["restarts"]), p["node"] or "–",
-            " ".join(p["ips"]), p["note"] or "") for p in status["pods"]])  # fmt: skip
+            p["ips"][0] if p["ips"] else "–", p["note"] or "") for p in status["pods"]])  # fmt: skip
     table("Services", ("NAMESPACE", "NAME", "TYPE", "CLUSTER", "EXTERNAL", "PORTS"),
-          [(s["namespace"], s["name"], s["type"], " ".join(s["cluster_ips"]), " ".join(s["load_balancer_ips"]),
-            " ".join(s["ports"])) for s in status["services"]])  # fmt: skip
+          [(s["namespace"], s["name"], s["type"], s["cluster_ips"][0] if s["cluster_ips"] else "–",
+            s["load_balancer_ips"][0] if s["load_balancer_ips"] else "–", " ".join(s["ports"]))
+           for s in status["services"]])  # fmt: skip
     if status["clients"]:
         table("Load from outside", ("TO", "ATTEMPTED", "SUCCEEDED", "FAILED", "LAST FAILURE"),
-              [(c["name"], str(c["attempted"]), str(c["succeeded"]), str(c["failed"]), c["last_failure"] or "")
+              [(c["name"], str(c["attempted"]), str(c["succeeded"]), str(c["failed"]), c["last_failure"] or "–")
                for c in status["clients"]])  # fmt: skip
     for fault in status["faults"]:
-        console.print(f"fault on {fault['target']}: loss {fault['loss_percent']} %, rate {fault['rate']}")
+        print(_fault_line(fault))
     if status["problem"]:
-        console.print(f"problem: {status['problem']}", style="red")
+        print(f"problem: {status['problem']}")
 
 
 def _exec(args: argparse.Namespace) -> int:
@@ -196,10 +193,14 @@ def _fault(args: argparse.Namespace) -> int:
     elif not faults:
         print("no faults")
     for fault in [] if args.json else faults:
-        loss = f"loss {fault['loss_percent']:g} %" if fault["loss_percent"] is not None else ""
-        rate = f"rate {fault['rate']}" if fault["rate"] else ""
-        print(f"{fault['target']}: {', '.join(w for w in (loss, rate) if w)}")
+        print(_fault_line(fault))
     return 0
+
+
+def _fault_line(fault: dict[str, Any]) -> str:
+    loss = f"loses {fault['loss_percent']:g} % of packets" if fault["loss_percent"] is not None else ""
+    rate = f"carries at most {fault['rate']}" if fault["rate"] else ""
+    return f"{fault['target']} {' and '.join(w for w in (loss, rate) if w)}"
 
 
 def _pod(text: str) -> tuple[str, str]:

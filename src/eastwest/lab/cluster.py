@@ -20,7 +20,8 @@ from eastwest.lab.controllers import Changes, Controllers, is_ready, is_terminat
 from eastwest.lab.cronjobs import CronJobs
 from eastwest.lab.dns import zone
 from eastwest.lab.endpoints import frontends, pod_ips, slices
-from eastwest.lab.pods import NodeRun, Pods
+from eastwest.lab.podrun import NodeRun
+from eastwest.lab.pods import Pods
 from eastwest.lab.processes import Processes
 from eastwest.lab.state import LabError, LabFiles, Network, write_atomically
 from eastwest.lab.watch import Key, Objects, key_of, owner_uid

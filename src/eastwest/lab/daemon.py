@@ -24,7 +24,8 @@ from eastwest.lab.cluster import Cluster
 from eastwest.lab.control import Control
 from eastwest.lab.nodeproc import NODE_SYSCTLS, run
 from eastwest.lab.outside_load import OutsideLoad
-from eastwest.lab.pods import NodeRun, ready
+from eastwest.lab.podrun import NodeRun
+from eastwest.lab.pods import ready
 from eastwest.lab.processes import Process, Processes
 from eastwest.lab.sandbox import apply_sysctls
 from eastwest.lab.state import LabFiles, LabState, Network, NodeState
@@ -91,7 +92,11 @@ class Daemon:
             channel.on_call = control.call
             await channel.closed()
 
-        return await asyncio.start_unix_server(accept, self.files.socket, limit=1 << 28)
+        before = os.umask(0o177)  # who may speak to it may run anything
+        try:
+            return await asyncio.start_unix_server(accept, self.files.socket, limit=1 << 28)
+        finally:
+            os.umask(before)
 
     async def serve(self, server: asyncio.Server) -> None:
         """Answer the control socket until the lab is to go down, or the zygote has died."""

@@ -15,7 +15,7 @@ from eastwest.lab.state import LabError
 
 if TYPE_CHECKING:
     from eastwest.lab.daemon import Daemon
-    from eastwest.lab.pods import NodeRun
+    from eastwest.lab.podrun import NodeRun
 
 Json = dict[str, Any]
 _RATE = re.compile(r"\d+(\.\d+)?[kmg]?bit")

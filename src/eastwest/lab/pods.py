@@ -13,13 +13,12 @@ import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
-from eastwest.lab import cgroups, network, podspec
-from eastwest.lab.addresses import NodePlan, Pool
+from eastwest.lab import cgroups, healthloop, network, podspec
+from eastwest.lab.addresses import Full
 from eastwest.lab.channel import CallError
+from eastwest.lab.podrun import ContainerRun, NodeRun, PodRun
 from eastwest.lab.processes import Process, Processes
 from eastwest.lab.state import LabFiles, Network
 from eastwest.lab.watch import Objects, key_of, rfc3339
@@ -28,50 +27,6 @@ Json = dict[str, Any]
 _GRACE_SECONDS: Final = 5.0  # the lab's own ceiling on terminationGracePeriodSeconds
 _PARALLEL_STARTS: Final = 16
 _BACKOFF_SECONDS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-
-
-@dataclass(slots=True)
-class NodeRun:
-    """A node as the controller holds it."""
-
-    plan: NodePlan
-    process: Process
-    cgroup: Path
-    addresses: Pool = field(default_factory=lambda: Pool(2, 254))
-
-
-@dataclass(slots=True)
-class ContainerRun:
-    """One container of a running pod, over all its restarts."""
-
-    spec: Json
-    process: Process | None = None
-    id: str = ""
-    restarts: int = 0
-    ready: bool = False
-    passed: set[str] = field(default_factory=set)  # probe kinds that succeed now
-    last_code: int | None = None
-    started_ns: int = 0
-
-    def probes(self) -> dict[str, Json]:
-        kinds = ("startupProbe", "readinessProbe", "livenessProbe")
-        return {k: self.spec[k] for k in kinds if self.spec.get(k)}
-
-
-@dataclass(slots=True)
-class PodRun:
-    """One pod that has been given a node and addresses."""
-
-    uid: str
-    key: tuple[str, str, str]
-    node: NodeRun
-    ips: tuple[str, ...]
-    cgroup: Path
-    sandbox: Process | None = None
-    containers: list[ContainerRun] = field(default_factory=list)
-    task: asyncio.Task[None] | None = None
-    stopping: bool = False
-    phase: str = "Pending"
 
 
 class Pods:
@@ -104,7 +59,11 @@ class Pods:
         if body["spec"].get("hostNetwork"):
             ips: tuple[str, ...] = (plan.ipv4, plan.ipv6)
         else:
-            ips = self._take_ips(body, node)
+            try:
+                ips = self._take_ips(body, node)
+            except Full as error:
+                self._note(body, f"{plan.name}: {error}")
+                return
         body["spec"]["nodeName"] = plan.name
         body["status"] = podspec.status(body, "Pending", ips, plan, [], ready=False)
         stored = self._objects.put(body)
@@ -157,7 +116,7 @@ class Pods:
                     if "exec" in probe:
                         continue
                     action = probe.get("httpGet") or probe.get("tcpSocket") or probe.get("grpc") or {}
-                    port = _port_number(container.spec, action.get("port"))
+                    port = container.port_number(action.get("port"))
                     if port is not None:
                         key = f"{run.uid}/{container.spec['name']}/{kind}/{container.restarts}"
                         wanted[key] = {"uid": run.uid, "container": container.spec["name"], "kind": kind,
@@ -216,14 +175,18 @@ class Pods:
         """Run a container, again and again as the restart policy says."""
         policy = body["spec"].get("restartPolicy", "Always")
         while not run.stopping:
+            container.id = ""
             process = await self._start_container(run, body, container)
             container.process, container.passed, container.started_ns = process, set(), time.time_ns()
             if process.channel is not None:
                 await _first_of(process)
-            container.ready = True
+            container.started = True
             self._refresh(run)
+            asking = self._exec_probes(run, body, container)
             container.last_code = await process.exited
-            container.process, container.ready = None, False
+            for task in asking:
+                task.cancel()
+            container.process, container.started = None, False
             if run.stopping or policy == "Never" or (policy == "OnFailure" and container.last_code == 0):
                 return
             self._refresh(run)
@@ -231,11 +194,29 @@ class Pods:
             await asyncio.sleep(0 if lived > 60 else _BACKOFF_SECONDS[min(container.restarts, 6)])
             container.restarts += 1
 
+    def _exec_probes(self, run: PodRun, body: Json, container: ContainerRun) -> list[asyncio.Task[None]]:
+        """Ask the probes that are commands; each runs beside the container, in its cgroup."""
+
+        def watched(kind: str, probe: Json) -> asyncio.Task[None]:
+            async def ask(timeout: float) -> bool:
+                spec = {**container.spec, "command": probe["exec"].get("command") or ["true"], "args": []}
+                process = await self._start_container(run, body, ContainerRun(spec, id=container.id))
+                await asyncio.wait([process.exited], timeout=timeout)
+                process.kill()
+                return process.exited.done() and process.exited.result() == 0
+
+            def tell(ok: bool) -> None:
+                self.probe_changed({"uid": run.uid, "container": container.spec["name"], "kind": kind, "ok": ok})
+
+            return asyncio.get_running_loop().create_task(healthloop.watch(kind, probe, ask, tell))
+
+        return [watched(kind, probe) for kind, probe in container.probes().items() if "exec" in probe]
+
     async def _start_container(
         self, run: PodRun, body: Json, container: ContainerRun, *, once: bool = False
     ) -> Process:
         assert run.sandbox is not None
-        container.id = uuid.uuid4().hex * 2
+        container.id = container.id or uuid.uuid4().hex * 2
         cgroup = cgroups.create(run.cgroup / cgroups.container_name(container.id, self._driver))
         env = podspec.environment(body, container.spec, run.ips, run.node.plan)
         namespace, pod_name = run.key[1:]
@@ -295,12 +276,7 @@ class Pods:
         body = self._objects.get(*run.key)
         if body is None:
             return
-        entries = []
-        for c in run.containers:
-            probes = c.probes()
-            waits = [k for k in ("startupProbe", "readinessProbe") if k in probes and "exec" not in probes[k]]
-            good = c.ready and c.process is not None and all(k in c.passed for k in waits)
-            entries.append(_container_status(c, ready=good))
+        entries = [c.status() for c in run.containers]
         ready_now = run.phase == "Running" and all(e["ready"] for e in entries)
         status = podspec.status(body, run.phase, run.ips, run.node.plan, entries, ready=ready_now)
         if status != body.get("status"):
@@ -333,32 +309,3 @@ async def ready(process: Process) -> None:
 async def _first_of(process: Process) -> None:
     with contextlib.suppress(CallError):
         await ready(process)
-
-
-def _port_number(container: Json, port: int | str | None) -> int | None:
-    if isinstance(port, int):
-        return port
-    named = {p.get("name"): int(p["containerPort"]) for p in container.get("ports") or []}
-    return named.get(port)
-
-
-def _container_status(container: ContainerRun, *, ready: bool) -> Json:
-    if container.process is not None:
-        state: Json = {"running": {"startedAt": rfc3339(container.started_ns)}}
-    elif container.last_code is not None:
-        state = {
-            "terminated": {
-                "exitCode": max(container.last_code, 0) or (128 - container.last_code if container.last_code < 0 else 0)
-            }
-        }
-    else:
-        state = {"waiting": {"reason": "ContainerCreating"}}
-    return {
-        "name": container.spec["name"],
-        "image": container.spec.get("image", ""),
-        "containerID": f"containerd://{container.id}" if container.id else "",
-        "ready": ready,
-        "started": container.process is not None,
-        "restartCount": container.restarts,
-        "state": state,
-    }

@@ -13,7 +13,7 @@ from eastwest.lab.addresses import NodePlan
 from eastwest.lab.channel import CallError
 from eastwest.lab.controllers import is_ready
 from eastwest.lab.endpoints import pod_ips, selected
-from eastwest.lab.pods import PodRun
+from eastwest.lab.podrun import PodRun
 from eastwest.lab.prober import PROTOCOLS
 from eastwest.lab.state import LabError
 from eastwest.lab.watch import Objects, owner_uid

@@ -107,8 +107,15 @@ class Lab:
         if folders:
             tell("starting pods of " + ", ".join(f.name for f in folders))
             lab.apply(*folders, wait=False)
-        if wait:
-            lab.wait(timeout=max(1.0, deadline - time.monotonic()))
+        while wait:
+            left = deadline - time.monotonic()
+            try:
+                lab.wait(timeout=max(0.1, min(left, 2.0)))
+                break
+            except LabError as error:
+                if left <= 0:
+                    raise
+                tell(str(error).replace("not ready in time", "waiting"))
         return lab
 
     @classmethod
@@ -208,6 +215,10 @@ class Lab:
     def wait(self, keys: Sequence[tuple[str, str, str]] | None = None, timeout: float = 60.0) -> None:
         """Return when workloads (all without `keys`) are ready and their Services in force. Raises LabError."""
         self.call("wait", timeout_s=timeout + 10, keys=None if keys is None else list(keys), timeout=timeout)
+
+    def pause_load(self, paused: bool = True) -> None:
+        """Stop or resume the load generators outside; their counters start again at 0."""
+        self.call("load", paused=paused)
 
     def settle(self) -> None:
         """Return when every change made so far is in force on every node."""
