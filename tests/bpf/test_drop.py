@@ -178,7 +178,7 @@ def test_quiet_entries_leave_the_map_and_come_back_from_zero(world: World, hook:
 def test_the_hook_says_what_it_is() -> None:
     hook, status = open_or_status()
     assert hook is not None
-    assert (status.name, status.state) == ("kfree_skb", "on")
+    assert (status.name, status.state) == ("drops", "on")
     assert hook.reason(3) == "no_socket"
     assert hook.reason(7 << 16 | 1) == str(7 << 16 | 1)
     hook.close()

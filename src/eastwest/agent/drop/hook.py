@@ -17,7 +17,7 @@ from eastwest.agent.loader import LoadError, load
 from eastwest.agent.percpu import read_counters
 from eastwest.model.batch import HookStatus
 
-COLUMNS: Final = ("drops", "drop_reason")
+COLUMNS: Final = ("drops",)
 _MAPS: Final = ("drop_namespaces", "drops", "drops_coarse", "drop_counters")
 _RAW_TRACEPOINT_OPEN: Final = 17
 _ENTRIES: Final = 8192
@@ -103,5 +103,5 @@ def open_or_status() -> tuple[DropHook | None, HookStatus]:
     try:
         hook = DropHook()
     except HookRefusedError as error:
-        return None, HookStatus("kfree_skb", "refused", str(error), COLUMNS)
-    return hook, HookStatus("kfree_skb", "on", None, COLUMNS)
+        return None, HookStatus("drops", "refused", str(error), COLUMNS)
+    return hook, HookStatus("drops", "on", None, COLUMNS)
