@@ -20,6 +20,7 @@ from eastwest.agent.pods import PodProcess
 log = logging.getLogger("eastwest.agent")
 RELIST_S: Final = 10.0
 LISTENERS_S: Final = 15.0
+NAMING_S: Final = 0.25  # while there is more to attach
 
 
 class Watcher:
@@ -31,7 +32,7 @@ class Watcher:
         self._stopping = threading.Event()
         self._settled = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
-        self._relist_at = self._listeners_at = 0.0
+        self._relist_at = self._listeners_at = self._name_at = 0.0
         self.attached = 0  # interfaces attached since start
         self.attach_failures = 0
 
@@ -65,27 +66,32 @@ class Watcher:
         poll.register(self._wake_read, select.POLLIN)
         try:
             while not self._stopping.is_set():
-                self._step(events, ids)
+                try:
+                    self._step(events, ids)
+                except OSError:
+                    log.exception("watching links failed; trying again")
+                    self._relist_at = 0.0
+                    self._stopping.wait(1.0)
                 if self._interfaces.to_attach() is None:
                     self._settled.set()
                     poll.poll(self._pause_s() * 1000)
-                if events.fileno() < 0:
-                    return
-        except Exception:
-            log.exception("watching links failed; interfaces that appear from now on are not recorded")
         finally:
             self._settled.set()
             events.close()
             ids.close()
 
     def _step(self, events: netlink.LinkEvents, ids: netlink.NamespaceIds) -> None:
+        """Hook one interface, if one waits: whose it is can be found out later. In a burst, names come now and then."""
         now = time.monotonic()
         self._follow(events, now)
-        self._name(ids, now)
         new = self._interfaces.to_attach()
         if new is not None:
             self._attach(new)
-        elif now >= self._listeners_at:
+        settled = self._interfaces.to_attach() is None
+        if settled or now >= self._name_at:
+            self._name_at = now + NAMING_S
+            self._name(ids, now)
+        if settled and now >= self._listeners_at:
             self._listeners_at = now + LISTENERS_S
             self._read_listeners()
 
