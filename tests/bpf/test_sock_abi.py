@@ -46,12 +46,15 @@ def test_layout(name: str, struct: str, dtype: np.dtype[Any]) -> None:
 
 
 def test_the_dns_header() -> None:
-    compiled = struct_of("dns", "dns_record")
-    assert compiled["size"] == dns.HEADER.size
-    offsets = {m["name"]: m["bits_offset"] // 8 for m in compiled["members"]}
-    assert [offsets[n] for n in ("now_ns", "src", "dst", "ifindex", "src_port", "dst_port", "length", "captured", "flags")] == [
-        0, 8, 24, 40, 44, 46, 48, 50, 52,
-    ]  # fmt: skip
+    """No map holds this struct, so the object has no BTF of it: the header's own text is read."""
+    body = re.search(r"struct dns_record {(.*?)};", (BPF / "dns/dns.h").read_text(), re.DOTALL)
+    assert body is not None
+    codes = {"__u8": "B", "__u16": "H", "__u32": "I", "__u64": "Q"}
+    fields = re.findall(r"(__u\d+) (\w+)(?:\[(\d+)\])?;", body[1])
+    written = "".join(
+        {"_zero": f"{count}x"}.get(name, f"{count}s" if count else codes[kind]) for kind, name, count in fields
+    )
+    assert "<" + written == dns.HEADER.format
 
 
 @pytest.mark.parametrize(
