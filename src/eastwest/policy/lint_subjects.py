@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from eastwest.model.cluster import Pod
 from eastwest.model.flow import Direction
 from eastwest.model.policy import LabelSelector
 from eastwest.policy.engine import Engine
-from eastwest.policy.lint import Finding, on_cluster_policy, on_policy
+from eastwest.policy.lint_findings import Finding, on_cluster_policy, on_policy
 from eastwest.policy.tables import NO_RULES
 from eastwest.policy.wording import selector
 
@@ -73,8 +73,7 @@ def _without_policy(engine: Engine) -> Iterator[Finding]:
 def _ties(engine: Engine) -> Iterator[Finding]:
     """Two ClusterNetworkPolicies of one tier and priority on common pods: which one decides is undefined."""
     written = {p.name: p for p in engine.universe.cluster.cluster_network_policies}
-    first: Mapping[tuple[str, str, int], list[int]] = {}
-    groups: dict[tuple[str, str, int], list[int]] = dict(first)
+    groups: dict[tuple[str, str, int], list[int]] = {}
     for i, policy in enumerate(engine.policies):
         if policy.policy in written and "/" not in policy.policy:
             groups.setdefault((policy.tier, policy.direction, policy.priority), []).append(i)
