@@ -35,6 +35,13 @@ _KEYS: Final = (
     "src_ip", "dst_ip", "protocol", "dst_port", "reporter", "src_namespace", "src_pod", "dst_namespace", "dst_pod", "src_kind",
     "dst_kind", "src_dns_name", "dst_dns_name",
 )  # fmt: skip
+_SIDE_NAMES: Final = ("kind", "namespace", "pod", "workload_kind", "workload", "node", "aws_service", "region", "dns_name",
+                      "named_by")  # fmt: skip
+COLUMNS: Final = frozenset(
+    {"reporter", "pod_uid", "service_ip", "service_port", "service_namespace", "service", "connections_established"}
+    | {f"{side}_{name}" for side in ("src", "dst") for name in _SIDE_NAMES}
+)
+"""What of a bundle's optional columns is read."""
 _OUTSIDE: Final = {kind.value for kind in EndKind} - {EndKind.POD.value}
 
 
@@ -65,11 +72,11 @@ def recorded(args: argparse.Namespace) -> Recorded:
     """The bundle of --evidence, else a window of --server. Raises InputError."""
     try:
         if args.evidence is not None:
-            return from_bundle(read(args.evidence))
+            return from_bundle(read(args.evidence, COLUMNS))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "bundle.zip"
             _fetch(args, path)
-            return from_bundle(read(path))
+            return from_bundle(read(path, COLUMNS))
     except (BundleError, OSError) as error:
         raise InputError(str(error)) from None
 
@@ -102,7 +109,7 @@ def from_bundle(bundle: Bundle) -> Recorded:
 
 def group(table: pa.Table, cluster: ClusterState, start_ns: int, end_ns: int) -> Evidence:
     """Distinct (ends, protocol, port); reports of both ends become one row, the larger count of the two."""
-    table = table.combine_chunks()
+    table = table.unify_dictionaries().combine_chunks()
     rows = table.num_rows
     by_report = _group_ids([_codes(table, name) for name in _KEYS if name in table.column_names], rows)
     first = _firsts(by_report)
@@ -157,10 +164,10 @@ class _Ends:
         self._ids: dict[Outsider, int] = {}
 
     def side(self, edges: pa.Table, side: str) -> Side:
-        names = ("kind", "namespace", "pod", "workload_kind", "workload", "node", "aws_service", "region", "dns_name",
-                 "named_by")  # fmt: skip
         absent = [None] * edges.num_rows
-        columns = [edges[f"{side}_{n}"].to_pylist() if f"{side}_{n}" in edges.column_names else absent for n in names]
+        columns = [
+            edges[f"{side}_{n}"].to_pylist() if f"{side}_{n}" in edges.column_names else absent for n in _SIDE_NAMES
+        ]
         services = [
             edges[n].to_pylist() if n in edges.column_names else absent for n in ("service_namespace", "service")
         ]
@@ -194,27 +201,41 @@ class _Ends:
 
 
 def _take(table: pa.Table, rows: Ints) -> pa.Table:
+    """Some rows, with text as plain text again."""
     which: Any = pa.array(rows, pa.int64())
-    return table.take(which)
+    taken = table.take(which)
+    fields = [f.with_type(pa.string()) if pa.types.is_dictionary(f.type) else f for f in taken.schema]
+    return taken.cast(pa.schema(fields))
 
 
-def _codes(table: pa.Table, name: str) -> Ints:
-    """Each value as a small number, null as 0."""
+def _codes(table: pa.Table, name: str) -> tuple[NDArray[np.int32], int]:
+    """Each value as a small number, null as the last; and how many there are."""
     column: Any = table[name]
     column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if not pa.types.is_dictionary(column.type):
         column = column.dictionary_encode()
-    codes: Ints = pc.fill_null(column.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64) + 1
-    return codes
+    count = len(column.dictionary)
+    indices = column.indices.fill_null(count) if column.null_count else column.indices
+    return indices.to_numpy(zero_copy_only=False), count + 1
 
 
-def _group_ids(columns: list[Ints], rows: int) -> Ints:
+def _group_ids(columns: list[tuple[NDArray[np.int32], int]], rows: int) -> Ints:
     """Equal rows, equal number, in the order of first appearance."""
-    ids = np.zeros(rows, np.int64)
-    for codes in columns:
-        mixed: Any = pa.array(ids * (int(codes.max(initial=0)) + 1) + codes)
-        ids = mixed.dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    return ids
+    ids, size = np.zeros(rows, np.int64), 1
+    for codes, count in columns:
+        if size * count > 1 << 62:
+            ids = _numbered(ids)
+            size = int(ids.max(initial=0)) + 1
+        ids *= count
+        ids += codes
+        size *= count
+    return _numbered(ids)
+
+
+def _numbered(ids: Ints) -> Ints:
+    encoded: Any = pa.array(ids)
+    out: Ints = encoded.dictionary_encode().indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    return out
 
 
 def _firsts(ids: Ints) -> Ints:

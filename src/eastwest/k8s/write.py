@@ -66,6 +66,14 @@ class _Dumper(yaml.CSafeDumper):
         return True
 
 
+def _text(dumper: yaml.CSafeDumper, value: str) -> yaml.ScalarNode:
+    """Text of several lines as a literal block, which people can read."""
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _recorded(version: Version) -> dict[str, Any]:
     raw = version.raw
     metadata = {k: v for k, v in raw.metadata.items() if k not in _BOOKKEEPING}

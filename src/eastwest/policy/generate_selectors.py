@@ -28,9 +28,12 @@ never dropped: a second release or component may come tomorrow."""
 LabelSet = Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Group:
-    """Workloads of one namespace behind one selector: one, except where labels cannot tell them apart."""
+    """Workloads of one namespace behind one selector: one, except where labels cannot tell them apart.
+
+    Compared by identity: there is one object per group in a `Groups`.
+    """
 
     namespace: str
     selector: LabelSelector

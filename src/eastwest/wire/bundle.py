@@ -19,7 +19,7 @@ import stat
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -84,15 +84,18 @@ def write_zip(file: IO[bytes], bundle: Bundle) -> None:
             archive.writestr(member, content)
 
 
-def read(path: Path) -> Bundle:
-    """Read and check a folder or a zip. Raises BundleError naming the file and what is wrong with it."""
+def read(path: Path, columns: Collection[str] | None = None) -> Bundle:
+    """Read and check a folder or a zip. Raises BundleError naming the file and what is wrong with it.
+
+    `columns`: of the optional ones only these; see `read_flows`.
+    """
     if path.is_dir():
-        return _read(_Folder(path))
+        return _read(_Folder(path), columns)
     if not path.exists():
         raise BundleError(f"{path}: no such file or folder")
     try:
         with zipfile.ZipFile(path) as archive:
-            return _read(_Zip(path, archive))
+            return _read(_Zip(path, archive), columns)
     except BundleError:
         raise
     except _ZIP_ERRORS as error:
@@ -181,7 +184,7 @@ class _Zip:
         return content
 
 
-def _read(source: _Folder | _Zip) -> Bundle:
+def _read(source: _Folder | _Zip, columns: Collection[str] | None) -> Bundle:
     for name in (META, FLOWS):
         if name not in source.names:
             raise BundleError(f"{source.label}: not an evidence bundle: {name} is missing")
@@ -193,7 +196,7 @@ def _read(source: _Folder | _Zip) -> Bundle:
     wanted = [FLOWS, *texts, *([COVERAGE] if COVERAGE in source.names else [])]
     contents = {name: source.content(name, MAX_FLOWS_BYTES if name == FLOWS else MAX_TEXT_BYTES) for name in wanted}
     digest = _verify(source, meta, contents)
-    flows = read_flows(io.BytesIO(contents.pop(FLOWS)), f"{source.label}: {FLOWS}")
+    flows = read_flows(io.BytesIO(contents.pop(FLOWS)), f"{source.label}: {FLOWS}", columns)
     start_ns, end_ns = _window(source, meta, flows)
     tool = meta.get("tool")
     return Bundle(

@@ -7,6 +7,7 @@ dictionaries, addresses as text.
 from __future__ import annotations
 
 import io
+from collections.abc import Collection
 from typing import IO, Any, Final
 
 import pyarrow as pa
@@ -39,18 +40,31 @@ def write_flows(table: pa.Table) -> bytes:
     return out.getvalue()
 
 
-def read_flows(file: IO[bytes], label: str) -> pa.Table:
-    """The schema's columns that the file has. Raises BundleError naming the column and what is wrong with it."""
+def read_flows(file: IO[bytes], label: str, columns: Collection[str] | None = None) -> pa.Table:
+    """The schema's columns that the file has. Raises BundleError naming the column and what is wrong with it.
+
+    `columns`: of the optional ones only these, and text as dictionaries: for millions of records that will be grouped.
+    """
     try:
         parquet = pq.ParquetFile(file)
-        known = [c.name for c in COLUMNS if c.name in parquet.schema_arrow.names]
-        table = parquet.read(columns=known)
+        names = parquet.schema_arrow.names
+        known = [c for c in COLUMNS if c.name in names]
+        if columns is not None:
+            known = [c for c in known if c.name in columns or c.name in EVIDENCE_REQUIRED]
+            texts = [
+                c.name
+                for c in known
+                if c.type is Type.STRING and pa.types.is_string(parquet.schema_arrow.field(c.name).type)
+            ]
+            file.seek(0)
+            parquet = pq.ParquetFile(file, read_dictionary=texts)
+        table = parquet.read(columns=[c.name for c in known])
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         raise BundleError(f"{label}: not a readable Parquet file: {str(error)[:200]}") from None
-    return _checked(table, label)
+    return _checked(table, label, keep_dictionaries=columns is not None)
 
 
-def _checked(table: pa.Table, label: str) -> pa.Table:
+def _checked(table: pa.Table, label: str, *, keep_dictionaries: bool = False) -> pa.Table:
     missing = [name for name in EVIDENCE_REQUIRED if name not in table.column_names]
     if missing:
         raise BundleError(f"{label}: required columns are missing: {', '.join(missing)}")
@@ -59,9 +73,11 @@ def _checked(table: pa.Table, label: str) -> pa.Table:
         if column.name in table.column_names:
             if table.column_names.count(column.name) > 1:
                 raise BundleError(f"{label}: column {column.name} stands twice")
-            columns[column.name] = _cast(column, table[column.name], label)
+            values: Any = table[column.name]
+            kept = keep_dictionaries and column.type is Type.STRING and pa.types.is_dictionary(values.type)
+            columns[column.name] = values if kept else _cast(column, values, label)
     schema = pa.schema(
-        [pa.field(c.name, _ARROW[c.type], nullable=_may_be_null(c)) for c in COLUMNS if c.name in columns]
+        [pa.field(c.name, columns[c.name].type, nullable=_may_be_null(c)) for c in COLUMNS if c.name in columns]
     )
     return pa.table(list(columns.values()), schema=schema)
 
