@@ -47,25 +47,32 @@ struct ipv6_header {
 };
 _Static_assert(sizeof(struct ipv6_header) == 40, "ipv6_header");
 
-/* The first 14 bytes of a TCP header; ports alone for UDP and SCTP; type and code in the first two for ICMP. */
-struct l4_header {
-	union {
-		struct {
-			__be16 src_port;
-			__be16 dst_port;
-		};
-		struct {
-			__u8 icmp_type;
-			__u8 icmp_code;
-		};
-	};
-	__be32 seq;
-	__be32 ack;
+/* The part of a TCP header that we read, in halves so that it may lie at any even address. */
+struct tcp_header {
+	__be16 src_port;
+	__be16 dst_port;
+	__be16 seq[2];
+	__be16 ack[2];
 	__u8 offset;
 	__u8 flags;
-	__u16 pad;
 };
-_Static_assert(sizeof(struct l4_header) == 16, "l4_header");
+_Static_assert(sizeof(struct tcp_header) == 14, "tcp_header");
+
+struct ports {
+	__be16 src;
+	__be16 dst;
+};
+
+struct icmp_header {
+	__u8 type;
+	__u8 code;
+};
+
+struct ipv6_extension {
+	__u8 next_header;
+	__u8 length; /* in 8 bytes, without the first 8; in a fragment header reserved */
+	__u8 fragment[2];
+};
 
 enum verdict {
 	PARSED,
@@ -115,6 +122,19 @@ static __always_inline bool same_address(const __u8 *a, const __u8 *b)
 	return x[0] == y[0] && x[1] == y[1];
 }
 
+/* Copy a TYPE from the packet: straight from the linear part, where headers nearly always are, else by the helper, which
+ * reaches everywhere. 0, or negative when the packet ends before. */
+#define READ(skb, offset, to)                                                                          \
+	({                                                                                             \
+		typeof(to) _to = (to), _at = (void *)(long)(skb)->data + (offset);                     \
+		long _error = 0;                                                                       \
+		if ((void *)(_at + 1) <= (void *)(long)(skb)->data_end)                                \
+			*_to = *_at;                                                                   \
+		else                                                                                   \
+			_error = bpf_skb_load_bytes(skb, offset, _to, sizeof(*_to));                   \
+		_error;                                                                                \
+	})
+
 static __always_inline void set_ports(struct packet *p, __be16 src, __be16 dst)
 {
 	p->key->pod_port = bpf_ntohs(p->dir == EW_FROM_POD ? src : dst);
@@ -142,30 +162,37 @@ static __always_inline enum verdict parse_icmpv6(struct packet *p, __u8 type)
 	return parse_icmp(p, type, 128, 129);
 }
 
+static __always_inline enum verdict parse_tcp(struct __sk_buff *skb, struct packet *p, __u32 offset)
+{
+	struct tcp_header tcp;
+
+	if (READ(skb, offset, &tcp) < 0)
+		return PARSED_TRUNCATED;
+	p->seq = (__u32)bpf_ntohs(tcp.seq[0]) << 16 | bpf_ntohs(tcp.seq[1]);
+	p->tcp_flags = tcp.flags;
+	set_ports(p, tcp.src_port, tcp.dst_port);
+	return PARSED;
+}
+
 static __always_inline enum verdict parse_l4(struct __sk_buff *skb, struct packet *p, __u32 offset)
 {
-	struct l4_header l4 = {};
+	struct icmp_header icmp;
+	struct ports ports;
 
 	switch (p->key->protocol) {
 	case PROTO_TCP:
-		if (bpf_skb_load_bytes(skb, offset, &l4, 14) < 0)
-			return PARSED_TRUNCATED;
-		p->seq = l4.seq;
-		p->tcp_flags = l4.flags;
-		set_ports(p, l4.src_port, l4.dst_port);
-		return PARSED;
+		return parse_tcp(skb, p, offset);
 	case PROTO_UDP:
 	case PROTO_SCTP:
-		if (bpf_skb_load_bytes(skb, offset, &l4, 4) < 0)
+		if (READ(skb, offset, &ports) < 0)
 			return PARSED_TRUNCATED;
-		set_ports(p, l4.src_port, l4.dst_port);
+		set_ports(p, ports.src, ports.dst);
 		return PARSED;
 	case PROTO_ICMP:
 	case PROTO_ICMPV6:
-		if (bpf_skb_load_bytes(skb, offset, &l4, 2) < 0)
+		if (READ(skb, offset, &icmp) < 0)
 			return PARSED_TRUNCATED;
-		return p->key->protocol == PROTO_ICMP ? parse_icmp(p, l4.icmp_type, 8, 0)
-						     : parse_icmpv6(p, l4.icmp_type);
+		return p->key->protocol == PROTO_ICMP ? parse_icmp(p, icmp.type, 8, 0) : parse_icmpv6(p, icmp.type);
 	}
 	return PARSED;
 }
@@ -175,7 +202,7 @@ static __always_inline enum verdict parse_ipv4(struct __sk_buff *skb, struct pac
 	struct ipv4_header ip;
 	__u32 length;
 
-	if (bpf_skb_load_bytes(skb, ETH_HEADER, &ip, sizeof(ip)) < 0)
+	if (READ(skb, ETH_HEADER, &ip) < 0)
 		return PARSED_TRUNCATED;
 	length = (ip.version_ihl & 0x0f) * 4;
 	if (length < sizeof(ip))
@@ -192,10 +219,11 @@ static __always_inline enum verdict parse_ipv6(struct __sk_buff *skb, struct pac
 {
 	struct ipv6_header ip;
 	__u32 offset = ETH_HEADER + sizeof(ip);
-	__u8 next, extension[4];
+	struct ipv6_extension extension;
+	__u8 next;
 	int i;
 
-	if (bpf_skb_load_bytes(skb, ETH_HEADER, &ip, sizeof(ip)) < 0)
+	if (READ(skb, ETH_HEADER, &ip) < 0)
 		return PARSED_TRUNCATED;
 	copy_address(p->key->pod_addr, p->dir == EW_FROM_POD ? ip.src : ip.dst);
 	copy_address(p->key->peer_addr, p->dir == EW_FROM_POD ? ip.dst : ip.src);
@@ -204,12 +232,12 @@ static __always_inline enum verdict parse_ipv6(struct __sk_buff *skb, struct pac
 		if (next != PROTO_HOP_BY_HOP && next != PROTO_ROUTING && next != PROTO_DEST_OPTIONS &&
 		    next != PROTO_FRAGMENT)
 			break;
-		if (bpf_skb_load_bytes(skb, offset, extension, sizeof(extension)) < 0)
+		if (READ(skb, offset, &extension) < 0)
 			return PARSED_TRUNCATED;
-		if (next == PROTO_FRAGMENT && (extension[2] || (extension[3] & ~0x06))) /* RFC 6946: not an atomic one */
+		if (next == PROTO_FRAGMENT && (extension.fragment[0] || (extension.fragment[1] & ~0x06))) /* RFC 6946: not an atomic one */
 			return PARSED_FRAGMENT;
-		offset += next == PROTO_FRAGMENT ? 8 : (extension[1] + 1) * 8;
-		next = extension[0];
+		offset += next == PROTO_FRAGMENT ? 8 : (extension.length + 1) * 8;
+		next = extension.next_header;
 	}
 	if (i == IPV6_EXTENSIONS_MAX)
 		return PARSED_TRUNCATED;
