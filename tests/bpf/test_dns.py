@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from bpf.factories_net import Actor, cgroup, join_by_veth, namespaces, wait_for
+from eastwest.agent import bpf
 from eastwest.agent.dns.hook import DnsHook, open_or_status
 from eastwest.agent.dns.transactions import Lookup, Transactions
 from eastwest.agent.iterator import in_namespace
@@ -159,6 +162,37 @@ def test_a_full_ring_is_counted(world: World) -> None:
         assert counters["lost_ring"] > 0
         assert counters["messages"] + counters["lost_ring"] == 120
         assert len(list(hook.sightings())) == counters["messages"]
+
+
+def caller(prog_array: int, slot: int) -> int:
+    """A tc program, by hand, that does nothing but tail-call a slot."""
+
+    def insn(code: int, dst: int = 0, src: int = 0, off: int = 0, imm: int = 0) -> bytes:
+        return struct.pack("<BBhi", code, src << 4 | dst, off, imm)
+
+    code = insn(0x18, 2, 1, imm=prog_array) + insn(0) + insn(0xB7, 3, imm=slot) + insn(0x85, imm=12)
+    code += insn(0xB7, 0, imm=-1) + insn(0x95)
+    instructions, words = np.frombuffer(code, np.uint8).copy(), np.frombuffer(b"GPL\0", np.uint8).copy()
+    attr = struct.pack("<IIQQ", 3, len(code) // 8, instructions.ctypes.data, words.ctypes.data)
+    return bpf.call(5, attr)  # BPF_PROG_LOAD, BPF_PROG_TYPE_SCHED_CLS
+
+
+def test_lent_to_another_program_it_sees_the_same(world: World) -> None:
+    hook = DnsHook()
+    prog_array = bpf.call(bpf.MAP_CREATE, struct.pack("<IIII", 3, 4, 4, 2))
+    fds = [prog_array, os.open(f"/run/netns/{world.node_ns}", os.O_RDONLY)]
+    try:
+        hook.lend(prog_array)
+        for slot, direction in ((0, bpf.TCX_INGRESS), (1, bpf.TCX_EGRESS)):
+            program = caller(prog_array, slot)
+            fds += [program, in_namespace(fds[1], lambda p=program, d=direction: bpf.attach_tcx(p, 2, d))]
+        world.pod.do("ask('shop.example', '10.77.0.2')")
+        (only,) = lookups(hook, 1)
+        assert (only.name, only.from_pod) == ("shop.example", True)
+    finally:
+        for fd in reversed(fds):
+            os.close(fd)
+        hook.close()
 
 
 def test_the_hook_says_what_it_is() -> None:
