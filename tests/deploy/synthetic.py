@@ -19,7 +19,7 @@ from eastwest.agent.metrics_exporter import Exporter
 from eastwest.agent.metrics_names import PodNames
 from eastwest.agent.metrics_node import Health
 from eastwest.collector.counts import Counts
-from eastwest.collector.metrics import exposer
+from eastwest.collector.metrics import exposer, own_families
 from eastwest.model.batch import Amount, BatchHeader, Books, HookStatus
 from eastwest.query.metrics_tcp import COLUMNS as TCP_COLUMNS
 from eastwest.query.metrics_traffic import TrafficMetrics
@@ -56,7 +56,7 @@ class World:
         self._traffic = TrafficMetrics(
             limit=5, exports=lambda: lost | ({("logs", "queue_full"): self._window} if loud else {})
         )
-        expose = exposer(self._counts, self._store, None, [self._traffic.write])  # type: ignore[arg-type]
+        expose = exposer(own_families(self._counts, self._store, None), self._traffic.write)  # type: ignore[arg-type]
         self._exporters = [Exporter("127.0.0.1:0", agent.render) for agent in self._agents.values()]
         self._exporters.append(Exporter("127.0.0.1:0", _for_exporter(expose)))
         self._stopping = threading.Event()

@@ -15,19 +15,21 @@ from eastwest.api.app import create_app
 from eastwest.api.auth import LOOPBACK, Authorised
 from eastwest.api.routes.metrics import metrics_router, names_router
 from eastwest.api.services import Services
-from eastwest.collector.accept import MAX_AHEAD_NS
 from eastwest.collector.counts import Counts
 from eastwest.collector.feed import InventoryFeed
 from eastwest.collector.journal import Journal
-from eastwest.collector.metrics import exposer
+from eastwest.collector.metrics import exposer, own_families
+from eastwest.collector.otlp import OtlpExport
 from eastwest.collector.routes import ingest_router
-from eastwest.collector.writer import Writer
+from eastwest.collector.writer import Tap, Writer
 from eastwest.k8s.inventory import Inventory
 from eastwest.k8s.sources import ManifestSource, Source, WatchLogSource
 from eastwest.query import evidence
 from eastwest.query.live import Landed
+from eastwest.query.metrics import DEFAULT_LIMIT
 from eastwest.query.metrics_traffic import TrafficMetrics
 from eastwest.runtime.lifecycle import Running
+from eastwest.runtime.openmetrics import Exposition
 from eastwest.runtime.paths import run_dir
 from eastwest.runtime.tokens import load_secret
 from eastwest.runtime.topic import Topic
@@ -36,11 +38,8 @@ from eastwest.store.ddl import Keeping
 from eastwest.store.embedded import EmbeddedEngine
 from eastwest.store.lock import DirectoryLock
 from eastwest.store.protocol import Engine
-from eastwest.store.questions import Range
 from eastwest.store.remote import RemoteEngine
 from eastwest.wire.bundle import read
-
-__all__ = ["MAX_AHEAD_NS", "Settings", "Site", "assemble"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +55,8 @@ class Settings:
     bundle: Path | None = None
     token: str | None = None
     host: str = "localhost"
+    otlp: str | None = None
+    metric_pairs: int = DEFAULT_LIMIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,20 @@ def _live(settings: Settings) -> Iterator[Site]:
     inventory, counts, landed = Inventory(sources), Counts(), Topic[Landed]()
     store = ClickHouseStore(_engine(settings, settings.data), settings.keeping)
     feed = InventoryFeed(inventory, settings.keeping.edges_s)
-    traffic = TrafficMetrics()
-    writer = Writer(
-        store, Journal(settings.data / "journal"), feed.enrich, landed, counts, taps=[traffic.take], learn=feed.learn
-    )
-    with Running([_Lock(settings.data), store, feed, writer]):
+    exports: list[OtlpExport] = []
+    traffic = TrafficMetrics(settings.metric_pairs, lambda: {k: n for e in exports for k, n in e.counts().items()})
+    taps: list[Tap] = [traffic.take]
+    writer = Writer(store, Journal(settings.data / "journal"), feed.enrich, landed, counts, taps=taps, learn=feed.learn)
+    own = own_families(counts, store, writer)
+    if settings.otlp is not None:
+
+        def everything(out: Exposition) -> None:
+            own(out)
+            traffic.write(out)
+
+        exports.append(OtlpExport(settings.otlp, everything))
+        taps.append(exports[0].take)
+    with Running([_Lock(settings.data), store, feed, *exports, writer]):
         services = Services(
             store=store,
             inventory=inventory,
@@ -121,7 +131,7 @@ def _live(settings: Settings) -> Iterator[Site]:
             started_ns=time.time_ns(),
             last_batch_ns=lambda: counts.last_batch_ns,
             troubles=lambda: [f"collector: {writer.stalled}"] if writer.stalled else [],
-            metrics=exposer(counts, store, writer),
+            metrics=exposer(own),
             bundle=lambda range_: evidence.bundle(store, inventory, range_, time.time_ns()),
             token=settings.token,
             hosts=LOOPBACK | {settings.host, "eastwest"},
@@ -135,7 +145,7 @@ def _live(settings: Settings) -> Iterator[Site]:
         routers = [
             ingest_router(writer, secret, counts),
             names_router(names_of, secret),
-            metrics_router(exposer(counts, store, writer, [traffic.write]), [Authorised]),
+            metrics_router(exposer(own, traffic.write), [Authorised]),
         ]
         yield Site(create_app(services, routers), landed)
 
@@ -144,13 +154,12 @@ def _live(settings: Settings) -> Iterator[Site]:
 def _recorded(settings: Settings) -> Iterator[Site]:
     assert settings.bundle is not None
     played = read(settings.bundle)
-    range_ = Range(played.window_start_ns, played.window_end_ns)
+    range_ = evidence.span(played)
     inventory, counts, landed = evidence.inventory(played), Counts(), Topic[Landed]()
     with TemporaryDirectory(prefix="eastwest-bundle-") as folder:
         engine = EmbeddedEngine(Path(folder) / "store", memory_bytes=settings.memory_bytes)
         store = ClickHouseStore(engine, Keeping(None, None, None))
         with Running([store]):
-            InventoryFeed(inventory).refresh()
             for part in evidence.parts(played, InventoryFeed(inventory).enrich):
                 store.insert(part)
             services = Services(
@@ -162,9 +171,10 @@ def _recorded(settings: Settings) -> Iterator[Site]:
                 started_ns=time.time_ns(),
                 last_batch_ns=lambda: None,
                 troubles=list,
-                metrics=exposer(counts, store, None),
+                metrics=exposer(own_families(counts, store, None)),
                 bundle=lambda asked: evidence.bundle(store, inventory, asked, range_.end_ns, recorded=True),
                 recording=range_,
+                recorded_coverage=played.coverage,
                 token=settings.token,
                 hosts=LOOPBACK | {settings.host, "eastwest"},
             )

@@ -53,6 +53,16 @@ def register(parser: argparse.ArgumentParser) -> None:
         "--store", metavar="URL", help="a ClickHouse to use instead of the embedded one: clickhouse://…"
     )
     parser.add_argument("--memory", type=int, default=1024, metavar="MIB", help="the store's limit (default 1024)")
+    parser.add_argument(
+        "--otlp", metavar="URL", help="also send metrics and flows to this OTLP/HTTP receiver: http://collector:4318"
+    )
+    parser.add_argument(
+        "--metric-pairs",
+        type=int,
+        default=2000,
+        metavar="N",
+        help="workload pairs with series of their own in /api/v1/metrics; the rest add up in __other__ (default 2000)",
+    )
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     actions = parser.add_subparsers(dest="action", metavar="[token]")
     token = actions.add_parser("token", help="print the token of one node's agent")
@@ -120,6 +130,8 @@ def _serve(args: argparse.Namespace) -> int:
             bundle=args.bundle,
             token=token,
             host=host,
+            otlp=args.otlp,
+            metric_pairs=args.metric_pairs,
         )
         began = time.monotonic()
         with assemble(settings) as site:

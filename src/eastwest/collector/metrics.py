@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from eastwest.collector.counts import Counts
@@ -30,14 +30,14 @@ _RESTARTS: Final = Family(
 )
 
 
-def exposer(
-    counts: Counts, store: Store, writer: Writer | None, more: Sequence[Callable[[Exposition], None]] = ()
-) -> Callable[[str | None], tuple[bytes, str]]:
-    """A function from an Accept header to (body, content type); each of `more` adds families of its own."""
+Write = Callable[[Exposition], None]
+"""Adds families to one answer."""
 
-    def expose(accept: str | None) -> tuple[bytes, str]:
-        text_format = negotiate(accept)
-        out = Exposition(text_format)
+
+def own_families(counts: Counts, store: Store, writer: Writer | None) -> Write:
+    """The server's own metrics."""
+
+    def write(out: Exposition) -> None:
         totals, refused = counts.snapshot()
         for name, family in _TOTALS.items():
             out.write(family, [""], [totals.get(name, 0)])
@@ -48,7 +48,17 @@ def exposer(
         status = store.status()
         out.write(_READY, [""], [int(status.ready)])
         out.write(_RESTARTS, [""], [status.restarts])
-        for write in more:
+
+    return write
+
+
+def exposer(*writes: Write) -> Callable[[str | None], tuple[bytes, str]]:
+    """A function from an Accept header to (body, content type) that lets each of `writes` add its families."""
+
+    def expose(accept: str | None) -> tuple[bytes, str]:
+        text_format = negotiate(accept)
+        out = Exposition(text_format)
+        for write in writes:
             write(out)
         return out.finish(), text_format.value
 
