@@ -60,7 +60,9 @@ def side(cluster, choices, direction, me: Place, peer: Place, dst: Place, protoc
     """One direction for one pod: Admin tier, NetworkPolicies, Baseline tier, and allowed if nobody spoke."""
     if me.pod is None or (me.pod.host_network and choices.host_network_is_node):
         return True
-    answer = tier(cluster, "Admin", direction, me.pod, peer, dst, protocol, port)
+    # A host-network pod is its node, and a node has no named ports.
+    at = Place(family=dst.family) if dst.pod and dst.pod.host_network and choices.host_network_is_node else dst
+    answer = tier(cluster, "Admin", direction, me.pod, peer, at, protocol, port)
     if answer is not None:
         return answer
     isolated = False
@@ -76,11 +78,11 @@ def side(cluster, choices, direction, me: Place, peer: Place, dst: Place, protoc
                 for end in possible(peer, rule.peers)
             ):
                 continue
-            if rule.ports is None or any(np_port(p, dst, protocol, port) for p in rule.ports):
+            if rule.ports is None or any(np_port(p, at, protocol, port) for p in rule.ports):
                 return True
     if isolated:
         return False
-    answer = tier(cluster, "Baseline", direction, me.pod, peer, dst, protocol, port)
+    answer = tier(cluster, "Baseline", direction, me.pod, peer, at, protocol, port)
     return True if answer is None else answer
 
 

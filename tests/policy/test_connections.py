@@ -6,8 +6,9 @@ import ipaddress
 
 from hypothesis import given
 
-from eastwest.model.cluster import ClusterState
+from eastwest.model.cluster import ClusterState, Pod
 from eastwest.model.flow import Workload
+from eastwest.model.policy import IpBlock, LabelSelector, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyRule
 from eastwest.policy import Engine, Options
 from eastwest.policy.connections import connections
 from policy import reference
@@ -70,3 +71,16 @@ def _same(found: Workload | str, wanted: Workload | str) -> bool:
     if isinstance(found, str) and isinstance(wanted, str):
         return ipaddress.ip_address(wanted) in ipaddress.ip_network(found)
     return found == wanted
+
+
+def test_a_pods_address_is_nothing_outside() -> None:
+    """An ipBlock of exactly a pod's address grants the pod, and lists no external range for it."""
+    owner = Workload("x", "Pod", "a")
+    pods = tuple(
+        Pod("x", n, Workload("x", "Pod", n), labels={"n": n}, ips=(f"10.0.0.{i}",)) for i, n in enumerate("ab", 1)
+    )
+    only_b = NetworkPolicyPeer(ip_block=IpBlock("10.0.0.2/32"))
+    policy = NetworkPolicy("x", "p", LabelSelector((("n", "a"),)), ("Ingress",), (NetworkPolicyRule((only_b,), None),))
+    found = list(connections(Engine(ClusterState(pods=pods, network_policies=(policy,)))))
+    assert [c.src for c in found if c.dst == owner] == [Workload("x", "Pod", "b")]
+    assert [c.dst for c in found if c.src == owner] == [Workload("x", "Pod", "b"), "0.0.0.0/0"], "no holes for pods"

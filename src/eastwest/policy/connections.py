@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from eastwest.model.flow import Workload
 from eastwest.policy.addresses import AddressSet
@@ -17,6 +18,7 @@ from eastwest.policy.engine import Engine
 from eastwest.policy.identities import Ids
 from eastwest.policy.ports import PortIds, PortSet, PortTable, normalize
 from eastwest.policy.rows import PairRows
+from eastwest.policy.universe import Mask
 
 ConnectionEnd = Workload | str
 """A workload, or a CIDR."""
@@ -53,6 +55,14 @@ class AllPairs:
         one_view = all(ids[4] == ids[6] or not (ids[4] and ids[6]) for ids in self._ids)
         self._families = (4, 6) if not one_view or not all(ids[4] for ids in self._ids) else (4,)
         self._same_node = self._own_node_pairs()
+        self._pods_only = {
+            f: np.array([self._is_pod(f, *space.bounds(i)) for i in range(len(space))], np.bool_)
+            for f, space in engine.identities.intervals.items()
+        }
+
+    def _is_pod(self, family: int, low: int, high: int) -> bool:
+        """An interval of one address, which a pod has: nothing outside."""
+        return low == high and (family, low) in self.engine.universe.pod_at
 
     def _identities(self, pods: list[int]) -> dict[int, list[int]]:
         """Distinct identities per family of the pods that have an address in it, or have no known address."""
@@ -109,12 +119,19 @@ class AllPairs:
             out = self.rows.ports.union(out, row[spaces])
         return out
 
+    def inside(self, family: int, row: NDArray[np.integer]) -> Mask:
+        """Intervals that are no outside at all, being a pod's address, unless they just continue a neighbour's range."""
+        same = row[1:] == row[:-1]
+        continues = np.append(False, same) | np.append(same, False)
+        out: Mask = self._pods_only[family] & ~continues
+        return out
+
     def outside_sets(self, workload: int, *, inbound: bool) -> list[tuple[int, AddressSet]]:
         """The outside by port set: (id, addresses), without those that may not pass at all."""
         found: dict[int, dict[int, list[tuple[int, int]]]] = {}
         for family, intervals in self.engine.identities.intervals.items():
             row = self.outside(workload, family, inbound=inbound)
-            for i in np.flatnonzero(row):
+            for i in np.flatnonzero((row != 0) & ~self.inside(family, row)):
                 found.setdefault(int(row[i]), {}).setdefault(family, []).append(intervals.bounds(int(i)))
         return [
             (ports, AddressSet(normalize(ranges.get(4, ())), normalize(ranges.get(6, ()))))

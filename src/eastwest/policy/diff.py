@@ -89,10 +89,10 @@ class _Side:
         row, sets = self.pairs.to_workloads(self.at[src]), self.pairs.rows.ports.sets
         return {self.pairs.workloads[i]: sets[row[i]] for i in np.flatnonzero(row).tolist()}
 
-    def outside(self, workload: Workload, family: int, *, inbound: bool) -> list[PortSet] | None:
-        """Per interval; None when the workload does not exist on this side."""
+    def outside(self, workload: Workload, family: int, *, inbound: bool) -> list[PortSet]:
+        """Per interval; nothing at all when the workload does not exist on this side."""
         if workload not in self.at:
-            return None
+            return [NOTHING] * len(self.pairs.engine.identities.intervals[family])
         row, sets = self.pairs.outside(self.at[workload], family, inbound=inbound), self.pairs.rows.ports.sets
         return [sets[i] for i in row.tolist()]
 
@@ -110,9 +110,11 @@ def _outside(workload: Workload, sides: list[_Side], inbound: bool) -> Iterator[
     lone = any(workload not in side.at for side in sides)
     for family, intervals in sides[0].pairs.engine.identities.intervals.items():
         before, after = (side.outside(workload, family, inbound=inbound) for side in sides)
-        for i in range(len(intervals)):
-            old = before[i] if before is not None else NOTHING
-            new = after[i] if after is not None else NOTHING
+        ids = {(old, new): n for n, (old, new) in enumerate(zip(before, after, strict=True))}
+        row = np.array([ids[pair] for pair in zip(before, after, strict=True)])
+        skipped = sides[0].pairs.inside(family, row) | sides[1].pairs.inside(family, row)
+        for i in np.flatnonzero(~skipped).tolist():
+            old, new = before[i], after[i]
             changes: tuple[tuple[Change, PortSet], ...] = (("removed", old - new), ("added", new - old))
             for change, ports in changes:
                 if ports:
