@@ -53,13 +53,26 @@ export function App() {
           value={view.namespace}
           onChange={(namespace) => setView({ namespace, cursor: null, selected: null, row: null })}
         />
-        <LiveToggle range={view.range} window={window} connected={live.connected} onChange={(range) => setView({ range })} />
+        <LiveToggle
+          range={view.range}
+          window={window}
+          connected={live.connected}
+          onChange={(range) => setView({ range })}
+        />
       </div>
-      <Suspense fallback={<div className="ew-wait"><Spinner size="large" /></div>}>
+      <Suspense
+        fallback={
+          <div className="ew-wait">
+            <Spinner size="large" />
+          </div>
+        }
+      >
         <View view={view} coverage={coverage.data} theme={theme} tick={live.tick} />
       </Suspense>
       <Suspense>
-        {view.coverage && coverage.data && <CoveragePanel coverage={coverage.data} onClose={() => setView({ coverage: false })} />}
+        {view.coverage && coverage.data && (
+          <CoveragePanel coverage={coverage.data} onClose={() => setView({ coverage: false })} />
+        )}
         {help && <Shortcuts onClose={() => setHelp(false)} />}
       </Suspense>
       <TokenPrompt />

@@ -14,19 +14,26 @@ export type Parameters = Readonly<Record<string, string | number | null | undefi
 
 export function apiUrl(path: string, parameters: Parameters = {}): string {
   const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(parameters)) if (value != null && value !== "") query.set(name, String(value));
+  for (const [name, value] of Object.entries(parameters))
+    if (value != null && value !== "") query.set(name, String(value));
   const text = query.toString();
   return `/api/v1/${path}${text ? `?${text}` : ""}`;
 }
 
 function isProblem(body: unknown): body is Problem {
-  return typeof body === "object" && body !== null && "detail" in body && typeof body.detail === "string" && "status" in body;
+  return (
+    typeof body === "object" && body !== null && "detail" in body && typeof body.detail === "string" && "status" in body
+  );
 }
 
 async function problemOf(response: Response): Promise<Problem> {
   const body: unknown = await response.json().catch(() => null);
   if (isProblem(body)) return body;
-  return { title: response.statusText || "error", detail: `The server answered ${response.status} without saying why.`, status: response.status };
+  return {
+    title: response.statusText || "error",
+    detail: `The server answered ${response.status} without saying why.`,
+    status: response.status,
+  };
 }
 
 const unreachable = (): Problem => ({

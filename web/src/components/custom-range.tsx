@@ -23,7 +23,9 @@ const utc = (text: string): string | null => parseMoment(/(Z|[+-]\d\d:\d\d)$/.te
 function check(value: DateRangePickerProps.Value | null): DateRangePickerProps.ValidationResult {
   if (value?.type !== "absolute") return { valid: false, errorMessage: "Choose a start and an end." };
   const [start, end] = [utc(value.startDate), utc(value.endDate)];
-  return start && end && start < end ? { valid: true } : { valid: false, errorMessage: "The start must be before the end." };
+  return start && end && start < end
+    ? { valid: true }
+    : { valid: false, errorMessage: "The start must be before the end." };
 }
 
 /** Two moments in UTC. */

@@ -105,12 +105,26 @@ export function FilterBar({ value, input, onSubmit }: Properties) {
             setOpen(true);
           }}
           onSelect={(event) => setCursor(event.currentTarget.selectionStart ?? text.length)}
-          onFocus={() => { setTyping(true); setOpen(true); }}
-          onBlur={() => { setTyping(false); setOpen(false); }}
+          onFocus={() => {
+            setTyping(true);
+            setOpen(true);
+          }}
+          onBlur={() => {
+            setTyping(false);
+            setOpen(false);
+          }}
           onKeyDown={press}
         />
         {text && (
-          <button type="button" className="ew-filter-clear" aria-label="Clear the filter" onClick={() => { setText(""); onSubmit(""); }}>
+          <button
+            type="button"
+            className="ew-filter-clear"
+            aria-label="Clear the filter"
+            onClick={() => {
+              setText("");
+              onSubmit("");
+            }}
+          >
             ×
           </button>
         )}
@@ -127,7 +141,10 @@ export function FilterBar({ value, input, onSubmit }: Properties) {
             id={`${list}-${index}`}
             role="option"
             aria-selected={index === active}
-            onMouseDown={(event) => { event.preventDefault(); accept(choice); }}
+            onMouseDown={(event) => {
+              event.preventDefault();
+              accept(choice);
+            }}
           >
             {choice}
           </li>

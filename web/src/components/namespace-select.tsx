@@ -3,7 +3,15 @@ import Select from "@cloudscape-design/components/select";
 const ALL = { value: "", label: "All namespaces" };
 
 /** One namespace, or all of them. A namespace that is not known (any more) stays selectable. */
-export function NamespaceSelect({ known, value, onChange }: { known: readonly string[]; value: string | null; onChange: (namespace: string | null) => void }) {
+export function NamespaceSelect({
+  known,
+  value,
+  onChange,
+}: {
+  known: readonly string[];
+  value: string | null;
+  onChange: (namespace: string | null) => void;
+}) {
   const names = value && !known.includes(value) ? [...known, value] : known;
   return (
     <div className="ew-namespace">

@@ -14,7 +14,13 @@ const REMEDIES: Record<NonNullable<Emptiness["remedy"]>, string> = {
 };
 
 /** Why there is nothing to see, and the one thing that would help. */
-export function Empty({ emptiness, onRemedy }: { emptiness: Emptiness; onRemedy: (remedy: NonNullable<Emptiness["remedy"]>) => void }) {
+export function Empty({
+  emptiness,
+  onRemedy,
+}: {
+  emptiness: Emptiness;
+  onRemedy: (remedy: NonNullable<Emptiness["remedy"]>) => void;
+}) {
   const { title, why, remedy } = emptiness;
   return (
     <div className="ew-empty" role="status" data-testid="empty">
@@ -35,7 +41,11 @@ export function Empty({ emptiness, onRemedy }: { emptiness: Emptiness; onRemedy:
   );
 }
 
-const TOKEN: Problem = { title: "Token required", detail: "Sign in with the server's token to see anything.", status: 401 };
+const TOKEN: Problem = {
+  title: "Token required",
+  detail: "Sign in with the server's token to see anything.",
+  status: 401,
+};
 
 /** What the server says is wrong, and the parameter to change. */
 export function ProblemNotice({ problem: given }: { problem: Problem }) {
@@ -43,10 +53,10 @@ export function ProblemNotice({ problem: given }: { problem: Problem }) {
   const type = problem.status === 0 || problem.status === 503 ? "warning" : "error";
   return (
     <div className="ew-problem">
-    <Alert type={type} header={problem.title.charAt(0).toUpperCase() + problem.title.slice(1)}>
-      {problem.detail}
-      {problem.parameter ? ` (parameter: ${problem.parameter})` : ""}
-    </Alert>
+      <Alert type={type} header={problem.title.charAt(0).toUpperCase() + problem.title.slice(1)}>
+        {problem.detail}
+        {problem.parameter ? ` (parameter: ${problem.parameter})` : ""}
+      </Alert>
     </div>
   );
 }

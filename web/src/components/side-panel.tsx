@@ -2,7 +2,17 @@ import Button from "@cloudscape-design/components/button";
 import { useEffect, useRef, type ReactNode } from "react";
 
 /** What was opened, beside what it was opened from; never over the filter bar. Takes focus when it opens. */
-export function SidePanel({ title, subtitle, onClose, children }: { title: string; subtitle?: string; onClose: () => void; children: ReactNode }) {
+export function SidePanel({
+  title,
+  subtitle,
+  onClose,
+  children,
+}: {
+  title: string;
+  subtitle?: string;
+  onClose: () => void;
+  children: ReactNode;
+}) {
   const heading = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     if (document.activeElement === document.body) heading.current?.focus();

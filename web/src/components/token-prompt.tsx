@@ -27,7 +27,13 @@ export function TokenPrompt() {
     <Modal visible onDismiss={dismissToken} header="This server asks for its token" closeAriaLabel="Close">
       <form onSubmit={submit}>
         <FormField label="Token" description="The token the server was started with." errorText={error}>
-          <Input type="password" value={token} onChange={({ detail }) => setToken(detail.value)} autoFocus name="token" />
+          <Input
+            type="password"
+            value={token}
+            onChange={({ detail }) => setToken(detail.value)}
+            autoFocus
+            name="token"
+          />
         </FormField>
         <div className="ew-form-end">
           <Button variant="primary" formAction="submit" disabled={!token}>

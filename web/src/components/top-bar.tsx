@@ -16,7 +16,12 @@ function PageLink({ view, page, text }: { view: ViewState; page: Page; text: str
     setView({ page });
   };
   return (
-    <a className="ew-link" href={formatUrl({ ...view, page })} onClick={go} aria-current={view.page === page ? "page" : undefined}>
+    <a
+      className="ew-link"
+      href={formatUrl({ ...view, page })}
+      onClick={go}
+      aria-current={view.page === page ? "page" : undefined}
+    >
       {text}
     </a>
   );

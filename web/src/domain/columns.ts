@@ -46,7 +46,8 @@ export function endReason(row: FlowRow, side: "src" | "dst", field: string): str
 function endText(row: FlowRow, side: "src" | "dst"): Cell {
   const [kind, namespace, workload] = [row[`${side}_kind`], row[`${side}_namespace`], row[`${side}_workload`]];
   const [address, name] = [row[`${side}_ip`], row[`${side}_dns_name`]];
-  if (workload) return { ...known(namespace ? `${namespace} / ${workload}` : workload), note: row[`${side}_pod`] ?? address };
+  if (workload)
+    return { ...known(namespace ? `${namespace} / ${workload}` : workload), note: row[`${side}_pod`] ?? address };
   const aws = row[`${side}_aws_service`];
   if (aws) return { ...known([aws, row[`${side}_region`]].filter(Boolean).join(" ")), note: name ?? address };
   if (kind === "node" && row[`${side}_node`]) return { ...known(`node ${row[`${side}_node`]}`), note: address };
@@ -55,11 +56,27 @@ function endText(row: FlowRow, side: "src" | "dst"): Cell {
 
 function endColumns(side: "src" | "dst", section: "Source" | "Destination"): FlowColumn[] {
   const fields = [
-    ["kind", "kind"], ["namespace", "namespace"], ["workload", "workload"], ["workload_kind", "workload kind"],
-    ["pod", "pod"], ["node", "node"], ["zone", "zone"], ["region", "region"], ["aws_service", "AWS service"],
-    ["dns_name", "DNS name"], ["ip", "address"], ["named_by", "named by"],
+    ["kind", "kind"],
+    ["namespace", "namespace"],
+    ["workload", "workload"],
+    ["workload_kind", "workload kind"],
+    ["pod", "pod"],
+    ["node", "node"],
+    ["zone", "zone"],
+    ["region", "region"],
+    ["aws_service", "AWS service"],
+    ["dns_name", "DNS name"],
+    ["ip", "address"],
+    ["named_by", "named by"],
   ] as const;
-  const whole: FlowColumn = { id: side, title: section, section, numeric: false, word: `${side}_workload`, cell: (row) => endText(row, side) };
+  const whole: FlowColumn = {
+    id: side,
+    title: section,
+    section,
+    numeric: false,
+    word: `${side}_workload`,
+    cell: (row) => endText(row, side),
+  };
   return [
     whole,
     ...fields.map(([field, title]): FlowColumn => {
@@ -83,14 +100,20 @@ function plain(word: keyof FlowRow, title: string, section: FlowColumn["section"
 }
 
 const PORT: FlowColumn = {
-  id: "port", title: "Port", section: "Connection", numeric: false, word: "dst_port",
+  id: "port",
+  title: "Port",
+  section: "Connection",
+  numeric: false,
+  word: "dst_port",
   cell: (row) => known(row.dst_port ? `${row.protocol} ${row.dst_port}` : row.protocol),
 };
 
 function measure(word: keyof FlowRow, title: string, format: (value: number) => string): FlowColumn {
   const cell = (row: FlowRow): Cell => {
     const value = row[word];
-    return typeof value === "number" ? known(format(value)) : { text: UNKNOWN, why: "No hook on this node provides it." };
+    return typeof value === "number"
+      ? known(format(value))
+      : { text: UNKNOWN, why: "No hook on this node provides it." };
   };
   return { id: word, title, section: "Traffic", numeric: true, word, cell };
 }
@@ -123,7 +146,15 @@ export const FLOW_COLUMNS: readonly FlowColumn[] = [
   plain("role_source", "Roles known from", "Provenance", "Not recorded."),
 ];
 
-const COMMON = ["port", "service", "bytes_forward", "bytes_reverse", "connections", "connections_established", "last_seen_ns"];
+const COMMON = [
+  "port",
+  "service",
+  "bytes_forward",
+  "bytes_reverse",
+  "connections",
+  "connections_established",
+  "last_seen_ns",
+];
 export const DEFAULT_COLUMNS: Record<FlowView, readonly string[]> = {
   cluster: ["src", "dst", ...COMMON],
   aws: ["src", "dst", ...COMMON.filter((id) => id !== "service")],
@@ -132,5 +163,13 @@ export const DEFAULT_COLUMNS: Record<FlowView, readonly string[]> = {
 
 /** Tells rows apart, also across refreshes. */
 export function rowId(row: FlowRow): string {
-  return [row.src_ip, row.dst_ip, row.protocol, row.dst_port, row.service_ip ?? "", row.service_port ?? "", row.reporter].join("~");
+  return [
+    row.src_ip,
+    row.dst_ip,
+    row.protocol,
+    row.dst_port,
+    row.service_ip ?? "",
+    row.service_port ?? "",
+    row.reporter,
+  ].join("~");
 }

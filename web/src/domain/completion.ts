@@ -8,7 +8,10 @@ export function apply(text: string, cursor: number, from: number, choice: string
 }
 
 /** What to underline; at least one character, also past the end of the text. */
-export function underline(text: string, error: FilterCheck["error"] | null): { before: string; wrong: string; after: string } {
+export function underline(
+  text: string,
+  error: FilterCheck["error"] | null,
+): { before: string; wrong: string; after: string } {
   if (!error) return { before: text, wrong: "", after: "" };
   const start = Math.min(error.position, text.length);
   const end = Math.max(error.end, start + 1);

@@ -9,7 +9,8 @@ export interface Badge {
 
 export function badge(coverage: Coverage): Badge {
   const gaps = coverage.sentences.length;
-  if (coverage.ratio == null) return { text: gaps ? `No reports – ${plural(gaps, "gap")}` : "No reports", tone: "stopped" };
+  if (coverage.ratio == null)
+    return { text: gaps ? `No reports – ${plural(gaps, "gap")}` : "No reports", tone: "stopped" };
   const ratio = `${percent(coverage.ratio)} accounted`;
   if (coverage.complete && coverage.ratio >= 1) return { text: ratio, tone: "success" };
   const tone = coverage.unexplained_bytes ? "error" : "warning";

@@ -32,7 +32,11 @@ function silentNodes(coverage: Coverage, what: string): Emptiness | null {
       remedy: null,
     };
   const silent = nodes.filter((node) => node.state !== "reporting").map((node) => node.node);
-  return { title: `No ${what}, and ${plural(silent.length, "node")} silent`, why: `${silent.join(", ")} did not report in this range, so this may not be the whole truth.`, remedy: "coverage" };
+  return {
+    title: `No ${what}, and ${plural(silent.length, "node")} silent`,
+    why: `${silent.join(", ")} did not report in this range, so this may not be the whole truth.`,
+    remedy: "coverage",
+  };
 }
 
 function beforeFirstReport({ coverage, window, what }: Circumstances): Emptiness | null {
@@ -48,16 +52,35 @@ function beforeFirstReport({ coverage, window, what }: Circumstances): Emptiness
 export function explainEmpty(given: Circumstances): Emptiness {
   const { coverage, filter, namespace, hidden, what, window } = given;
   if (hidden > 0)
-    return { title: "Everything is hidden", why: `${plural(hidden, "connection")} of this range are hidden by the toggles above the map.`, remedy: "show-hidden" };
+    return {
+      title: "Everything is hidden",
+      why: `${plural(hidden, "connection")} of this range are hidden by the toggles above the map.`,
+      remedy: "show-hidden",
+    };
   if (coverage && coverage.hook_bytes == null && !window?.recorded) {
     const silent = silentNodes(coverage, what);
     if (silent?.title.startsWith("No agents")) return silent;
   }
-  if (filter) return { title: "The filter matches nothing", why: `No ${what} in this range match “${filter}”.`, remedy: "clear-filter" };
+  if (filter)
+    return {
+      title: "The filter matches nothing",
+      why: `No ${what} in this range match “${filter}”.`,
+      remedy: "clear-filter",
+    };
   const before = beforeFirstReport(given);
   if (before) return before;
   if (namespace)
-    return { title: `No ${what} in namespace ${namespace}`, why: `Nothing in ${namespace} sent or received anything in this range.`, remedy: "all-namespaces" };
+    return {
+      title: `No ${what} in namespace ${namespace}`,
+      why: `Nothing in ${namespace} sent or received anything in this range.`,
+      remedy: "all-namespaces",
+    };
   const silent = coverage && !window?.recorded ? silentNodes(coverage, what) : null;
-  return silent ?? { title: `No ${what}`, why: "All nodes reported, and nothing was sent or received in this range.", remedy: "longer" };
+  return (
+    silent ?? {
+      title: `No ${what}`,
+      why: "All nodes reported, and nothing was sent or received in this range.",
+      remedy: "longer",
+    }
+  );
 }

@@ -47,7 +47,12 @@ export function endTerms(side: "src" | "dst", node: MapNode): string {
 
 export function edgeFilter(edge: MapEdge, source: MapNode | undefined, target: MapNode | undefined): string {
   const port = edge.dst_port ? term("dst_port", edge.dst_port) : "";
-  return both(source ? endTerms("src", source) : "", target ? endTerms("dst", target) : "", term("protocol", edge.protocol), port);
+  return both(
+    source ? endTerms("src", source) : "",
+    target ? endTerms("dst", target) : "",
+    term("protocol", edge.protocol),
+    port,
+  );
 }
 
 export function nodeFilter(node: MapNode): string {

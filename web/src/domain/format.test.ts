@@ -14,9 +14,16 @@ test.each([
 ])("%d bytes read %s", (value, text) => expect(bytes(value)).toBe(text));
 
 test("unknown is a dash, never 0", () => {
-  expect([bytes(null), bytes(undefined), count(null), byteRate(null, 60), byteRate(1, 0), percent(null), moment(null), perSecond(null, 1)]).toEqual(
-    Array(8).fill(UNKNOWN),
-  );
+  expect([
+    bytes(null),
+    bytes(undefined),
+    count(null),
+    byteRate(null, 60),
+    byteRate(1, 0),
+    percent(null),
+    moment(null),
+    perSecond(null, 1),
+  ]).toEqual(Array(8).fill(UNKNOWN));
 });
 
 test("rates carry their unit", () => {

@@ -6,7 +6,10 @@ import { buildGraph, edgeWidth } from "./graph";
 const everything = { hide: [], top: 100 } as const;
 
 test("an edge is named from initiator to server with port and bytes", () => {
-  const graph = buildGraph(serviceMap([mapEdge("ui/ui", "catalog/catalog", { bytes_forward: 200_000, bytes_reverse: 1_000_000 })]), everything);
+  const graph = buildGraph(
+    serviceMap([mapEdge("ui/ui", "catalog/catalog", { bytes_forward: 200_000, bytes_reverse: 1_000_000 })]),
+    everything,
+  );
   expect(graph.edges.map((edge) => edge.name)).toEqual(["ui → catalog TCP 8080, 1.2 MB"]);
   expect(graph.groups.map((group) => group.name)).toEqual(["catalog", "ui"]);
 });
@@ -17,22 +20,39 @@ test("the same name in two namespaces is told apart", () => {
 });
 
 test("what nobody answered says so", () => {
-  const graph = buildGraph(serviceMap([mapEdge("a/x", "b/y", { connections: 3, connections_established: 0, bytes_reverse: 0 })]), everything);
+  const graph = buildGraph(
+    serviceMap([mapEdge("a/x", "b/y", { connections: 3, connections_established: 0, bytes_reverse: 0 })]),
+    everything,
+  );
   expect(graph.edges[0]).toMatchObject({ answered: false, name: "x → y TCP 8080 unanswered, 100 B" });
 });
 
 test("hidden kinds are counted whether or not they are hidden", () => {
-  const nodes = [mapNode("a/x"), mapNode("kube-system/dns"), mapNode("n1", { kind: "node" }), mapNode("S3", { kind: "aws" })];
-  const edges = [mapEdge("a/x", "kube-system/dns", { dst_port: 53, protocol: "UDP" }), mapEdge("n1", "a/x"), mapEdge("a/x", "S3")];
+  const nodes = [
+    mapNode("a/x"),
+    mapNode("kube-system/dns"),
+    mapNode("n1", { kind: "node" }),
+    mapNode("S3", { kind: "aws" }),
+  ];
+  const edges = [
+    mapEdge("a/x", "kube-system/dns", { dst_port: 53, protocol: "UDP" }),
+    mapEdge("n1", "a/x"),
+    mapEdge("a/x", "S3"),
+  ];
   const map = serviceMap(edges, nodes);
-  expect(buildGraph(map, everything)).toMatchObject({ hidden: { dns: 1, probes: 1, external: 1 }, edges: { length: 3 } });
+  expect(buildGraph(map, everything)).toMatchObject({
+    hidden: { dns: 1, probes: 1, external: 1 },
+    edges: { length: 3 },
+  });
   const graph = buildGraph(map, { hide: ["dns", "probes"], top: 100 });
   expect(graph.hidden).toEqual({ dns: 1, probes: 1, external: 1 });
   expect(graph.nodes.map((node) => node.id).sort()).toEqual(["S3", "a/x"]);
 });
 
 test("beyond the bound the rest is folded, with its share, and no byte is lost", () => {
-  const edges = Array.from({ length: 50 }, (_, index) => mapEdge(`a/s${index}`, "b/hub", { bytes_forward: 0, bytes_reverse: 1000 * (50 - index) }));
+  const edges = Array.from({ length: 50 }, (_, index) =>
+    mapEdge(`a/s${index}`, "b/hub", { bytes_forward: 0, bytes_reverse: 1000 * (50 - index) }),
+  );
   const graph = buildGraph(serviceMap(edges), { hide: [], top: 11 });
   expect(graph.nodes).toHaveLength(12);
   const more = graph.nodes.find((node) => node.kind === "more");
@@ -44,7 +64,10 @@ test("beyond the bound the rest is folded, with its share, and no byte is lost",
 });
 
 test("traffic inside the fold is not drawn as a loop, but counts in its share", () => {
-  const graph = buildGraph(serviceMap([mapEdge("a/x", "a/y", { bytes_reverse: 9e6 }), mapEdge("a/p", "a/q")]), { hide: [], top: 2 });
+  const graph = buildGraph(serviceMap([mapEdge("a/x", "a/y", { bytes_reverse: 9e6 }), mapEdge("a/p", "a/q")]), {
+    hide: [],
+    top: 2,
+  });
   expect(graph.edges).toHaveLength(1);
   expect(graph.nodes.find((node) => node.kind === "more")?.detail).toBe("< 0.1 % of bytes");
 });
@@ -61,7 +84,10 @@ test("width grows with bytes and stays within bounds", () => {
 });
 
 test("find needs every word, in any case", () => {
-  const graph = buildGraph(serviceMap([mapEdge("ui/ui", "catalog/catalog"), mapEdge("ui/ui", "carts/carts")]), everything);
+  const graph = buildGraph(
+    serviceMap([mapEdge("ui/ui", "catalog/catalog"), mapEdge("ui/ui", "carts/carts")]),
+    everything,
+  );
   expect(findIn(graph, " ")).toBeNull();
   expect([...(findIn(graph, "UI catalog")?.edges ?? [])]).toEqual(["ui/ui>catalog/catalog:TCP:8080"]);
   expect([...(findIn(graph, "carts/")?.nodes ?? [])]).toEqual(["carts/carts"]);

@@ -64,7 +64,8 @@ export const edgeId = (edge: MapEdge): string => `${edge.source}>${edge.target}:
 export const edgeBytes = (edge: MapEdge): number => edge.bytes_forward + edge.bytes_reverse;
 
 /** TCP 8080; ICMP has no port. */
-export const portText = (edge: MapEdge): string => (edge.dst_port ? `${edge.protocol} ${edge.dst_port}` : edge.protocol);
+export const portText = (edge: MapEdge): string =>
+  edge.dst_port ? `${edge.protocol} ${edge.dst_port}` : edge.protocol;
 
 const isExternal = (node: MapNode | undefined): boolean =>
   node == null || node.kind === "aws" || node.kind === "internet" || node.kind === "unknown";
@@ -127,7 +128,12 @@ function representatives(order: readonly MapNode[], top: number): Map<string, st
   return shown;
 }
 
-function drawEdges(edges: readonly MapEdge[], shown: ReadonlyMap<string, string>, names: ReadonlyMap<string, string>, byId: ReadonlyMap<string, MapNode>): GraphEdge[] {
+function drawEdges(
+  edges: readonly MapEdge[],
+  shown: ReadonlyMap<string, string>,
+  names: ReadonlyMap<string, string>,
+  byId: ReadonlyMap<string, MapNode>,
+): GraphEdge[] {
   const bundles = new Map<string, { source: string; target: string; members: MapEdge[] }>();
   for (const edge of edges) {
     const source = shown.get(edge.source) ?? edge.source;
@@ -143,15 +149,34 @@ function drawEdges(edges: readonly MapEdge[], shown: ReadonlyMap<string, string>
     const total = members.reduce((sum, edge) => sum + edgeBytes(edge), 0);
     const ports = new Set(members.map(portText));
     const label = ports.size === 1 ? ([...ports][0] ?? "") : `${ports.size} ports`;
-    const answered = !members.every((edge) => edge.connections > 0 && edge.connections_established === 0 && edge.bytes_reverse === 0);
+    const answered = !members.every(
+      (edge) => edge.connections > 0 && edge.connections_established === 0 && edge.bytes_reverse === 0,
+    );
     const ends = `${names.get(source) ?? source} → ${names.get(target) ?? target}`;
     const name = `${ends} ${label}${answered ? "" : " unanswered"}, ${bytes(total)}`;
     const quiet = members.every((edge) => ["dns", "probes"].includes(classify(edge, byId) ?? ""));
-    return { id, source, target, label, name, bytes: total, width: quiet ? 1 : edgeWidth(total), answered, quiet, members };
+    return {
+      id,
+      source,
+      target,
+      label,
+      name,
+      bytes: total,
+      width: quiet ? 1 : edgeWidth(total),
+      answered,
+      quiet,
+      members,
+    };
   });
 }
 
-function moreNodes(order: readonly MapNode[], top: number, shown: ReadonlyMap<string, string>, weight: ReadonlyMap<string, number>, total: number): GraphNode[] {
+function moreNodes(
+  order: readonly MapNode[],
+  top: number,
+  shown: ReadonlyMap<string, string>,
+  weight: ReadonlyMap<string, number>,
+  total: number,
+): GraphNode[] {
   const folded = new Map<string, MapNode[]>();
   for (const node of order.slice(top)) {
     const id = shown.get(node.id) ?? "more:";
@@ -161,7 +186,16 @@ function moreNodes(order: readonly MapNode[], top: number, shown: ReadonlyMap<st
     const sum = members.reduce((all, node) => all + (weight.get(node.id) ?? 0), 0);
     const group = id === "more:" ? "out:more" : id.slice("more:".length);
     const detail = `${percent(total ? Math.min(1, sum / total) : 0)} of bytes`;
-    return { id, kind: "more", group, name: `+ ${count(members.length)} more`, label: `+ ${count(members.length)} more`, detail, bytes: sum, node: null };
+    return {
+      id,
+      kind: "more",
+      group,
+      name: `+ ${count(members.length)} more`,
+      label: `+ ${count(members.length)} more`,
+      detail,
+      bytes: sum,
+      node: null,
+    };
   });
 }
 
@@ -185,13 +219,21 @@ export function buildGraph(map: ServiceMap, options: GraphOptions): Graph {
   const total = edges.reduce((sum, edge) => sum + edgeBytes(edge), 0) * 2;
   const more = moreNodes(order, top, shown, weight, total);
   const names = nameNodes(present);
-  for (const node of more) names.set(node.id, node.group === "out:more" ? node.name : `${node.group.replace(/^\w+:/, "")} ${node.name}`);
+  for (const node of more)
+    names.set(node.id, node.group === "out:more" ? node.name : `${node.group.replace(/^\w+:/, "")} ${node.name}`);
   const drawn = order.slice(0, top).map((node): GraphNode => ({
-    id: node.id, kind: node.kind, group: groupOf(node).id, name: names.get(node.id) ?? node.name, label: node.name,
-    detail: detailOf(node), bytes: weight.get(node.id) ?? 0, node,
+    id: node.id,
+    kind: node.kind,
+    group: groupOf(node).id,
+    name: names.get(node.id) ?? node.name,
+    label: node.name,
+    detail: detailOf(node),
+    bytes: weight.get(node.id) ?? 0,
+    node,
   }));
   const groups = new Map(order.slice(0, top).map((node) => [groupOf(node).id, groupOf(node)]));
-  if (more.some((node) => node.group === "out:more")) groups.set("out:more", { id: "out:more", name: "Not drawn", kind: "outside" });
+  if (more.some((node) => node.group === "out:more"))
+    groups.set("out:more", { id: "out:more", name: "Not drawn", kind: "outside" });
   const folded = more.reduce((sum, node) => sum + node.bytes, 0);
   return {
     groups: [...groups.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),

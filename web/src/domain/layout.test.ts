@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { arrange, type Box, type Positions } from "./layout";
+import { fold } from "./fold";
 import { rank } from "./rank";
 import { route } from "./route";
 import { settle } from "./settle";
@@ -7,13 +8,19 @@ import { settle } from "./settle";
 const box = (id: string): Box => ({ id, group: id.split("/")[0] ?? "", width: 140, height: 50 });
 const arc = (source: string, target: string) => ({ id: `${source}>${target}`, source, target, weight: 1 });
 const boxes = ["ui/ui", "catalog/catalog", "catalog/mysql", "orders/orders", "orders/db"].map(box);
-const arcs = [arc("ui/ui", "catalog/catalog"), arc("catalog/catalog", "catalog/mysql"), arc("ui/ui", "orders/orders"), arc("orders/orders", "orders/db")];
+const arcs = [
+  arc("ui/ui", "catalog/catalog"),
+  arc("catalog/catalog", "catalog/mysql"),
+  arc("ui/ui", "orders/orders"),
+  arc("orders/orders", "orders/db"),
+];
 
 function overlapping(positions: Positions, of: readonly Box[]): string[] {
   return of.flatMap((a, index) =>
     of.slice(index + 1).flatMap((b) => {
       const [p, q] = [positions.get(a.id), positions.get(b.id)];
-      const apart = !p || !q || Math.abs(p.x - q.x) >= (a.width + b.width) / 2 || Math.abs(p.y - q.y) >= (a.height + b.height) / 2;
+      const apart =
+        !p || !q || Math.abs(p.x - q.x) >= (a.width + b.width) / 2 || Math.abs(p.y - q.y) >= (a.height + b.height) / 2;
       return apart ? [] : [`${a.id} ${b.id}`];
     }),
   );
@@ -30,6 +37,15 @@ test("who calls stands left of who is called, and nothing overlaps", () => {
 test("the same graph makes the same picture in whatever order it comes", () => {
   const again = arrange([...boxes].reverse(), [...arcs].reverse());
   expect([...again].sort()).toEqual([...arrange(boxes, arcs)].sort());
+});
+
+test("folding joins neighbours where it costs least", () => {
+  const columns = [["a"], ["b"], ["c"], ["d"]];
+  const dear = (joined: readonly string[]): number =>
+    joined.includes("a") && joined.length > 1 ? 100 : joined.length ** 2;
+  expect(fold(columns, 2, dear)).toEqual([["a"], ["b", "c", "d"]]);
+  expect(fold(columns, 4, dear)).toEqual(columns);
+  expect(fold(columns, 1, dear)).toEqual([["a", "b", "c", "d"]]);
 });
 
 test("cycles are broken, not followed for ever", () => {
@@ -62,7 +78,9 @@ test("an edge bends around the box between its ends; parallel edges part", () =>
 
 test("300 workloads and 2,000 edges are arranged in well under a second", () => {
   const many = Array.from({ length: 300 }, (_, index) => box(`team-${index % 25}/s${index}`));
-  const lines = Array.from({ length: 2000 }, (_, index) => arc(many[(index * 7) % 300]?.id ?? "", many[(index * 13 + 5) % 300]?.id ?? ""));
+  const lines = Array.from({ length: 2000 }, (_, index) =>
+    arc(many[(index * 7) % 300]?.id ?? "", many[(index * 13 + 5) % 300]?.id ?? ""),
+  );
   const start = performance.now();
   const positions = arrange(many, lines);
   expect(performance.now() - start).toBeLessThan(1000);

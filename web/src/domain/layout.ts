@@ -1,4 +1,5 @@
 /** Where everything stands: namespaces as boxes in columns from callers to called, the same picture for the same graph. */
+import { fold } from "./fold";
 import { rank, untangle, type Arc } from "./rank";
 
 export interface Box {
@@ -39,13 +40,6 @@ function columnsOf(ids: readonly string[], column: ReadonlyMap<string, number>):
   return result.map((entry) => entry ?? []).filter((entry) => entry.length > 0);
 }
 
-/** The same columns in order, joined into `count` (1 or more). */
-export function fold(columns: readonly string[][], count: number): string[][] {
-  const result: string[][] = [];
-  columns.forEach((column, index) => (result[Math.floor((index * count) / columns.length)] ??= []).push(...column));
-  return result;
-}
-
 /** Splits columns that are taller than `most`, keeping their order. */
 function wrap(columns: readonly string[][], heightOf: (id: string) => number, most: number): string[][] {
   return columns.flatMap((column) => {
@@ -64,7 +58,13 @@ function wrap(columns: readonly string[][], heightOf: (id: string) => number, mo
 }
 
 /** Lays `layers` side by side (`right`) or below each other (`down`), each centred; the top left corner at the origin. */
-function stack(id: string, layers: readonly string[][], byId: ReadonlyMap<string, Box>, flow: Flow, linked: boolean): Unit {
+function stack(
+  id: string,
+  layers: readonly string[][],
+  byId: ReadonlyMap<string, Box>,
+  flow: Flow,
+  linked: boolean,
+): Unit {
   const down = flow === "down";
   const along = (box: string): number => (down ? byId.get(box)?.height : byId.get(box)?.width) ?? 0;
   const across = (box: string): number => (down ? byId.get(box)?.width : byId.get(box)?.height) ?? 0;
@@ -89,17 +89,35 @@ function stack(id: string, layers: readonly string[][], byId: ReadonlyMap<string
 }
 
 /** The inside of one namespace. */
-function arrangeUnit(id: string, boxes: readonly Box[], arcs: readonly Arc[], order: ReadonlyMap<string, number>, flow: Flow): Unit {
+function arrangeUnit(
+  id: string,
+  boxes: readonly Box[],
+  arcs: readonly Arc[],
+  order: ReadonlyMap<string, number>,
+  flow: Flow,
+): Unit {
   const ids = boxes.map((box) => box.id);
   const byId = new Map(boxes.map((box) => [box.id, box]));
   const own = arcs.filter((arc) => byId.has(arc.source) && byId.has(arc.target));
   const byOrder = (a: string, b: string): number => (order.get(a) ?? 0) - (order.get(b) ?? 0) || (a < b ? -1 : 1);
   const layers = columnsOf(ids, rank(ids, own));
   const few = Math.min(layers.length, Math.ceil(Math.sqrt(boxes.length) * 1.5) + 1);
-  const tidy = untangle(fold(layers, few), own).map((layer) => (own.length ? layer : layer.sort(byOrder)));
+  const tidy = untangle(
+    fold(layers, few, (joined) => joined.length ** 2),
+    own,
+  ).map((layer) => (own.length ? layer : layer.sort(byOrder)));
   if (own.length === 0 && boxes.length < 4) return stack(id, tidy, byId, "right", false);
-  const most = flow === "down" ? Math.max(3, Math.ceil(Math.sqrt(boxes.length))) : Math.max(5, Math.ceil(Math.sqrt(boxes.length) * 1.4));
-  return stack(id, wrap(tidy, () => 1, most), byId, flow, own.length > 0);
+  const most =
+    flow === "down"
+      ? Math.max(3, Math.ceil(Math.sqrt(boxes.length)))
+      : Math.max(5, Math.ceil(Math.sqrt(boxes.length) * 1.4));
+  return stack(
+    id,
+    wrap(tidy, () => 1, most),
+    byId,
+    flow,
+    own.length > 0,
+  );
 }
 
 function unitArcs(arcs: readonly Arc[], groupOf: ReadonlyMap<string, string>): Arc[] {
@@ -123,7 +141,11 @@ function scale(positions: Positions, aspect: number): number {
  */
 export function arrange(boxes: readonly Box[], edges: readonly Arc[], aspect = 1.5): Positions {
   if (aspect < 1) {
-    const turned = arrange(boxes.map((box) => ({ ...box, width: box.height, height: box.width })), edges, 1 / aspect);
+    const turned = arrange(
+      boxes.map((box) => ({ ...box, width: box.height, height: box.width })),
+      edges,
+      1 / aspect,
+    );
     return new Map([...turned].map(([id, { x, y }]) => [id, { x: y, y: x }]));
   }
   let best: { positions: Positions; score: number } = { positions: new Map(), score: -1 };
@@ -137,7 +159,12 @@ export function arrange(boxes: readonly Box[], edges: readonly Arc[], aspect = 1
 }
 
 /** The picture with all its columns, and with ranks folded together into fewer and fewer. */
-function* variants(flow: Flow, boxes: readonly Box[], edges: readonly Arc[], aspect: number): Generator<{ positions: Positions; folded: number }> {
+function* variants(
+  flow: Flow,
+  boxes: readonly Box[],
+  edges: readonly Arc[],
+  aspect: number,
+): Generator<{ positions: Positions; folded: number }> {
   const sorted = [...boxes].sort((a, b) => (a.id < b.id ? -1 : 1));
   const groupOf = new Map(sorted.map((box) => [box.id, box.group]));
   const members = new Map<string, Box[]>();
@@ -148,18 +175,30 @@ function* variants(flow: Flow, boxes: readonly Box[], edges: readonly Arc[], asp
   const whole = columnsOf(ids, columnOf);
   const near = neighbourOrder(edges, groupOf, new Map(whole.flat().map((id, index) => [id, index])));
   const units = new Map(ids.map((id) => [id, arrangeUnit(id, members.get(id) ?? [], edges, near, flow)]));
-  const area = [...units.values()].reduce((sum, unit) => sum + (unit.width + GAP.unitColumn) * (unit.height + GAP.unitRow), 0);
+  const area = [...units.values()].reduce(
+    (sum, unit) => sum + (unit.width + GAP.unitColumn) * (unit.height + GAP.unitRow),
+    0,
+  );
   const tallest = Math.max(...[...units.values()].map((unit) => unit.height));
   const most = Math.max(tallest + GAP.unitRow, Math.sqrt(area / aspect) * 1.2);
+  const cost = (joined: readonly string[]): number => {
+    const inside = joined.flatMap((id) => units.get(id) ?? []);
+    const height = inside.reduce((sum, unit) => sum + unit.height + GAP.unitRow, 0);
+    return (Math.max(...inside.map((unit) => unit.width)) + GAP.unitColumn) * Math.ceil(height / most);
+  };
   for (let count = whole.length; count > 0; count -= 1) {
-    const columns = untangle(fold(whole, count), between);
+    const columns = untangle(fold(whole, count, cost), between);
     const wrapped = wrap(columns, (id) => (units.get(id)?.height ?? 0) + GAP.unitRow, most);
     yield { positions: placeUnits(wrapped, units), folded: 1 - count / whole.length };
   }
 }
 
 /** For boxes without arcs inside their namespace: stand near the namespaces they talk to. */
-function neighbourOrder(edges: readonly Arc[], groupOf: ReadonlyMap<string, string>, order: ReadonlyMap<string, number>): Map<string, number> {
+function neighbourOrder(
+  edges: readonly Arc[],
+  groupOf: ReadonlyMap<string, string>,
+  order: ReadonlyMap<string, number>,
+): Map<string, number> {
   const sums = new Map<string, { sum: number; n: number }>();
   const add = (id: string, other: string): void => {
     const entry = sums.get(id) ?? { sum: 0, n: 0 };

@@ -1,6 +1,16 @@
 /** The figures of an edge as the side panel shows them. */
-import type { MapEdge } from "../api/types";
+import type { MapEdge, ServiceMap } from "../api/types";
 import { bytes, byteRate, count, perSecond } from "./format";
+
+/**
+ * What rates are averaged over, ns: the range, without the time before anything at all was seen in it (a recording, or
+ * agents, shorter than the range).
+ */
+export function observed(map: ServiceMap): { start_ns: number; end_ns: number } {
+  const first = Math.min(...map.edges.map((edge) => edge.first_seen_ns));
+  const start_ns = Number.isFinite(first) ? Math.max(map.window.start_ns, first) : map.window.start_ns;
+  return { start_ns, end_ns: map.window.end_ns };
+}
 
 export interface DirectionFigures {
   direction: "forward" | "reverse";

@@ -1,8 +1,7 @@
 /** The time range a view shows: relative to now, relative to a moment (paused), or between two moments. */
 
 export type Range =
-  | { kind: "last"; seconds: number; at: string | null }
-  | { kind: "between"; start: string; end: string };
+  { kind: "last"; seconds: number; at: string | null } | { kind: "between"; start: string; end: string };
 
 export const PRESETS = [
   { id: "5m", seconds: 300, text: "5 min" },
@@ -20,7 +19,11 @@ export function parseLength(text: string): number | null {
 }
 
 export function formatLength(seconds: number): string {
-  for (const [unit, size] of [["d", 86_400], ["h", 3600], ["m", 60]] as const)
+  for (const [unit, size] of [
+    ["d", 86_400],
+    ["h", 3600],
+    ["m", 60],
+  ] as const)
     if (seconds % size === 0) return `${seconds / size}${unit}`;
   return `${seconds}s`;
 }

@@ -23,7 +23,10 @@ export function dominant(arcs: readonly Arc[]): Arc[] {
 }
 
 /** Depth-first order without the arcs that close a cycle: callers first. */
-function acyclic(ids: readonly string[], out: ReadonlyMap<string, string[]>): { order: string[]; kept: Map<string, string[]> } {
+function acyclic(
+  ids: readonly string[],
+  out: ReadonlyMap<string, string[]>,
+): { order: string[]; kept: Map<string, string[]> } {
   const state = new Map<string, "open" | "done">();
   const kept = new Map<string, string[]>();
   const order: string[] = [];
@@ -57,7 +60,8 @@ export function rank(ids: readonly string[], arcs: readonly Arc[]): Map<string, 
   const { order, kept } = acyclic(callersFirst, out);
   const column = new Map(ids.map((id) => [id, 0]));
   for (const id of order)
-    for (const target of kept.get(id) ?? []) column.set(target, Math.max(column.get(target) ?? 0, (column.get(id) ?? 0) + 1));
+    for (const target of kept.get(id) ?? [])
+      column.set(target, Math.max(column.get(target) ?? 0, (column.get(id) ?? 0) + 1));
   const called = new Set([...kept.values()].flat());
   for (const id of order) {
     const targets = (kept.get(id) ?? []).map((target) => column.get(target) ?? 0);

@@ -59,7 +59,9 @@ function fan(arcs: readonly RoutedArc[]): Map<string, number> {
   for (const pair of pairs.values())
     pair
       .sort((a, b) => (a.id < b.id ? -1 : 1))
-      .forEach((arc, index) => bends.set(arc.id, (index - (pair.length - 1) / 2) * PARALLEL * (arc.source < arc.target ? 1 : -1)));
+      .forEach((arc, index) =>
+        bends.set(arc.id, (index - (pair.length - 1) / 2) * PARALLEL * (arc.source < arc.target ? 1 : -1)),
+      );
   return bends;
 }
 

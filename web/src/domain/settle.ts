@@ -23,7 +23,9 @@ export function settle(boxes: readonly Box[], edges: readonly Arc[], before: Pos
     if (settled.has(box.id)) continue;
     const mates = known.filter((other) => other.group === box.group).flatMap((other) => settled.get(other.id) ?? []);
     const wanted = fresh.get(box.id) ?? { x: 0, y: 0 };
-    const point = mates[0] ? { x: mates[0].x, y: Math.max(...mates.map((mate) => mate.y)) + box.height + MARGIN } : { ...wanted };
+    const point = mates[0]
+      ? { x: mates[0].x, y: Math.max(...mates.map((mate) => mate.y)) + box.height + MARGIN }
+      : { ...wanted };
     for (let tries = 0; tries < 200; tries += 1) {
       if (![...placed.values()].some((other) => overlaps(point, box, settled.get(other.id) ?? wanted, other))) break;
       point.y += box.height / 2;

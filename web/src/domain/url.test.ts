@@ -14,16 +14,31 @@ test("defaults make a short address", () => {
 
 test("a map restores exactly", () => {
   const state: ViewState = {
-    ...DEFAULTS, range: { kind: "last", seconds: 300, at: "2025-11-22T14:00:00Z" }, namespace: "ui", level: "pod", hide: ["dns", "external"],
-    top: 50, find: "cat a&b", selected: { kind: "edge", id: "ui/ui>catalog/catalog:TCP:8080" }, coverage: true,
+    ...DEFAULTS,
+    range: { kind: "last", seconds: 300, at: "2025-11-22T14:00:00Z" },
+    namespace: "ui",
+    level: "pod",
+    hide: ["dns", "external"],
+    top: 50,
+    find: "cat a&b",
+    selected: { kind: "edge", id: "ui/ui>catalog/catalog:TCP:8080" },
+    coverage: true,
   };
   expect(there(state)).toEqual(state);
 });
 
 test("a table restores exactly", () => {
   const state: ViewState = {
-    ...DEFAULTS, page: "flows", range: { kind: "between", start: "2025-11-22T13:00:00Z", end: "2025-11-22T14:00:00Z" }, view: "aws",
-    filter: 'src_namespace=ui and dst_dns_name="a b"', sort: "dst_port", columns: ["src", "dst_ip"], pageSize: 100, cursor: "abc", row: "r~1",
+    ...DEFAULTS,
+    page: "flows",
+    range: { kind: "between", start: "2025-11-22T13:00:00Z", end: "2025-11-22T14:00:00Z" },
+    view: "aws",
+    filter: 'src_namespace=ui and dst_dns_name="a b"',
+    sort: "dst_port",
+    columns: ["src", "dst_ip"],
+    pageSize: 100,
+    cursor: "abc",
+    row: "r~1",
   };
   expect(there(state)).toEqual(state);
 });
@@ -35,7 +50,10 @@ test("nonsense falls back to defaults", () => {
 
 test("a range becomes the API's parameters", () => {
   expect(rangeParameters({ kind: "last", seconds: 900, at: null })).toEqual({ window: "15m" });
-  expect(rangeParameters({ kind: "last", seconds: 300, at: "2025-11-22T14:00:00Z" })).toEqual({ start: "2025-11-22T13:55:00.000Z", end: "2025-11-22T14:00:00Z" });
+  expect(rangeParameters({ kind: "last", seconds: 300, at: "2025-11-22T14:00:00Z" })).toEqual({
+    start: "2025-11-22T13:55:00.000Z",
+    end: "2025-11-22T14:00:00Z",
+  });
   expect(isLive({ kind: "last", seconds: 300, at: "2025-11-22T14:00:00Z" })).toBe(false);
   expect(parseMoment("2025-11-22T15:00:00+01:00")).toBe("2025-11-22T14:00:00Z");
 });

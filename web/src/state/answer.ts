@@ -18,7 +18,12 @@ export function useAnswer<T>(path: string | null, parameters: Parameters, tick =
   const { signIns } = useSession();
   const [retries, setRetries] = useState(0);
   const url = path == null ? null : apiUrl(path, parameters);
-  const [answer, setAnswer] = useState<Answer<T> & { url: string | null }>({ data: null, problem: null, loading: true, url: null });
+  const [answer, setAnswer] = useState<Answer<T> & { url: string | null }>({
+    data: null,
+    problem: null,
+    loading: true,
+    url: null,
+  });
   useEffect(() => {
     if (path == null || url == null) return undefined;
     const abort = new AbortController();

@@ -3,7 +3,9 @@ import { useEffect, useRef } from "react";
 import { interpret, type Command } from "../domain/keys";
 
 function takesText(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+  return (
+    target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName))
+  );
 }
 
 /** Calls `run` for every command; true from it keeps the key from doing anything else. */

@@ -21,10 +21,13 @@ export function useLive(on: boolean): Live {
     let waiting: ReturnType<typeof setTimeout> | undefined;
     const bump = (): void => {
       clearTimeout(waiting);
-      waiting = setTimeout(() => {
-        last = Date.now();
-        setTick((n) => n + 1);
-      }, Math.max(0, last + LEAST_MS - Date.now()));
+      waiting = setTimeout(
+        () => {
+          last = Date.now();
+          setTick((n) => n + 1);
+        },
+        Math.max(0, last + LEAST_MS - Date.now()),
+      );
     };
     const source = new EventSource("/api/v1/events");
     source.addEventListener("open", () => setConnected(true));

@@ -10,8 +10,10 @@ export function ExportButton({ question }: { question: Parameters }) {
   const run = (): void => {
     setState({ busy: true, text: "" });
     exportCsv(question).then(
-      ({ rows, complete }) => setState({ busy: false, text: `${plural(rows, "row")} exported${complete ? "" : ", more exist"}` }),
-      (error: unknown) => setState({ busy: false, text: error instanceof ApiError ? error.problem.detail : "export failed" }),
+      ({ rows, complete }) =>
+        setState({ busy: false, text: `${plural(rows, "row")} exported${complete ? "" : ", more exist"}` }),
+      (error: unknown) =>
+        setState({ busy: false, text: error instanceof ApiError ? error.problem.detail : "export failed" }),
     );
   };
   return (

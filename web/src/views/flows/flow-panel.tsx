@@ -16,20 +16,42 @@ function factOf(column: FlowColumn, row: FlowRow, onNarrow: (term: string) => vo
     name: column.title.replace(/^(Source|Destination) /, ""),
     value: <Value text={text} why={why} />,
     action: narrows && (
-      <Button variant="inline-icon" iconName="filter" ariaLabel={`Only ${column.word}=${value}`} onClick={() => onNarrow(term(column.word, value))} />
+      <Button
+        variant="inline-icon"
+        iconName="filter"
+        ariaLabel={`Only ${column.word}=${value}`}
+        onClick={() => onNarrow(term(column.word, value))}
+      />
     ),
   };
 }
 
 /** Every field of one row; a funnel narrows the table to the same value. */
-export function FlowPanel({ row, onNarrow, onClose }: { row: FlowRow; onNarrow: (term: string) => void; onClose: () => void }) {
-  const name = (side: "src" | "dst"): string => row[`${side}_workload`] ?? row[`${side}_aws_service`] ?? row[`${side}_ip`];
+export function FlowPanel({
+  row,
+  onNarrow,
+  onClose,
+}: {
+  row: FlowRow;
+  onNarrow: (term: string) => void;
+  onClose: () => void;
+}) {
+  const name = (side: "src" | "dst"): string =>
+    row[`${side}_workload`] ?? row[`${side}_aws_service`] ?? row[`${side}_ip`];
   return (
-    <SidePanel title={`${name("src")} → ${name("dst")}`} subtitle={`${row.protocol}${row.dst_port ? ` ${row.dst_port}` : ""}`} onClose={onClose}>
+    <SidePanel
+      title={`${name("src")} → ${name("dst")}`}
+      subtitle={`${row.protocol}${row.dst_port ? ` ${row.dst_port}` : ""}`}
+      onClose={onClose}
+    >
       {SECTIONS.map((section) => (
         <section key={section}>
           <h3>{section}</h3>
-          <Facts facts={FLOW_COLUMNS.filter((column) => column.section === section && column.id !== "src" && column.id !== "dst").map((column) => factOf(column, row, onNarrow))} />
+          <Facts
+            facts={FLOW_COLUMNS.filter(
+              (column) => column.section === section && column.id !== "src" && column.id !== "dst",
+            ).map((column) => factOf(column, row, onNarrow))}
+          />
         </section>
       ))}
     </SidePanel>

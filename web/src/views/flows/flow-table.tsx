@@ -15,7 +15,12 @@ interface Properties {
   onChoose: (row: FlowRow) => void;
 }
 
-function definition(column: FlowColumn, first: boolean, chosen: string | null, onChoose: (row: FlowRow) => void): TableProps.ColumnDefinition<FlowRow> {
+function definition(
+  column: FlowColumn,
+  first: boolean,
+  chosen: string | null,
+  onChoose: (row: FlowRow) => void,
+): TableProps.ColumnDefinition<FlowRow> {
   return {
     id: column.id,
     header: <span className={column.numeric ? "ew-number" : undefined}>{column.title}</span>,
@@ -24,7 +29,13 @@ function definition(column: FlowColumn, first: boolean, chosen: string | null, o
     cell: (row) => {
       const { text, why, note } = column.cell(row);
       const opens = first && (
-        <button type="button" className="ew-open" onClick={() => onChoose(row)} aria-pressed={rowId(row) === chosen} aria-label={`Details of ${text}`}>
+        <button
+          type="button"
+          className="ew-open"
+          onClick={() => onChoose(row)}
+          aria-pressed={rowId(row) === chosen}
+          aria-label={`Details of ${text}`}
+        >
           {text}
         </button>
       );
@@ -51,7 +62,8 @@ export function FlowTable({ rows, columns, sort, chosen, loading, empty, onSort,
       sortingDescending={descending}
       onSortingChange={({ detail }) => {
         const word = detail.sortingColumn.sortingField ?? "";
-        const largestFirst = word !== sort.replace(/^-/, "") && FLOW_COLUMNS.some((column) => column.word === word && column.numeric);
+        const largestFirst =
+          word !== sort.replace(/^-/, "") && FLOW_COLUMNS.some((column) => column.word === word && column.numeric);
         onSort(`${detail.isDescending || largestFirst ? "-" : ""}${word}`);
       }}
       onRowClick={({ detail }) => onChoose(detail.item)}

@@ -27,9 +27,23 @@ const VIEWS: readonly { id: FlowView; text: string }[] = [
 const NO_ROWS: readonly FlowRow[] = [];
 
 /** Only the first page follows new data; later pages hold still under the reader. */
-export default function FlowsView({ view, coverage, tick }: { view: ViewState; coverage: Coverage | null; tick: number }) {
+export default function FlowsView({
+  view,
+  coverage,
+  tick,
+}: {
+  view: ViewState;
+  coverage: Coverage | null;
+  tick: number;
+}) {
   const filter = useRef<HTMLInputElement>(null);
-  const question = { view: view.view, namespace: view.namespace, filter: view.filter, sort: view.sort, ...rangeParameters(view.range) };
+  const question = {
+    view: view.view,
+    namespace: view.namespace,
+    filter: view.filter,
+    sort: view.sort,
+    ...rangeParameters(view.range),
+  };
   const asked = { ...question, limit: view.pageSize, cursor: view.cursor };
   const { data: page, problem, loading } = useAnswer<FlowPage>("flows", asked, view.cursor == null ? tick : 0);
   const rows = page?.rows ?? NO_ROWS;
@@ -41,7 +55,14 @@ export default function FlowsView({ view, coverage, tick }: { view: ViewState; c
     else return false;
     return true;
   });
-  const circumstances = { coverage, window: page?.window ?? null, filter: view.filter, namespace: view.namespace, hidden: 0, what: "flows" };
+  const circumstances = {
+    coverage,
+    window: page?.window ?? null,
+    filter: view.filter,
+    namespace: view.namespace,
+    hidden: 0,
+    what: "flows",
+  };
   const narrow = (term: string): void => setView({ filter: both(view.filter, term), cursor: null, row: null });
   return (
     <main className="ew-flows" aria-busy={loading}>
@@ -50,14 +71,25 @@ export default function FlowsView({ view, coverage, tick }: { view: ViewState; c
           label="View"
           selectedId={view.view}
           options={[...VIEWS]}
-          onChange={({ detail }) => setView({ view: VIEWS.find(({ id }) => id === detail.selectedId)?.id ?? "cluster", cursor: null, row: null, columns: null })}
+          onChange={({ detail }) =>
+            setView({
+              view: VIEWS.find(({ id }) => id === detail.selectedId)?.id ?? "cluster",
+              cursor: null,
+              row: null,
+              columns: null,
+            })
+          }
         />
         <div className="ew-tools-end">
           <Pages view={view} page={page} />
           <ExportButton question={question} />
           <Preferences view={view} columns={columns} />
         </div>
-        <FilterBar value={view.filter} input={filter} onSubmit={(text) => setView({ filter: text, cursor: null, row: null })} />
+        <FilterBar
+          value={view.filter}
+          input={filter}
+          onSubmit={(text) => setView({ filter: text, cursor: null, row: null })}
+        />
       </div>
       {problem && <ProblemNotice problem={problem} />}
       <div className="ew-map-body">

@@ -25,10 +25,26 @@ export function Pages({ view, page }: { view: ViewState; page: FlowPage | null }
   return (
     <div className="ew-row" role="group" aria-label="Pages">
       <span className="ew-soft" role="status">
-        {rows === 0 ? "no rows" : known ? `rows ${count(from)}–${count(from + rows - 1)}${total}` : `${count(rows)} rows${total}`}
+        {rows === 0
+          ? "no rows"
+          : known
+            ? `rows ${count(from)}–${count(from + rows - 1)}${total}`
+            : `${count(rows)} rows${total}`}
       </span>
-      <Button variant="icon" iconName="angle-left" ariaLabel={known ? "Previous page" : "First page"} disabled={first} onClick={back} />
-      <Button variant="icon" iconName="angle-right" ariaLabel="Next page" disabled={!page?.next_cursor} onClick={next} />
+      <Button
+        variant="icon"
+        iconName="angle-left"
+        ariaLabel={known ? "Previous page" : "First page"}
+        disabled={first}
+        onClick={back}
+      />
+      <Button
+        variant="icon"
+        iconName="angle-right"
+        ariaLabel="Next page"
+        disabled={!page?.next_cursor}
+        onClick={next}
+      />
     </div>
   );
 }

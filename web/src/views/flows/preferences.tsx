@@ -14,12 +14,19 @@ export function Preferences({ view, columns }: { view: ViewState; columns: reado
       confirmLabel="Apply"
       cancelLabel="Cancel"
       preferences={{ visibleContent: columns, pageSize: view.pageSize }}
-      pageSizePreference={{ title: "Rows on a page", options: SIZES.map((value) => ({ value, label: `${value} rows` })) }}
+      pageSizePreference={{
+        title: "Rows on a page",
+        options: SIZES.map((value) => ({ value, label: `${value} rows` })),
+      }}
       visibleContentPreference={{
         title: "Columns",
         options: SECTIONS.map((section) => ({
           label: section,
-          options: FLOW_COLUMNS.filter((column) => column.section === section).map(({ id, title }) => ({ id, label: title, editable: id !== "src" })),
+          options: FLOW_COLUMNS.filter((column) => column.section === section).map(({ id, title }) => ({
+            id,
+            label: title,
+            editable: id !== "src",
+          })),
         })),
       }}
       onConfirm={({ detail }) => {

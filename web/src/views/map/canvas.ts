@@ -23,22 +23,36 @@ export interface Canvas {
 }
 
 function elementsOf(graph: Graph): ElementDefinition[] {
-  const crowded = graph.edges.length > CROWDED_EDGES ? "crowded" : "";
+  const crowded = graph.edges.filter((edge) => !edge.quiet).length > CROWDED_EDGES ? "crowded" : "";
   return [
-    ...graph.groups.map((group) => ({ group: "nodes" as const, data: { id: group.id, label: group.name, kind: group.kind } })),
+    ...graph.groups.map((group) => ({
+      group: "nodes" as const,
+      data: { id: group.id, label: group.name, kind: group.kind },
+    })),
     ...graph.nodes.map((node) => ({
       group: "nodes" as const,
       data: {
-        id: node.id, parent: node.group, kind: node.kind, label: `${shorten(node.label)}\n${shorten(node.detail)}`,
-        width: nodeWidth(node), shape: shapeOf(node.kind), badge: badgeImage(node),
+        id: node.id,
+        parent: node.group,
+        kind: node.kind,
+        label: `${shorten(node.label)}\n${shorten(node.detail)}`,
+        width: nodeWidth(node),
+        shape: shapeOf(node.kind),
+        badge: badgeImage(node),
       },
     })),
     ...graph.edges.map((edge) => ({
       group: "edges" as const,
       classes: crowded,
       data: {
-        id: edge.id, source: edge.source, target: edge.target, label: edge.label, width: edge.width, bend: 0,
-        answered: edge.answered ? 1 : undefined, quiet: edge.quiet ? 1 : undefined,
+        id: edge.id,
+        source: edge.source,
+        target: edge.target,
+        label: edge.label,
+        width: edge.width,
+        bend: 0,
+        answered: edge.answered ? 1 : undefined,
+        quiet: edge.quiet ? 1 : undefined,
       },
     })),
   ];
@@ -55,7 +69,8 @@ function synchronise(cy: Core, elements: readonly ElementDefinition[], positions
       if (existing.nonempty()) {
         existing.data(element.data);
         if (element.group === "edges") existing.toggleClass("crowded", element.classes === "crowded");
-        if (element.data.parent && existing.parent().first().id() !== element.data.parent) existing.move({ parent: element.data.parent });
+        if (element.data.parent && existing.parent().first().id() !== element.data.parent)
+          existing.move({ parent: element.data.parent });
       } else cy.add(element);
     }
     gone.nodes(":childless").remove();
@@ -86,14 +101,26 @@ function follow(cy: Core, onSelect: (selected: Selected | null) => void): void {
   });
 }
 
-export function createCanvas(container: HTMLElement, theme: Theme, onSelect: (selected: Selected | null) => void): Canvas {
+export function createCanvas(
+  container: HTMLElement,
+  theme: Theme,
+  onSelect: (selected: Selected | null) => void,
+): Canvas {
   const cy = cytoscape({
-    container, style: stylesheet(theme), minZoom: 0.05, maxZoom: 2.5, boxSelectionEnabled: false, autoungrabify: false,
-    selectionType: "single", hideEdgesOnViewport: false, textureOnViewport: false,
+    container,
+    style: stylesheet(theme),
+    minZoom: 0.05,
+    maxZoom: 2.5,
+    boxSelectionEnabled: false,
+    autoungrabify: false,
+    selectionType: "single",
+    hideEdgesOnViewport: false,
+    textureOnViewport: false,
   });
   let positions: Positions = new Map();
   let boxes: Box[] = [];
   let arcs: RoutedArc[] = [];
+  let chosenId: string | null = null;
   let handled = false; // the person moved the picture, so it is theirs
   const fit = (): void => {
     handled = false;
@@ -114,10 +141,22 @@ export function createCanvas(container: HTMLElement, theme: Theme, onSelect: (se
     cy.nodes(":childless").forEach((node) => void positions.set(node.id(), { ...node.position() }));
     bendEdges();
   });
+  const show = (id: string): void => {
+    const element = cy.getElementById(id);
+    if (element.empty()) return;
+    const box = element.renderedBoundingBox({});
+    const inside = box.x1 > 0 && box.y1 > 0 && box.x2 < cy.width() && box.y2 < cy.height();
+    if (!inside) cy.animate({ center: { eles: element }, duration: 180 });
+  };
   return {
     draw(graph) {
       const before = positions;
-      boxes = graph.nodes.map((node) => ({ id: node.id, group: node.group, width: nodeWidth(node), height: NODE_HEIGHT }));
+      boxes = graph.nodes.map((node) => ({
+        id: node.id,
+        group: node.group,
+        width: nodeWidth(node),
+        height: NODE_HEIGHT,
+      }));
       arcs = graph.edges.map(({ id, source, target }) => ({ id, source, target, weight: 1 }));
       positions = settle(boxes, arcs, before, aspect());
       const moved = boxes.some((box) => before.get(box.id)?.x !== positions.get(box.id)?.x);
@@ -126,6 +165,7 @@ export function createCanvas(container: HTMLElement, theme: Theme, onSelect: (se
       if (moved) fit();
     },
     mark(selected, found, pointed) {
+      chosenId = selected?.id ?? null;
       cy.batch(() => {
         cy.elements().removeClass("dim chosen near");
         const chosen = selected ? cy.getElementById(selected.id) : cy.collection();
@@ -133,17 +173,15 @@ export function createCanvas(container: HTMLElement, theme: Theme, onSelect: (se
         const around = chosen.isNode?.() ? chosen.closedNeighborhood() : chosen.union(chosen.connectedNodes());
         if (chosen.nonempty()) cy.elements().difference(around).not(":parent").addClass("dim");
         if (chosen.nonempty() && chosen.isNode()) chosen.connectedEdges().addClass("near");
-        if (found) cy.elements(":childless, edge").forEach((element) => void element.toggleClass("dim", !found.nodes.has(element.id()) && !found.edges.has(element.id())));
+        if (found)
+          cy.elements(":childless, edge").forEach(
+            (element) =>
+              void element.toggleClass("dim", !found.nodes.has(element.id()) && !found.edges.has(element.id())),
+          );
         if (pointed) cy.getElementById(pointed).addClass("near").removeClass("dim");
       });
     },
-    show(id) {
-      const element = cy.getElementById(id);
-      if (element.empty()) return;
-      const box = element.renderedBoundingBox({});
-      const inside = box.x1 > 0 && box.y1 > 0 && box.x2 < cy.width() && box.y2 < cy.height();
-      if (!inside && cy.zoom() > 0) cy.animate({ center: { eles: element }, duration: 180 });
-    },
+    show,
     fit,
     rearrange() {
       positions = settle(boxes, arcs, new Map(), aspect());
@@ -154,7 +192,9 @@ export function createCanvas(container: HTMLElement, theme: Theme, onSelect: (se
     theme: (next) => void cy.style(stylesheet(next)),
     resize() {
       cy.resize();
-      if (!handled) fit();
+      if (chosenId)
+        show(chosenId); // a panel opened: keep the size of things, and the thing in sight
+      else if (!handled) fit();
     },
     destroy: () => cy.destroy(),
   };

@@ -38,5 +38,14 @@ export function Drawing({ graph, selected, found, pointed, theme, canvasRef, onS
   useEffect(() => canvasRef.current?.theme(theme), [canvasRef, theme]);
   useEffect(() => canvasRef.current?.draw(graph), [canvasRef, graph]);
   useEffect(() => canvasRef.current?.mark(selected, found, pointed), [canvasRef, graph, selected, found, pointed]);
-  return <div className="ew-canvas" ref={box} aria-hidden="true" data-testid="canvas" data-nodes={graph.nodes.length} data-edges={graph.edges.length} />;
+  return (
+    <div
+      className="ew-canvas"
+      ref={box}
+      aria-hidden="true"
+      data-testid="canvas"
+      data-nodes={graph.nodes.length}
+      data-edges={graph.edges.length}
+    />
+  );
 }

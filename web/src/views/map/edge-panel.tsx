@@ -6,7 +6,7 @@ import { Value } from "../../components/value";
 import { edgeFilter, viewOf } from "../../domain/filter";
 import { bytes, clock, moment } from "../../domain/format";
 import { portText, type GraphEdge } from "../../domain/graph";
-import { connectionsText, directions, reporterText, roleSourceText } from "../../domain/panel";
+import { connectionsText, directions, observed, reporterText, roleSourceText } from "../../domain/panel";
 import { crossing, zoneReason } from "../../domain/zone";
 import { setView } from "../../state/view";
 
@@ -55,7 +55,10 @@ function Traffic({ edge, seconds }: { edge: MapEdge; seconds: number }) {
 }
 
 function zoneFact({ source, target }: Ends): Fact {
-  const between = crossing({ zone: source?.zone ?? null, region: source?.region }, { zone: target?.zone ?? null, region: target?.region });
+  const between = crossing(
+    { zone: source?.zone ?? null, region: source?.region },
+    { zone: target?.zone ?? null, region: target?.region },
+  );
   const blind = source?.zone ? target : source;
   const why = between.kind === "unknown" ? zoneReason(blind?.kind ?? "unknown", blind?.pods) : null;
   return { name: "Crosses", value: <Value text={why ? "–" : between.text} why={why} /> };
@@ -69,7 +72,15 @@ function factsOf(edge: MapEdge, ends: Ends): Fact[] {
     { name: "To", value: <End node={ends.target} id={edge.target} /> },
     { name: "Port", value: portText(edge) },
     { name: "Service", value: <Value text={service ?? "–"} why={service ? null : direct} /> },
-    { name: "Service port", value: <Value text={edge.service_port == null ? "–" : String(edge.service_port)} why={edge.service_port == null ? direct : null} /> },
+    {
+      name: "Service port",
+      value: (
+        <Value
+          text={edge.service_port == null ? "–" : String(edge.service_port)}
+          why={edge.service_port == null ? direct : null}
+        />
+      ),
+    },
     { name: "Connections", value: connectionsText(edge) },
     zoneFact(ends),
     { name: "First seen", value: moment(edge.first_seen_ns) },
@@ -80,18 +91,27 @@ function factsOf(edge: MapEdge, ends: Ends): Fact[] {
 }
 
 function Single({ edge, map }: { edge: MapEdge; map: ServiceMap }) {
-  const ends = { source: map.nodes.find(({ id }) => id === edge.source), target: map.nodes.find(({ id }) => id === edge.target) };
-  const seconds = (map.window.end_ns - map.window.start_ns) / 1e9;
+  const ends = {
+    source: map.nodes.find(({ id }) => id === edge.source),
+    target: map.nodes.find(({ id }) => id === edge.target),
+  };
+  const { start_ns, end_ns } = observed(map);
   const open = (): void =>
-    setView({ page: "flows", filter: edgeFilter(edge, ends.source, ends.target), view: viewOf(ends.source, ends.target), cursor: null, row: null });
+    setView({
+      page: "flows",
+      filter: edgeFilter(edge, ends.source, ends.target),
+      view: viewOf(ends.source, ends.target),
+      cursor: null,
+      row: null,
+    });
   return (
     <>
       <Button variant="primary" onClick={open}>
         View flows
       </Button>
-      <Traffic edge={edge} seconds={seconds} />
+      <Traffic edge={edge} seconds={(end_ns - start_ns) / 1e9} />
       <p className="ew-soft ew-small">
-        L3 bytes as counted at the pod’s interface; average rates from {clock(map.window.start_ns)} to {clock(map.window.end_ns)} UTC.
+        L3 bytes as counted at the pod’s interface; average rates from {clock(start_ns)} to {clock(end_ns)} UTC.
       </p>
       <Facts facts={factsOf(edge, ends)} />
     </>
@@ -105,14 +125,19 @@ export function EdgePanel({ edge, map, onClose }: { edge: GraphEdge; map: Servic
   const title = edge.name.slice(0, edge.name.lastIndexOf(", "));
   const names = new Map(map.nodes.map((node) => [node.id, node.name]));
   return (
-    <SidePanel title={title} subtitle={edge.answered ? undefined : "Connections were opened, and none was answered."} onClose={onClose}>
+    <SidePanel
+      title={title}
+      subtitle={edge.answered ? undefined : "Connections were opened, and none was answered."}
+      onClose={onClose}
+    >
       {others.length === 0 ? (
         <Single edge={first} map={map} />
       ) : (
         <ul className="ew-plain">
           {edge.members.slice(0, 200).map((member) => (
             <li key={`${member.source}${member.target}${portText(member)}`}>
-              {names.get(member.source)} → {names.get(member.target)} {portText(member)}, {bytes(member.bytes_forward + member.bytes_reverse)}
+              {names.get(member.source)} → {names.get(member.target)} {portText(member)},{" "}
+              {bytes(member.bytes_forward + member.bytes_reverse)}
             </li>
           ))}
         </ul>

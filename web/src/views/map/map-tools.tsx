@@ -51,7 +51,10 @@ export function MapTools({ view, graph, search, onFit, onRearrange }: Properties
       <SegmentedControl
         label="Level"
         selectedId={view.level}
-        options={[{ id: "workload", text: "Workloads" }, { id: "pod", text: "Pods" }]}
+        options={[
+          { id: "workload", text: "Workloads" },
+          { id: "pod", text: "Pods" },
+        ]}
         onChange={({ detail }) => setView({ level: detail.selectedId as Level, selected: null })}
       />
       {HIDEABLE.map((what) => (

@@ -45,7 +45,11 @@ function Details({ graph, map, selected }: { graph: Graph; map: ServiceMap; sele
 
 export default function MapView({ view, coverage, theme, tick }: Properties) {
   const { namespace, level, range, hide, top, find, selected } = view;
-  const { data: map, problem, loading } = useAnswer<ServiceMap>("service-map", { namespace, level, ...rangeParameters(range) }, tick);
+  const {
+    data: map,
+    problem,
+    loading,
+  } = useAnswer<ServiceMap>("service-map", { namespace, level, ...rangeParameters(range) }, tick);
   const canvas = useRef<Canvas>(null);
   const search = useRef<InputProps.Ref>(null);
   const [pointed, setPointed] = useState<string | null>(null);
@@ -64,23 +68,48 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
     if (id) canvas.current?.show(id);
   };
   const empty = map && graph?.nodes.length === 0;
-  const circumstances = { coverage: map?.coverage ?? coverage, window: map?.window ?? null, filter: "", namespace, hidden: map?.edges.length ?? 0, what: "connections" };
+  const circumstances = {
+    coverage: map?.coverage ?? coverage,
+    window: map?.window ?? null,
+    filter: "",
+    namespace,
+    hidden: map?.edges.length ?? 0,
+    what: "connections",
+  };
   return (
     <main className="ew-map" aria-busy={loading}>
-      <MapTools view={view} graph={graph} search={search} onFit={() => canvas.current?.fit()} onRearrange={() => canvas.current?.rearrange()} />
+      <MapTools
+        view={view}
+        graph={graph}
+        search={search}
+        onFit={() => canvas.current?.fit()}
+        onRearrange={() => canvas.current?.rearrange()}
+      />
       {problem && <ProblemNotice problem={problem} />}
       {graph && map && !empty && (
         <div className="ew-map-body">
           <Outline graph={graph} found={found} selected={selected} onSelect={select} onPoint={point} />
           <div className="ew-stage">
-            <Drawing graph={graph} selected={selected} found={found} pointed={pointed} theme={theme} canvasRef={canvas} onSelect={select} />
+            <Drawing
+              graph={graph}
+              selected={selected}
+              found={found}
+              pointed={pointed}
+              theme={theme}
+              canvasRef={canvas}
+              onSelect={select}
+            />
             <Legend />
           </div>
           <Details graph={graph} map={map} selected={selected} />
         </div>
       )}
       {empty && <Empty emptiness={explainEmpty(circumstances)} onRemedy={remedy} />}
-      {!map && !problem && <div className="ew-wait"><Spinner size="large" /></div>}
+      {!map && !problem && (
+        <div className="ew-wait">
+          <Spinner size="large" />
+        </div>
+      )}
     </main>
   );
 }

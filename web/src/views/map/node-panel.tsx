@@ -18,7 +18,11 @@ function Edges({ title, edges }: { title: string; edges: readonly GraphEdge[] })
       <ul className="ew-plain">
         {edges.map((edge) => (
           <li key={edge.id}>
-            <button type="button" className="ew-item" onClick={() => setView({ selected: { kind: "edge", id: edge.id } })}>
+            <button
+              type="button"
+              className="ew-item"
+              onClick={() => setView({ selected: { kind: "edge", id: edge.id } })}
+            >
               <span className="ew-item-text">{edge.name.slice(0, edge.name.lastIndexOf(", "))}</span>
               <span className="ew-item-note">{bytes(edge.bytes)}</span>
             </button>
@@ -50,11 +54,17 @@ export function NodePanel({ node, graph, onClose }: { node: GraphNode; graph: Gr
     if (own) setView({ page: "flows", filter: nodeFilter(own), view: viewOf(own), cursor: null, row: null });
   };
   return (
-    <SidePanel title={node.name} subtitle={[node.node?.workload_kind ?? node.kind, node.detail].join(", ")} onClose={onClose}>
+    <SidePanel
+      title={node.name}
+      subtitle={[node.node?.workload_kind ?? node.kind, node.detail].join(", ")}
+      onClose={onClose}
+    >
       {own ? (
         <div className="ew-row">
           <Button onClick={open}>View flows</Button>
-          {own.namespace && <Button onClick={() => setView({ namespace: own.namespace, selected: null })}>Only {own.namespace}</Button>}
+          {own.namespace && (
+            <Button onClick={() => setView({ namespace: own.namespace, selected: null })}>Only {own.namespace}</Button>
+          )}
         </div>
       ) : (
         <Button onClick={() => setView({ top: 1000, selected: null })}>Draw everything</Button>

@@ -49,7 +49,9 @@ const Item = memo(function Item({ kind, id, name, text, note, chosen, onSelect, 
 /** "catalog, Deployment, 2 pods, in catalog, 1.2 MB" */
 function nodeName(node: GraphNode, group: string): string {
   const kind = node.node?.workload_kind ?? node.kind;
-  return [node.name, kind, node.detail === kind ? "" : node.detail, group && `in ${group}`, bytes(node.bytes)].filter(Boolean).join(", ");
+  return [node.name, kind, node.detail === kind ? "" : node.detail, group && `in ${group}`, bytes(node.bytes)]
+    .filter(Boolean)
+    .join(", ");
 }
 const edgeText = (edge: GraphEdge): string => edge.name.slice(0, edge.name.lastIndexOf(", "));
 
@@ -71,15 +73,30 @@ export function Outline({ graph, found, selected, onSelect, onPoint }: Propertie
       <h2>{plural(edges.length, "connection")}</h2>
       <ul aria-label="Connections">
         {edges.map((edge) => (
-          <Item key={edge.id} kind="edge" id={edge.id} name={edge.name} text={edgeText(edge)} note={bytes(edge.bytes)} chosen={selected?.id === edge.id} {...shared} />
+          <Item
+            key={edge.id}
+            kind="edge"
+            id={edge.id}
+            name={edge.name}
+            text={edgeText(edge)}
+            note={bytes(edge.bytes)}
+            chosen={selected?.id === edge.id}
+            {...shared}
+          />
         ))}
       </ul>
       <h2>{plural(nodes.length, "node")}</h2>
       <ul aria-label="Nodes">
         {nodes.map((node) => (
           <Item
-            key={node.id} kind="node" id={node.id} name={nodeName(node, groups.get(node.group) ?? "")} text={node.name}
-            note={groups.get(node.group) ?? ""} chosen={selected?.id === node.id} {...shared}
+            key={node.id}
+            kind="node"
+            id={node.id}
+            name={nodeName(node, groups.get(node.group) ?? "")}
+            text={node.name}
+            note={groups.get(node.group) ?? ""}
+            chosen={selected?.id === node.id}
+            {...shared}
           />
         ))}
       </ul>

@@ -19,17 +19,41 @@ interface Palette {
 
 const PALETTES: Record<Theme, Palette> = {
   light: {
-    text: "#0f141a", soft: "#424650", surface: "#ffffff", line: "#8c8c94", group: "#f3f5f9", groupLine: "#c6cad3",
-    edge: "#7c8596", outside: "#fff8ec", accent: "#006ce0", refused: "#c52b1a", faint: "#dfe2e8",
+    text: "#0f141a",
+    soft: "#424650",
+    surface: "#ffffff",
+    line: "#8c8c94",
+    group: "#f3f5f9",
+    groupLine: "#c6cad3",
+    edge: "#7c8596",
+    outside: "#fff8ec",
+    accent: "#006ce0",
+    refused: "#c52b1a",
+    faint: "#dfe2e8",
   },
   dark: {
-    text: "#ebebf0", soft: "#b4b4bb", surface: "#232b37", line: "#7d8593", group: "#171e28", groupLine: "#3a4353",
-    edge: "#8a94a6", outside: "#352b1c", accent: "#42b4ff", refused: "#ff7a7a", faint: "#2a323f",
+    text: "#ebebf0",
+    soft: "#b4b4bb",
+    surface: "#232b37",
+    line: "#7d8593",
+    group: "#171e28",
+    groupLine: "#3a4353",
+    edge: "#8a94a6",
+    outside: "#352b1c",
+    accent: "#42b4ff",
+    refused: "#ff7a7a",
+    faint: "#2a323f",
   },
 };
 
 const WORKLOAD_BADGES: Record<string, string> = {
-  Deployment: "D", StatefulSet: "SS", DaemonSet: "DS", CronJob: "CJ", Job: "J", ReplicaSet: "RS", Pod: "P",
+  Deployment: "D",
+  StatefulSet: "SS",
+  DaemonSet: "DS",
+  CronJob: "CJ",
+  Job: "J",
+  ReplicaSet: "RS",
+  Pod: "P",
 };
 
 /** One to three letters for the kind. */
@@ -39,7 +63,14 @@ export function badgeText(node: GraphNode): string {
 }
 
 const BADGE_COLOURS: Record<string, string> = {
-  workload: "#2f6fd6", pod: "#3d7f5f", node: "#6b6f7b", service: "#7b4fb0", aws: "#b3590a", internet: "#a8325e", unknown: "#5d6470", more: "#5d6470",
+  workload: "#2f6fd6",
+  pod: "#3d7f5f",
+  node: "#6b6f7b",
+  service: "#7b4fb0",
+  aws: "#b3590a",
+  internet: "#a8325e",
+  unknown: "#5d6470",
+  more: "#5d6470",
 };
 
 /** A small badge as an SVG image, drawn at the left of the node's box. */
@@ -53,15 +84,22 @@ export function badgeImage(node: GraphNode): string {
 export const NODE_HEIGHT = 56;
 /** Wide enough for both lines of the label beside the badge. */
 export function nodeWidth(node: GraphNode): number {
-  const tapered = node.kind === "internet" || node.kind === "node" ? 44 : node.kind === "aws" ? 26 : node.kind === "service" ? 36 : 0;
+  const tapered =
+    node.kind === "internet" || node.kind === "node" ? 44 : node.kind === "aws" ? 26 : node.kind === "service" ? 36 : 0;
   return Math.min(340, Math.max(112, 56 + tapered + 7.6 * Math.max(node.label.length, node.detail.length)));
 }
 
 export const shorten = (text: string, most = 34): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 const SHAPES: Record<GraphNode["kind"], string> = {
-  workload: "round-rectangle", pod: "rectangle", node: "hexagon", service: "round-tag",
-  aws: "barrel", internet: "ellipse", unknown: "rectangle", more: "cut-rectangle",
+  workload: "round-rectangle",
+  pod: "rectangle",
+  node: "hexagon",
+  service: "round-tag",
+  aws: "barrel",
+  internet: "ellipse",
+  unknown: "rectangle",
+  more: "cut-rectangle",
 };
 export const shapeOf = (kind: GraphNode["kind"]): string => SHAPES[kind];
 
@@ -72,42 +110,124 @@ export function stylesheet(theme: Theme): StylesheetJson {
     {
       selector: "node[width]",
       style: {
-        ...font, label: "data(label)", shape: "data(shape)" as never, width: "data(width)", height: NODE_HEIGHT,
-        "background-color": colour.surface, "border-color": colour.line, "border-width": 1.5,
-        "text-valign": "center", "text-halign": "center", "text-wrap": "wrap", "text-justification": "left",
-        "text-margin-x": 15, "font-size": 14, "line-height": 1.25, "min-zoomed-font-size": 4,
-        "background-image": "data(badge)", "background-width": "26px", "background-height": "26px",
-        "background-position-x": "10px", "background-position-y": "50%", "background-fit": "none", "background-clip": "none",
+        ...font,
+        label: "data(label)",
+        shape: "data(shape)" as never,
+        width: "data(width)",
+        height: NODE_HEIGHT,
+        "background-color": colour.surface,
+        "border-color": colour.line,
+        "border-width": 1.5,
+        "text-valign": "center",
+        "text-halign": "center",
+        "text-wrap": "wrap",
+        "text-justification": "left",
+        "text-margin-x": 15,
+        "font-size": 14,
+        "line-height": 1.25,
+        "min-zoomed-font-size": 4,
+        "background-image": "data(badge)",
+        "background-width": "26px",
+        "background-height": "26px",
+        "background-position-x": "10px",
+        "background-position-y": "50%",
+        "background-fit": "none",
+        "background-clip": "none",
       },
     },
-    { selector: "node[kind = 'internet'], node[kind = 'aws'], node[kind = 'node']", style: { "background-color": colour.outside, "background-position-x": "24px" } },
+    {
+      selector: "node[kind = 'internet'], node[kind = 'aws'], node[kind = 'node']",
+      style: { "background-color": colour.outside, "background-position-x": "24px" },
+    },
     { selector: "node[kind = 'unknown'], node[kind = 'more']", style: { "border-style": "dashed" } },
     {
       selector: "node:parent",
       style: {
-        ...font, label: "data(label)", shape: "round-rectangle", "background-color": colour.group, "background-image": "none",
-        "border-color": colour.groupLine, "border-width": 1, "text-valign": "top", "text-halign": "center", "text-margin-x": 0,
-        "text-margin-y": -4, "font-size": 15, "font-weight": 700, color: colour.soft, padding: "18px", "min-zoomed-font-size": 4,
+        ...font,
+        label: "data(label)",
+        shape: "round-rectangle",
+        "background-color": colour.group,
+        "background-image": "none",
+        "border-color": colour.groupLine,
+        "border-width": 1,
+        "text-valign": "top",
+        "text-halign": "center",
+        "text-margin-x": 0,
+        "text-margin-y": -4,
+        "font-size": 15,
+        "font-weight": 700,
+        color: colour.soft,
+        padding: "18px",
+        "min-zoomed-font-size": 4,
       },
     },
     { selector: "node:parent[kind = 'outside']", style: { "border-style": "dashed", "background-opacity": 0.4 } },
     {
       selector: "edge",
       style: {
-        ...font, width: "data(width)", "line-color": colour.edge, "target-arrow-color": colour.edge, "target-arrow-shape": "triangle",
-        "arrow-scale": 1, "curve-style": "unbundled-bezier", "control-point-distances": "data(bend)" as never, "control-point-weights": 0.5 as never,
-        label: "data(label)", "font-size": 12.5, color: colour.soft, "text-background-color": colour.group, "text-background-opacity": 0.92,
-        "text-background-padding": "2px", "text-background-shape": "roundrectangle", "min-zoomed-font-size": 7,
+        ...font,
+        width: "data(width)",
+        "line-color": colour.edge,
+        "target-arrow-color": colour.edge,
+        "target-arrow-shape": "triangle",
+        "arrow-scale": 1,
+        "curve-style": "unbundled-bezier",
+        "control-point-distances": "data(bend)" as never,
+        "control-point-weights": 0.5 as never,
+        label: "data(label)",
+        "font-size": 12.5,
+        color: colour.soft,
+        "text-background-color": colour.group,
+        "text-background-opacity": 0.92,
+        "text-background-padding": "2px",
+        "text-background-shape": "roundrectangle",
+        "min-zoomed-font-size": 6,
       },
     },
-    { selector: "edge[?quiet]", style: { label: "", "line-style": "dotted", "arrow-scale": 0.8, "line-opacity": 0.75 } },
-    { selector: "edge[!answered]", style: { "line-style": "dashed", "line-color": colour.refused, "target-arrow-color": colour.refused, "target-arrow-shape": "tee" } },
+    {
+      selector: "edge[?quiet]",
+      style: { label: "", "line-style": "dotted", "arrow-scale": 0.8, "line-opacity": 0.75 },
+    },
+    {
+      selector: "edge[!answered]",
+      style: {
+        "line-style": "dashed",
+        "line-color": colour.refused,
+        "target-arrow-color": colour.refused,
+        "target-arrow-shape": "tee",
+      },
+    },
     { selector: ".crowded", style: { label: "", "line-opacity": 0.4, "arrow-scale": 0.8 } },
     { selector: "node.dim", style: { opacity: 0.28 } },
-    { selector: "edge.dim", style: { "line-color": colour.faint, "target-arrow-color": colour.faint, label: "", "z-index": 0 } },
+    {
+      selector: "edge.dim",
+      style: { "line-color": colour.faint, "target-arrow-color": colour.faint, label: "", "z-index": 0 },
+    },
     { selector: "node.near", style: { "border-color": colour.accent, "border-width": 2 } },
-    { selector: "edge.near", style: { "line-color": colour.accent, "target-arrow-color": colour.accent, label: "data(label)", "line-opacity": 1, "z-index": 5 } },
+    {
+      selector: "edge.near",
+      style: {
+        "line-color": colour.accent,
+        "target-arrow-color": colour.accent,
+        label: "data(label)",
+        "line-opacity": 1,
+        "z-index": 5,
+      },
+    },
     { selector: "node.chosen", style: { "border-color": colour.accent, "border-width": 4 } },
-    { selector: "edge.chosen", style: { "line-color": colour.accent, "target-arrow-color": colour.accent, label: "data(label)", "line-opacity": 1, color: colour.accent, "font-weight": 700, "font-size": 14, "min-zoomed-font-size": 0, "z-index": 9 } },
+    {
+      selector: "edge.chosen",
+      style: {
+        "line-color": colour.accent,
+        "target-arrow-color": colour.accent,
+        label: "data(label)",
+        "line-opacity": 1,
+        color: colour.accent,
+        "font-weight": 700,
+        "font-size": 14,
+        "min-zoomed-font-size": 0,
+        "z-index": 9,
+      },
+    },
   ];
 }
