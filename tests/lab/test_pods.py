@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -142,3 +144,17 @@ def test_labels_of_a_running_pod_change_without_a_restart(lab: Lab) -> None:
     assert after["metadata"]["labels"] == {"a": "2"}
     assert after["status"]["containerStatuses"] == before["status"]["containerStatuses"]
     assert gone(lab, "marked")
+
+
+def test_a_pod_whose_sandbox_is_killed_is_replaced(lab: Lab) -> None:
+    before = next(p for p in lab.objects("Pod") if p["metadata"]["labels"].get("app") == "client")
+    os.kill(lab.call("enter", namespace="shop", pod=before["metadata"]["name"])["pid"], signal.SIGKILL)
+    assert until(lambda: stored(lab, before["metadata"]["name"]) is None)
+    lab.wait([("Deployment", "shop", "client")])
+    assert lab.probe("shop/client", "svc:shop/web:80/TCP").reachable
+
+
+def test_nobody_answers_for_a_pod_or_host_that_is_not_there(lab: Lab) -> None:
+    cells = [("shop/client", ip, 80, "TCP", 6 if ":" in ip else 4)
+             for ip in ("10.244.1.99", "fd00:10:244:1::99", "9.9.9.9", "2620:fe::9", "10.0.99.1", "203.0.113.250")]  # fmt: skip
+    assert {r.reason for r in lab.probe_many(cells, timeout=0.5)} == {"timeout"}

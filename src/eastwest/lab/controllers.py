@@ -86,7 +86,10 @@ class Controllers:
             if of is None or is_terminating(pod):
                 continue
             if of in owners:
-                pods[of].append(pod)
+                if owners[of]["kind"] != "Job" and (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed"):
+                    changes.stop.append(pod)
+                else:
+                    pods[of].append(pod)
             else:
                 changes.stop.append(pod)
         for uid, owner in owners.items():

@@ -9,10 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from eastwest.lab.addresses import FABRIC_V4, GATEWAY_V4, GATEWAY_V6, NodePlan
+from eastwest.lab.addresses import (
+    FABRIC_V4,
+    GATEWAY_V4,
+    GATEWAY_V6,
+    LOAD_BALANCERS_V4,
+    LOAD_BALANCERS_V6,
+    NODES_V4,
+    NODES_V6,
+    PODS_V4,
+    PODS_V6,
+    SERVICE_V4,
+    SERVICE_V6,
+    NodePlan,
+)
 from eastwest.lab.rtnl import Step
 from eastwest.lab.state import Network
 
+CLUSTER_RANGES = tuple(
+    str(r) for r in (NODES_V4, PODS_V4, SERVICE_V4, LOAD_BALANCERS_V4, NODES_V6, PODS_V6, SERVICE_V6, LOAD_BALANCERS_V6)
+)
 VXLAN_MTU = 1450
 HOST_MAC = "02:ea:57:ff:00:01"  # every host end of a pod's link
 GATEWAY_MAC = "02:ea:57:ff:01:01"  # the fabric's end of a node's link
@@ -32,11 +48,12 @@ def fabric_to_internet(internet_pid: int) -> str:
         "address add fd00:64::1/127 dev internet nodad",
         "route add default via 100.64.0.0 dev internet",
         "route add ::/0 via fd00:64:: dev internet",
+        *(f"route add blackhole {r}" for r in CLUSTER_RANGES),  # what no node has a longer route for
     )
 
 
 def internet(addresses: Iterable[str]) -> str:
-    """In the internet: all its hosts' addresses on one machine, everything else is the cluster's."""
+    """In the internet: all its hosts' addresses on one machine, the cluster behind the fabric, nothing else."""
     owned = [f"address add {a}/{128 if ':' in a else 32} dev lo{' nodad' if ':' in a else ''}" for a in addresses]
     return _lines(
         "link set lo up",
@@ -44,8 +61,9 @@ def internet(addresses: Iterable[str]) -> str:
         "link set eth0 up",
         "address add 100.64.0.0/31 dev eth0",
         "address add fd00:64::/127 dev eth0 nodad",
-        "route add default via 100.64.0.1 dev eth0",
-        "route add ::/0 via fd00:64::1 dev eth0",
+        *(f"route add {r} via {'fd00:64::1' if ':' in r else '100.64.0.1'} dev eth0" for r in CLUSTER_RANGES),
+        "route add blackhole 0.0.0.0/0",  # hosts that do not exist do not answer
+        "route add blackhole ::/0",
     )
 
 
@@ -81,6 +99,8 @@ def node(own: NodePlan, others: Sequence[NodePlan], network: Network) -> str:
         f"route add default via {FABRIC_V4} dev eth0 src {own.ipv4}",
         f"route add ::/0 via {GATEWAY_V6} dev eth0 src {own.ipv6}",
     ]
+    if network != "bridged":  # a packet for a pod that is gone must not go back to the fabric
+        lines += [f"route add blackhole {own.pods_v4}", f"route add blackhole {own.pods_v6}"]
     if network == "bridged":
         lines += [
             f"link add cni0 address {HOST_MAC} type bridge",

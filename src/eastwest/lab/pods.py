@@ -25,6 +25,7 @@ from eastwest.lab.watch import Objects, key_of, rfc3339
 
 Json = dict[str, Any]
 _GRACE_SECONDS: Final = 5.0  # the lab's own ceiling on terminationGracePeriodSeconds
+_FAILED_SECONDS: Final = 1.0  # before a pod that cannot start is given up and replaced
 _PARALLEL_STARTS: Final = 16
 _BACKOFF_SECONDS: Final = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 
@@ -134,14 +135,13 @@ class Pods:
                 if init.get("restartPolicy") == "Always":
                     run.containers.append(ContainerRun(init))
                     continue
-                code = await self._run_init(run, body, init)
-                if code:
-                    raise CallError(f"init container {init['name']} ended with exit code {code}")
+                await self._run_init(run, body, init)
             run.containers += [ContainerRun(c) for c in body["spec"]["containers"]]
             run.phase = "Running"
-            await asyncio.gather(*(self._keep(run, body, c) for c in run.containers))
+            await self._until_over(run, asyncio.gather(*(self._keep(run, body, c) for c in run.containers)))
         except (CallError, OSError, TimeoutError) as error:
             self._note(body, str(error))
+            await asyncio.sleep(_FAILED_SECONDS)
             run.phase = "Failed"
         else:
             codes = [c.last_code for c in run.containers]
@@ -151,6 +151,18 @@ class Pods:
             await self._release(run)
             self.runs.pop(run.uid, None)
             self._changed()
+
+    async def _until_over(self, run: PodRun, containers: asyncio.Future[list[None]]) -> None:
+        """Wait for all containers to end for good. Raises CallError when the sandbox dies first."""
+        assert run.sandbox is not None
+        try:
+            either: list[asyncio.Future[Any]] = [containers, run.sandbox.exited]
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not containers.done():
+                raise CallError("the pod's sandbox has died")
+            containers.result()
+        finally:
+            containers.cancel()
 
     async def _make_sandbox(self, run: PodRun, body: Json, *, host: bool) -> None:
         pause = cgroups.create(run.cgroup / cgroups.container_name(uuid.uuid4().hex * 2, self._driver))
@@ -166,10 +178,19 @@ class Pods:
         await run.sandbox.call("wire", steps=network.pod(plan, run.ips, link, run.node.process.pid, self._mode))
         await run.node.process.call("wire", steps=network.node_to_pod(plan, run.ips, link, self._mode))
 
-    async def _run_init(self, run: PodRun, body: Json, init: Json) -> int:
-        container = ContainerRun(init)
-        process = await self._start_container(run, body, container, once=True)
-        return await process.exited
+    async def _run_init(self, run: PodRun, body: Json, init: Json) -> None:
+        """Run an init container until it succeeds, or once when nothing is to be restarted. Raises CallError."""
+        attempt = 0
+        while True:
+            process = await self._start_container(run, body, ContainerRun(init), once=True)
+            code = await process.exited
+            if code == 0:
+                return
+            if body["spec"].get("restartPolicy") == "Never":
+                raise CallError(f"init container {init['name']} ended with exit code {code}")
+            self._note(body, f"init container {init['name']} ended with exit code {code}, started again")
+            attempt = min(attempt + 1, len(_BACKOFF_SECONDS) - 1)
+            await asyncio.sleep(_BACKOFF_SECONDS[attempt])
 
     async def _keep(self, run: PodRun, body: Json, container: ContainerRun) -> None:
         """Run a container, again and again as the restart policy says."""

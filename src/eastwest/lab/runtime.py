@@ -21,7 +21,7 @@ from typing import Any, Final, cast
 from eastwest.lab import cgroups, client, container
 from eastwest.lab.addresses import ZONES
 from eastwest.lab.probe import ProbeResult, parse_target
-from eastwest.lab.state import NETWORKS, LabError, LabFiles, LabState, Network, NodeState
+from eastwest.lab.state import NETWORKS, LabError, LabFiles, LabState, Network, NodeState, known_labs
 
 Json = dict[str, Any]
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
@@ -125,7 +125,9 @@ class Lab:
         try:
             state = LabState.read(files.description)
         except FileNotFoundError:
-            raise LabError(f"no lab called {name!r} is running; start one with: eastwest lab up retail-store") from None
+            others = ", ".join(known_labs())
+            hint = f"there is {others} (--name)" if others else "start one with: eastwest lab up retail-store"
+            raise LabError(f"no lab called {name!r} is running; {hint}") from None
         return cls(files, state)
 
     @property
@@ -142,15 +144,26 @@ class Lab:
     def node_command(self, node: str, argv: Sequence[str]) -> list[str]:
         """An argument list that runs `argv` in a node's network namespace and in a cgroup of that node."""
         found = self.node(node)
-        return _joined(Path(found.cgroup, "system.slice"), found.pid, argv)
+        return self._joined(Path(found.cgroup, "system.slice"), found.pid, argv)
 
     def fabric_command(self, argv: Sequence[str]) -> list[str]:
         """The same for the fabric, which reaches every node and which every node reaches at 169.254.0.1."""
-        return _joined(Path(self.state.cgroup, "lab"), self.state.fabric_pid, argv)
+        return self._joined(Path(self.state.cgroup, "lab"), self.state.fabric_pid, argv)
 
     def internet_command(self, argv: Sequence[str]) -> list[str]:
         """The same for the internet."""
-        return _joined(Path(self.state.cgroup, "lab"), self.state.internet_pid, argv)
+        return self._joined(Path(self.state.cgroup, "lab"), self.state.internet_pid, argv)
+
+    def _joined(self, cgroup: Path, pid: int, argv: Sequence[str]) -> list[str]:
+        """Raises LabError when `pid` is not the lab's any more: it may be anybody's by now."""
+        try:
+            known = f"/{Path(self.state.cgroup).name}/" in Path(f"/proc/{pid}/cgroup").read_text()
+        except OSError:
+            known = False
+        if not known:
+            raise LabError(f"lab {self.files.name!r} has died; end it with: eastwest lab down --name {self.files.name}")
+        enter = ["nsenter", f"--net=/proc/{pid}/ns/net", "--", *argv]
+        return ["sh", "-c", _JOIN, "sh", str(cgroup / "cgroup.procs"), *enter]
 
     def exec(self, namespace: str, pod: str, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
         """Run a program inside a pod (its first container's cgroup) and return what it said. Raises LabError."""
@@ -262,8 +275,3 @@ def remove(name: str) -> bool:
         raise LabError(f"some processes of lab {name!r} do not end; see {root}/**/cgroup.procs")
     shutil.rmtree(files.folder, ignore_errors=True)
     return True
-
-
-def _joined(cgroup: Path, pid: int, argv: Sequence[str]) -> list[str]:
-    enter = ["nsenter", f"--net=/proc/{pid}/ns/net", "--", *argv]
-    return ["sh", "-c", _JOIN, "sh", str(cgroup / "cgroup.procs"), *enter]
