@@ -276,6 +276,21 @@ static __always_inline void count_overflow(struct __sk_buff *skb, struct packet 
 
 /* --- one packet ---------------------------------------------------------------------------------------------------- */
 
+/* An ICMP error belongs to the connection it is about; false when that is not here. */
+static __always_inline bool count_error(struct __sk_buff *skb, const struct packet *p)
+{
+	struct ew_flow_key key = {};
+	struct ew_flow *flow;
+
+	if (!p->quote || !quoted_flow(skb, p, &key))
+		return false;
+	flow = bpf_map_lookup_elem(&flows, &key);
+	if (!flow)
+		return false;
+	count(this_set(flow->set, p->set), p);
+	return true;
+}
+
 static __always_inline void count_flow(struct __sk_buff *skb, struct packet *p, struct ew_interface_set *books)
 {
 	struct ew_flow *flow = bpf_map_lookup_elem(&flows, p->key);
@@ -327,6 +342,8 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 dir)
 	p.now_ns = bpf_ktime_get_coarse_ns();
 	books->hook[dir].bytes += p.bytes;
 	books->hook[dir].packets += 1;
+	if (verdict == PARSED && count_error(skb, &p))
+		return TCX_NEXT;
 	if (verdict == PARSED)
 		count_flow(skb, &p, books);
 	else

@@ -4,6 +4,7 @@
 #define EW_FLOW_PACKET_H
 
 #define ETH_HEADER 14
+#define ICMP_HEADER 8
 #define ETHERTYPE_IPV4 0x0800
 #define ETHERTYPE_IPV6 0x86dd
 #define IPV6_EXTENSIONS_MAX 6
@@ -91,6 +92,7 @@ struct packet {
 	__u64 now_ns;
 	__u32 seq; /* TCP */
 	__u32 tcp_flags;
+	__u32 quote; /* offset of the packet that an ICMP error quotes; 0: this is none */
 };
 
 /* The set of this epoch. The barrier keeps the mask that the verifier wants to see. */
@@ -154,6 +156,18 @@ static __always_inline enum verdict parse_icmp(struct packet *p, __u8 type, __u8
 	return PARSED;
 }
 
+/* RFC 792 and RFC 1191: unreachable, source quench, redirect, time exceeded, parameter problem. */
+static __always_inline bool is_error(__u8 type)
+{
+	return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
+
+/* RFC 4443 section 2.1: unreachable, too big, time exceeded, parameter problem. */
+static __always_inline bool is_error_v6(__u8 type)
+{
+	return type >= 1 && type <= 4;
+}
+
 static __always_inline enum verdict parse_icmpv6(struct packet *p, __u8 type)
 {
 	/* RFC 4861 router and neighbour discovery, RFC 2710 and RFC 3810 multicast listener discovery */
@@ -192,6 +206,8 @@ static __always_inline enum verdict parse_l4(struct __sk_buff *skb, struct packe
 	case PROTO_ICMPV6:
 		if (READ(skb, offset, &icmp) < 0)
 			return PARSED_TRUNCATED;
+		if (p->key->protocol == PROTO_ICMP ? is_error(icmp.type) : is_error_v6(icmp.type))
+			p->quote = offset + ICMP_HEADER;
 		return p->key->protocol == PROTO_ICMP ? parse_icmp(p, icmp.type, 8, 0) : parse_icmpv6(p, icmp.type);
 	}
 	return PARSED;
@@ -243,6 +259,43 @@ static __always_inline enum verdict parse_ipv6(struct __sk_buff *skb, struct pac
 		return PARSED_TRUNCATED;
 	p->key->protocol = next;
 	return parse_l4(skb, p, offset);
+}
+
+static __always_inline bool has_ports(__u8 protocol)
+{
+	return protocol == PROTO_TCP || protocol == PROTO_UDP || protocol == PROTO_SCTP;
+}
+
+/* The flow of the packet that an ICMP error quotes; false when it cannot be told. Who gets the error sent that packet. */
+static __always_inline bool quoted_flow(struct __sk_buff *skb, const struct packet *p, struct ew_flow_key *key)
+{
+	bool by_pod = p->dir == EW_TO_POD;
+	struct ipv4_header v4;
+	struct ipv6_header v6;
+	struct ports ports;
+	__u32 length;
+
+	key->ifindex = p->key->ifindex;
+	if (p->key->protocol == PROTO_ICMP) {
+		if (bpf_skb_load_bytes(skb, p->quote, &v4, sizeof(v4)) < 0)
+			return false;
+		map_ipv4(by_pod ? key->pod_addr : key->peer_addr, v4.src);
+		map_ipv4(by_pod ? key->peer_addr : key->pod_addr, v4.dst);
+		key->protocol = v4.protocol;
+		length = (v4.version_ihl & 0x0f) * 4;
+	} else {
+		if (bpf_skb_load_bytes(skb, p->quote, &v6, sizeof(v6)) < 0)
+			return false;
+		copy_address(by_pod ? key->pod_addr : key->peer_addr, v6.src);
+		copy_address(by_pod ? key->peer_addr : key->pod_addr, v6.dst);
+		key->protocol = v6.next_header;
+		length = sizeof(v6);
+	}
+	if (!has_ports(key->protocol) || bpf_skb_load_bytes(skb, p->quote + length, &ports, sizeof(ports)) < 0)
+		return false;
+	key->pod_port = bpf_ntohs(by_pod ? ports.src : ports.dst);
+	key->peer_port = bpf_ntohs(by_pod ? ports.dst : ports.src);
+	return true;
 }
 
 static __always_inline enum verdict parse(struct __sk_buff *skb, struct packet *p)

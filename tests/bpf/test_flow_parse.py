@@ -62,6 +62,34 @@ def test_echo_is_told_by_its_request(pod: str, peer: str, protocol: int, request
         assert books.unexplained == NOTHING
 
 
+@pytest.mark.parametrize(
+    ("pod", "peer", "router", "protocol", "kind"),
+    [(POD4, PEER4, "192.0.2.1", p.ICMP, 3), (POD6, PEER6, "2001:db8::1", p.ICMPV6, 1)],
+)
+def test_an_icmp_error_belongs_to_the_connection_it_is_about(
+    pod: str, peer: str, router: str, protocol: int, kind: int
+) -> None:
+    """Whoever sends the error: it is no answer and no edge of its own."""
+    with FlowBench() as bench:
+        asked = p.ip(pod, peer, p.UDP, p.udp(40000, 53))
+        bench.from_pod(asked)
+        quote = asked[14 : 14 + 48]
+        bench.to_pod(p.ip(router, pod, protocol, p.icmp(kind, 1) + quote))
+        (row,), books, _ = bench.drain()
+    assert (row.reporter, row.dst, row.dst_port, row.protocol) == ("client", peer, 53, p.UDP)
+    assert (row.packets_forward, row.packets_reverse, row.connections_established) == (1, 1, 0)
+    assert books.unexplained == Amount(0, 0)
+
+
+def test_an_icmp_error_about_what_the_pod_received() -> None:
+    with FlowBench() as bench:
+        asked = p.ip(PEER4, POD4, p.UDP, p.udp(40000, 53))
+        bench.to_pod(asked)
+        bench.from_pod(p.ip(POD4, PEER4, p.ICMP, p.icmp(3, 3) + asked[14:]))
+        (row,), _, _ = bench.drain()
+    assert (row.reporter, row.src, row.dst_port, row.packets_reverse) == ("server", PEER4, 53, 1)
+
+
 def test_an_icmp_error_has_no_initiator() -> None:
     with FlowBench() as bench:
         bench.to_pod(p.ip(PEER4, POD4, p.ICMP, p.icmp(3, 1)))
