@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from prometheus_client.openmetrics import parser
 
 from eastwest.agent.metrics import ActiveFlows, AgentMetrics, HookTotals
+from eastwest.agent.metrics_hooks import Increment
 from eastwest.agent.metrics_node import Health
 from eastwest.model.batch import Amount, BatchHeader, Books, HookStatus
 from eastwest.runtime.openmetrics import TextFormat
@@ -75,6 +76,7 @@ def tick(
     *traffic: Traffic,
     hooks: Sequence[HookStatus] = (),
     tcp: dict[str, int] | None = None,
+    more: Iterable[Increment] = (),
 ) -> None:
     totals = HookTotals(
         [t.pod for t in traffic],
@@ -84,7 +86,7 @@ def tick(
         np.array([t.egress // 100 for t in traffic], np.uint64),
     )
     flows = ActiveFlows([t.pod for t in traffic], [t.protocol for t in traffic], np.array([t.opened for t in traffic]))
-    metrics.tick(make_header(traffic, window, hooks), make_columns(traffic, tcp), totals, Health(0.01), flows)
+    metrics.tick(make_header(traffic, window, hooks), make_columns(traffic, tcp), totals, Health(0.01), flows, more)
 
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,9 @@ from prometheus_client.openmetrics import parser
 
 from agent.factories_metrics import START_S, Traffic, make_metrics, scrape, tick, value
 from eastwest.agent import metrics_families
+from eastwest.agent.dns.tally import DnsTally
+from eastwest.agent.dns.transactions import Lookup
+from eastwest.agent.metrics_hooks import of_dns, of_drops
 from eastwest.agent.metrics_names import PodNames, parse_names
 from eastwest.model.batch import HookStatus
 from eastwest.runtime.openmetrics import TextFormat
@@ -120,6 +124,37 @@ def test_tcp_health_comes_from_the_records() -> None:
     assert value(seen, "eastwest_pod_tcp_rtt_seconds_bucket", pod_uid="a", le="6.4e-05") == 0
     assert value(seen, "eastwest_pod_tcp_rtt_seconds_bucket", pod_uid="a", le="0.000128") == 8
     assert value(seen, "eastwest_pod_tcp_rtt_seconds_sum", pod_uid="a") == pytest.approx(0.0008)
+
+
+def test_dns_and_drops_come_from_their_hooks() -> None:
+    metrics = make_metrics()
+    quick = Lookup(0, 3, True, b"", b"", 53, False, "a.", 1, 0, 100_000, 0, False)
+    lookups = [
+        quick,
+        quick,
+        replace(quick, rcode=3),
+        replace(quick, rcode=None, latency_ns=None),
+        replace(quick, from_pod=False),
+    ]
+    tally = DnsTally()
+    for lookup in lookups:
+        tally.add(lookup)
+    pod_of = {3: "a", 4: None}
+    drops = of_drops(
+        [3, 3, 4, 0], [2, 5, 2, 2], [7, 1, 9, 100], pod_of, {2: "no_socket", 5: "netfilter_drop"}.__getitem__
+    )
+    hooks = [HookStatus("dns", "on"), HookStatus("drops", "on")]
+    tick(metrics, 0, Traffic("a"), hooks=hooks, more=[*of_dns(tally.by_pod(), pod_of), *drops])
+    seen = scrape(metrics)
+    assert value(seen, "eastwest_pod_dns_requests_total", pod_uid="a") == 4
+    assert value(seen, "eastwest_pod_dns_errors_total", pod_uid="a", rcode="NXDOMAIN") == 1
+    assert value(seen, "eastwest_pod_dns_errors_total", pod_uid="a", rcode="no_answer") == 1
+    assert value(seen, "eastwest_pod_dns_latency_seconds_count", pod_uid="a") == 3
+    assert value(seen, "eastwest_pod_dns_latency_seconds_bucket", pod_uid="a", le="0.000128") == 3
+    assert value(seen, "eastwest_pod_dns_latency_seconds_bucket", pod_uid="a", le="6.4e-05") == 0
+    assert value(seen, "eastwest_pod_dropped_packets_total", pod_uid="a", reason="no_socket") == 7
+    assert value(seen, "eastwest_pod_dropped_packets_total", pod_uid="a", reason="netfilter_drop") == 1
+    assert value(seen, "eastwest_pod_dropped_packets_total", pod_uid="unknown") == 9
 
 
 def test_a_pod_that_is_gone_stays_for_its_last_scrape_and_then_leaves() -> None:

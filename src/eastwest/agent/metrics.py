@@ -6,7 +6,7 @@ The agent's loop calls `tick`; `metrics_exporter` calls `render`. A scrape reads
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from eastwest.agent import hoststats, metrics_reference
 from eastwest.agent import metrics_families as m
+from eastwest.agent.metrics_hooks import Increment
 from eastwest.agent.metrics_names import PodNames
 from eastwest.agent.metrics_node import Health, NodeMetrics
 from eastwest.agent.metrics_pods import PodCounters
@@ -90,8 +91,12 @@ class AgentMetrics:
         totals: HookTotals,
         health: Health,
         active: ActiveFlows | None = None,
+        more: Iterable[Increment] = (),
     ) -> None:
-        """Count one closed window: its books and hooks, its records (for connections), its totals by direction."""
+        """Count one closed window: its books and hooks, its records (for connections), its totals by direction.
+
+        `more`: what optional hooks add (see `metrics_hooks`).
+        """
         if self._names:
             self._names.read_pod_logs()
         with self._lock:
@@ -101,6 +106,7 @@ class AgentMetrics:
             self._count_books(header)
             self._count_opened(columns, header.records)
             self._count_tcp(columns, header.records)
+            self._count_more(more)
             if active is not None:
                 self._set_active(active)
             self.pods.retire(self._now_s)
@@ -179,6 +185,14 @@ class AgentMetrics:
             self.pods.add(family, rows, _known(columns[column]), labels)
         buckets = np.stack([_known(columns[f"rtt_bucket_{i:02d}"]) for i in range(len(m.RTT.bounds) + 1)], axis=1)
         self.pods.observe(m.RTT, rows, buckets, _known(columns["rtt_sum_us"]) / 1e6)
+
+    def _count_more(self, more: Iterable[Increment]) -> None:
+        for one in more:
+            row = self.pods.rows([one.pod_uid or ""], self._now_s)
+            if one.family.bounds:
+                self.pods.observe(one.family, row, one.amount, np.array([one.total]))
+            else:
+                self.pods.add(one.family, row, one.amount, one.labels)
 
     def _set_active(self, active: ActiveFlows) -> None:
         rows = self.pods.rows([uid or "" for uid in active.pod_uids], self._now_s)
