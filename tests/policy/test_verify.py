@@ -216,3 +216,12 @@ def test_a_bad_file_is_named_with_its_line(
     intent.write_text(text)
     assert main(["policy", "verify", "--intent", str(intent), str(folder)]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_the_documented_example_is_read() -> None:
+    from eastwest.cli.policy_verify import read_intents
+
+    example = Path(__file__).parents[2] / "docs/examples/intent.yaml"
+    assert [i.kind for i in read_intents(example)] == [
+        Kind.MAY, Kind.MAY, Kind.ONLY, Kind.MUST_NOT, Kind.MUST_NOT, Kind.MAY,
+    ]  # fmt: skip
