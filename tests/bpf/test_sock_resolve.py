@@ -2,69 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from agent.netlab import CALL, Node, Pod, node
-from eastwest.agent import edges
-from eastwest.agent.edges import Edges
-from eastwest.agent.iterator import in_namespace
-from eastwest.agent.kernel import FlowKernel
-from eastwest.agent.resolve import Resolver
-from eastwest.agent.sock.health import Health, of_edges, onto
-from eastwest.agent.sock.hook import SockHook
+from agent.netlab import CALL, node
+from bpf.factories_hooks import SERVICE, Watched
+from eastwest.agent.sock.health import onto
 from eastwest.model.flow import ip_bytes
 
 pytestmark = pytest.mark.root
-
-SERVICE = "10.96.0.1"
-
-
-class Watched:
-    """Two pods on a node, a Service in front of the second, and both hooks."""
-
-    def __init__(self, n: Node) -> None:
-        self.node = n
-        self.client, self.server = n.pod("a"), n.pod("b")
-        n.nft(f"""table ip nat {{ chain pre {{ type nat hook prerouting priority -100;
-            ip daddr {SERVICE} tcp dport 80 dnat to {self.server.ipv4}:8080; }}; }}""")
-        self.kernel = FlowKernel()
-        self.sock = SockHook(n.cgroup(self.client.uid).parents[3])
-        self.resolver = Resolver(self.kernel.maps["flows"])
-        self.links: list[int] = []
-        self.ifindex = {inode(pod): self._attach(pod) for pod in (self.client, self.server)}
-
-    def _attach(self, pod: Pod) -> int:
-        ifindex = int(self.node.exec("cat", f"/sys/class/net/{pod.veth}/ifindex"))
-        self.kernel.add_interface(ifindex, held=False)
-        fd = os.open(f"/run/netns/{self.node.netns}", os.O_RDONLY)
-        try:
-            self.links.extend(in_namespace(fd, lambda: self.kernel.attach(ifindex)))
-        finally:
-            os.close(fd)
-        return ifindex
-
-    def tick(self) -> tuple[Edges, Health]:
-        """As the agent's: first the sockets, while the flow map still knows their connections, then the drain."""
-        health = of_edges(self.sock.collect(), self.ifindex, self.resolver.resolve)
-        parts: list[Edges] = []
-        self.kernel.drain(self.kernel.turn(), lambda r: parts.append(edges.from_records(r)), carry=False)
-        return edges.merge(parts), health
-
-    def close(self) -> None:
-        for link in self.links:
-            os.close(link)
-        self.resolver.close()
-        self.sock.close()
-        self.kernel.close()
-
-
-def inode(pod: Pod) -> int:
-    return Path(f"/run/netns/{pod.netns}").stat().st_ino
 
 
 @pytest.fixture

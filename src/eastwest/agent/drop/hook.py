@@ -23,6 +23,8 @@ _RAW_TRACEPOINT_OPEN: Final = 17
 _ENTRIES: Final = 8192
 _COARSE_ENTRIES: Final = 2048
 _PREFIX: Final = "SKB_DROP_REASON_"
+_ACCEPTED_BEFORE: Final = ("queue_purge",)
+"""Reasons of packets the kernel had taken in and freed unread, as the FIN of every connection closed first here."""
 
 
 class HookRefusedError(RuntimeError):
@@ -80,6 +82,11 @@ class DropHook:
     def reason(self, number: int) -> str:
         """A reason's name; one of a kernel module's own (upper 16 bits set) is its number."""
         return self.reasons.get(number, str(number))
+
+    def losses(self, drops: Drops) -> NDArray[np.bool_]:
+        """Which of them are lost packets, (n,): all but those that a socket had accepted before it was closed."""
+        accepted = [number for number, name in self.reasons.items() if name in _ACCEPTED_BEFORE]
+        return np.asarray(~np.isin(drops["key"]["reason"], accepted))
 
     def counters(self) -> dict[str, int]:
         return read_counters(self._object.maps["drop_counters"], Counter)
