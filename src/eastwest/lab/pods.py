@@ -139,8 +139,8 @@ class Pods:
             run.containers += [ContainerRun(c) for c in body["spec"]["containers"]]
             run.phase = "Running"
             await self._until_over(run, asyncio.gather(*(self._keep(run, body, c) for c in run.containers)))
-        except (CallError, OSError, TimeoutError) as error:
-            self._note(body, str(error))
+        except Exception as error:  # whatever it was, it was this pod's; the lab goes on
+            self._note(body, str(error) or type(error).__name__)
             await asyncio.sleep(_FAILED_SECONDS)
             run.phase = "Failed"
         else:

@@ -45,7 +45,7 @@ class Processes:
         self._orders.setblocking(False)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(orders.fileno(), self._take)
-        self._started: dict[int, asyncio.Future[int]] = {}
+        self._started: dict[int, asyncio.Future[tuple[int, asyncio.Future[int]]]] = {}
         self._running: dict[int, asyncio.Future[int]] = {}
         self._next = 0
         self.zygote_gone: asyncio.Future[None] = self._loop.create_future()
@@ -59,7 +59,7 @@ class Processes:
         if channel:
             ours, theirs = socket.socketpair()
             fds = [theirs.fileno()]
-        future: asyncio.Future[int] = self._loop.create_future()
+        future: asyncio.Future[tuple[int, asyncio.Future[int]]] = self._loop.create_future()
         self._started[number] = future
         order = json.dumps({"id": number, "role": role, "spec": spec}).encode()
         while True:
@@ -70,9 +70,9 @@ class Processes:
                 await asyncio.sleep(0.002)
         if ours is not None:
             theirs.close()
-        pid = await future
+        pid, exited = await future  # together: a short life may be over before this line
         link = await Channel.over(ours) if ours is not None else None
-        return Process(pid, self._running[pid], link)
+        return Process(pid, exited, link)
 
     def _take(self) -> None:
         while True:
@@ -89,8 +89,9 @@ class Processes:
                 return
             message = json.loads(raw)
             if "pid" in message:
-                self._running[message["pid"]] = self._loop.create_future()
-                self._started.pop(message["id"]).set_result(message["pid"])
+                exited: asyncio.Future[int] = self._loop.create_future()
+                self._running[message["pid"]] = exited
+                self._started.pop(message["id"]).set_result((message["pid"], exited))
             else:
                 ended = self._running.pop(message["exited"], None)
                 if ended is not None and not ended.done():
