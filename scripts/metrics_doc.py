@@ -42,6 +42,8 @@ Dashboards to import are in [deploy/grafana](../deploy/grafana), alerts with run
 **Unknown is not 0.** A family that needs a kernel hook is left out while the hook is off or refused on that node;
 `eastwest_agent_hook_on` says which. A counter split by cause, reason or code has a series once it happened.
 
+Histogram buckets are those of the records: powers of two of 32 µs. A value exactly on a bound is in the next bucket.
+
 **Bytes** are L3 bytes at the pod's hook; a GSO super-packet counts as one packet with all its bytes.
 """
 
@@ -59,6 +61,20 @@ sender's side). `category` is intra_zone, inter_zone, inter_region, aws, interne
 
 The first 2,000 pairs have a series of their own for as long as the server runs; all later ones add up in
 `source="__other__"`. At every limit the sum over series is the flow table's total since the server started."""
+
+OTLP = """
+## OTLP
+`eastwest server --otlp http://collector:4318` also sends, over OTLP/HTTP (binary protobuf, gzip):
+
+- every metric of the server, every 15 s, as cumulative sums, gauges and histograms under the same names;
+- every stored flow record as one log record, event name `eastwest.flow`, as soon as it is durable. Attributes are those of
+  the semantic conventions where they exist (`source.address`, `destination.address`, `destination.port`,
+  `network.transport`), else `eastwest.` and the column's name. Both ends' reports are sent; `eastwest.reporter` tells them
+  apart. Unknown is left out.
+
+At most 200,000 records wait; what does not fit, or is still refused after five tries, is counted in
+`eastwest_server_otlp_lost_total` by signal and cause. Ingest never waits for it. Agents' own metrics are scraped only.
+"""
 
 REFERENCE = """With `eastwest agent --reference-metrics` the agent also publishes the metric names of Amazon EKS container network
 observability, with their labels. There they are gauges that hold what happened since anybody's last scrape; here they are
@@ -82,7 +98,7 @@ def document() -> str:
     parts = [HEAD]
     for title, text, families in sections:
         parts.append(f"\n## {title}\n" + (f"{text}\n\n" if text else "") + _table(families))
-    return "".join(parts)
+    return "".join((*parts, OTLP))
 
 
 def _table(families: Iterable[Family]) -> str:
