@@ -357,3 +357,39 @@ def test_another_program_s_callbacks_go_on_and_so_do_ours(world: World, other_fi
             os.close(fd)
         if hook is not None:
             hook.close()
+
+
+def test_nothing_is_lost_or_doubled_while_everything_moves(world: World, hook: SockHook) -> None:
+    """Connections of all lengths open and close on both ends while ticks run as fast as they can."""
+    n = 2000
+    world.server.do(f"""
+import threading
+def keep(s):
+    while s.recv(4096): s.sendall(b"y")
+    s.close()
+def serve():
+    for _ in range({n}): threading.Thread(target=keep, args=(server.accept()[0],), daemon=True).start()
+t = threading.Thread(target=serve, daemon=True); t.start()
+""")
+    world.client.do(f"""
+import threading
+def talk(k):
+    for i in range({n} // 8):
+        s = socket.create_connection(("10.77.0.2", 8080))
+        for _ in range((i * 7 + k) % 5): s.sendall(b"x"); s.recv(1)
+        s.close()
+threads = [threading.Thread(target=talk, args=(k,)) for k in range(8)]
+for one in threads: one.start()
+""")
+    totals = Totals(hook)
+    totals.until(closed(2 * n), 60)
+    world.client.do("for one in threads: one.join()")
+    everything = totals.all
+    assert ((everything["flags"] & Flag.CLOSED) != 0).sum() == 2 * n
+    assert (totals.of(Role.CLIENT)["attempts"].sum(), everything["established"].sum()) == (n, 2 * n)
+    assert everything["failures"].sum() == everything["timeouts"].sum() == 0
+    counters = hook.counters()
+    assert counters["followed"] == counters["closed_seen"] == 2 * n
+    assert counters["lost_records"] == counters["lost_storage"] == counters["unfollowed"] == 0
+    kernel = tcp_counters(world.client_ns)["TcpRetransSegs"] + tcp_counters(world.server_ns)["TcpRetransSegs"]
+    assert everything["retransmits"].sum() == kernel
