@@ -39,6 +39,7 @@ class RunningServer:
     """`eastwest server` in a folder of its own. Use as a context manager."""
 
     def __init__(self, folder: Path, *options: str) -> None:
+        folder.mkdir(exist_ok=True)
         self.data = folder / "data"
         self.socket = folder / "ingest.sock"
         self.log = folder / "server.log"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from fastapi import Depends, Request
 
@@ -37,6 +37,7 @@ class Services:
     metrics: Callable[[str | None], tuple[bytes, str]]  # Accept header -> (body, content type)
     bundle: Callable[[Range], bytes]
     recording: Range | None = None
+    recorded_coverage: Mapping[str, Any] | None = None  # the bundle's own, for its whole window
     token: str | None = field(default=None, repr=False)
     hosts: frozenset[str] = frozenset()
     """Host names that a browser may use without a token; guards a loopback server against DNS rebinding."""

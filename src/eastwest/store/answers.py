@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from eastwest.model.schema import BY_NAME, COLUMNS, Type
+from eastwest.model.schema import BY_NAME, COLUMNS, Stage, Type
 from eastwest.store.edges import EDGE_COLUMNS, edges
 from eastwest.store.questions import (
     Edges,
@@ -51,8 +51,7 @@ def statement(question: Question, records_from_ns: int | None) -> Statement:
         case Words():
             sql = _words(question, records_from_ns, binder)
         case Records():
-            columns = ", ".join(c.name for c in COLUMNS)
-            sql = f"SELECT {columns} FROM flows WHERE {_within(question, binder)} ORDER BY window_start_ns LIMIT {binder.integer(question.limit)}"
+            sql = _records(question, binder)
         case NodeBooks():
             sql = _node_books(question, binder)
         case NodeHistory():
@@ -64,6 +63,14 @@ def statement(question: Question, records_from_ns: int | None) -> Statement:
         case Extent():
             sql = _EXTENT
     return Statement(sql, binder.parameters)
+
+
+def _records(question: Records, binder: Binder) -> str:
+    """Always in the same order, so that equal evidence is equal to the byte."""
+    columns = ", ".join(c.name for c in COLUMNS)
+    order = ", ".join(c.name for c in COLUMNS if c.stage is Stage.AGENT)
+    limit = binder.integer(question.limit)
+    return f"SELECT {columns} FROM flows WHERE {_within(question, binder)} ORDER BY {order} LIMIT {limit}"
 
 
 def _within(question: Records | NodeBooks, binder: Binder) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 
 from fastapi import APIRouter
+from pydantic import ValidationError
 
 from eastwest.api.asked import range_of, window_of
 from eastwest.api.models import Coverage
@@ -18,7 +20,10 @@ router = APIRouter(tags=["coverage"])
 
 
 def coverage_of(services: Services, range_: Range) -> Coverage:
-    """The coverage of a range; every node of the inventory is expected to report."""
+    """The coverage of a range, or the one that a recording brought; every node of the inventory is expected to report."""
+    if services.recorded_coverage is not None:
+        with suppress(ValidationError):
+            return Coverage.model_validate(dict(services.recorded_coverage) | {"window": window_of(services, range_)})
     expected = [node.name for node in services.inventory.state_at(services.now_ns()).nodes]
     recorded = services.recording is not None
     accounts = query(services.store, range_, services.now_ns(), expected, recorded=recorded)
