@@ -130,10 +130,10 @@ def test_rules_used_only_by_attempts_are_unused() -> None:
 
 
 def test_what_counts_as_an_answer() -> None:
-    tcp, udp = np.array([6, 6, 6, 6]), np.array([17, 17])
-    connections = np.array([1, 1, 2, 0])
-    forward, back = np.array([60, 400, 400, 52]), np.array([40, 300, 0, 52])
-    assert answered(tcp, connections, None, forward, back).tolist() == [False, True, False, True]
-    counted = np.array([0, 1, 0, 0])
-    assert answered(tcp, connections, counted, forward, back).tolist() == [False, True, False, True]
+    tcp, udp = np.array([6, 6, 6, 6, 6]), np.array([17, 17])
+    connections = np.array([1, 1, 2, 0, 3])  # refused, real, unanswered, older than the window, refused over IPv6
+    forward, back = np.array([60, 400, 400, 52, 240]), np.array([40, 300, 0, 52, 180])
+    assert answered(tcp, connections, None, forward, back).tolist() == [False, True, False, True, False]
+    counted = np.array([0, 1, 0, 0, 0])
+    assert answered(tcp, connections, counted, forward, back).tolist() == [False, True, False, True, False]
     assert answered(udp, np.array([1, 1]), None, np.array([50, 50]), np.array([90, 0])).tolist() == [True, False]

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from eastwest.model.flow import EndKind, Protocol
 
 SYN_BYTES = 80
-"""More than a SYN with its options weighs at L3 (60 in IPv4, 80 in IPv6), less than SYN and ACK together."""
+RST_BYTES = 60
+"""What a refused connection weighs at most at L3, per direction: a SYN with its options (60, in IPv6 80 bytes) and the
+RST that answers it (40, in IPv6 60). An established one has at least SYN and ACK one way, SYN-ACK and FIN the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +83,15 @@ def answered(
     """Which rows are evidence: the other end really answered.
 
     Where the agent counted established connections, that decides; a connection older than the window (none opened) is
-    evidence when both ends talked. Without that column an answer is needed, and for TCP more than one SYN per
-    connection, because a refused connection is answered too (by RST).
+    evidence when both ends talked. Without that column an answer is needed, and for TCP more than a SYN and a RST per
+    connection, because a refused connection is answered too.
     """
     both: NDArray[np.bool_] = (bytes_forward > 0) & (bytes_reverse > 0)
     if established is not None:
         return np.asarray((established > 0) | ((connections == 0) & both), np.bool_)
     tcp = protocol == Protocol.TCP
-    return np.asarray(both & (~tcp | (bytes_forward > SYN_BYTES * connections)), np.bool_)
+    more = (bytes_forward > SYN_BYTES * connections) | (bytes_reverse > RST_BYTES * connections)
+    return np.asarray(both & (~tcp | more), np.bool_)
 
 
 def instant(ns: int) -> str:

@@ -48,7 +48,8 @@ class GeneratedRule:
         word = "to" if self.direction is Direction.EGRESS else "from"
         seen = "not seen"
         if self.first_ns is not None and self.last_ns is not None:
-            seen = f"{self.connections} connections, first {instant(self.first_ns)}, last {instant(self.last_ns)}"
+            count = f"{self.connections} connections" if self.connections else "connections opened earlier"
+            seen = f"{count}, first {instant(self.first_ns)}, last {instant(self.last_ns)}"
         notes = "".join(f"; beyond what was seen: {b.permission} ({b.reason})" for b in self.beyond)
         return f"{self.direction} {word} {self.peer} {spell_ports(self.ports)}: {seen}{notes}"
 
