@@ -12,7 +12,8 @@ import { badgeImage, NODE_HEIGHT, nodeWidth, shapeOf, shorten, stylesheet } from
 const CROWDED_EDGES = 70;
 
 export interface Canvas {
-  draw: (graph: Graph) => void;
+  /** `key` names what is asked: places are kept while it stays the same. */
+  draw: (graph: Graph, key: string) => void;
   mark: (selected: Selected | null, found: Found | null, pointed: string | null) => void;
   show: (id: string) => void;
   fit: () => void;
@@ -120,6 +121,7 @@ export function createCanvas(
   let positions: Positions = new Map();
   let boxes: Box[] = [];
   let arcs: RoutedArc[] = [];
+  let drawnKey = "";
   let chosenId: string | null = null;
   let handled = false; // the person moved the picture, so it is theirs
   const fit = (): void => {
@@ -149,7 +151,10 @@ export function createCanvas(
     if (!inside) cy.animate({ center: { eles: element }, duration: 180 });
   };
   return {
-    draw(graph) {
+    draw(graph, key) {
+      if (key !== drawnKey) positions = new Map();
+      const afresh = positions.size === 0;
+      drawnKey = key;
       const before = positions;
       boxes = graph.nodes.map((node) => ({
         id: node.id,
@@ -162,7 +167,7 @@ export function createCanvas(
       const moved = boxes.some((box) => before.get(box.id)?.x !== positions.get(box.id)?.x);
       synchronise(cy, elementsOf(graph), positions);
       bendEdges();
-      if (moved) fit();
+      if (afresh || (moved && !handled)) fit();
     },
     mark(selected, found, pointed) {
       chosenId = selected?.id ?? null;

@@ -7,6 +7,8 @@ import { createCanvas, type Canvas } from "./canvas";
 
 interface Properties {
   graph: Graph;
+  /** What is asked, or null while `graph` still answers the question before. */
+  question: string | null;
   selected: Selected | null;
   found: Found | null;
   pointed: string | null;
@@ -16,7 +18,7 @@ interface Properties {
 }
 
 /** The picture. Screen readers and the keyboard use the list beside it, which names every element. */
-export function Drawing({ graph, selected, found, pointed, theme, canvasRef, onSelect }: Properties) {
+export function Drawing({ graph, question, selected, found, pointed, theme, canvasRef, onSelect }: Properties) {
   const box = useRef<HTMLDivElement>(null);
   const select = useRef(onSelect);
   const firstTheme = useRef(theme);
@@ -36,8 +38,13 @@ export function Drawing({ graph, selected, found, pointed, theme, canvasRef, onS
     };
   }, [canvasRef]);
   useEffect(() => canvasRef.current?.theme(theme), [canvasRef, theme]);
-  useEffect(() => canvasRef.current?.draw(graph), [canvasRef, graph]);
-  useEffect(() => canvasRef.current?.mark(selected, found, pointed), [canvasRef, graph, selected, found, pointed]);
+  useEffect(() => {
+    if (question != null) canvasRef.current?.draw(graph, question);
+  }, [canvasRef, graph, question]);
+  useEffect(
+    () => canvasRef.current?.mark(selected, found, pointed),
+    [canvasRef, graph, question, selected, found, pointed],
+  );
   return (
     <div
       className="ew-canvas"

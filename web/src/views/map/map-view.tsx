@@ -55,6 +55,7 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
   const [pointed, setPointed] = useState<string | null>(null);
   const graph = useMemo(() => (map ? buildGraph(map, { hide, top }) : null), [map, hide, top]);
   const found = useMemo(() => (graph ? findIn(graph, find) : null), [graph, find]);
+  const question = loading ? null : [namespace, level, top, ...hide].join();
   const select = (chosen: Selected | null): void => setView({ selected: chosen });
   useKeyboard((command) => {
     if (command === "search") search.current?.focus();
@@ -92,6 +93,7 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
           <div className="ew-stage">
             <Drawing
               graph={graph}
+              question={question}
               selected={selected}
               found={found}
               pointed={pointed}
