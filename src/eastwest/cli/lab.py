@@ -145,9 +145,9 @@ def _print_status(status: dict[str, Any]) -> None:
             s["load_balancer_ips"][0] if s["load_balancer_ips"] else "–", " ".join(s["ports"]))
            for s in status["services"]])  # fmt: skip
     if status["clients"]:
-        table("Load from outside", ("TO", "ATTEMPTED", "SUCCEEDED", "FAILED", "LAST FAILURE"),
-              [(c["name"], str(c["attempted"]), str(c["succeeded"]), str(c["failed"]), c["last_failure"] or "–")
-               for c in status["clients"]])  # fmt: skip
+        table("Load from outside", ("TO", "REQUEST", "ATTEMPTED", "SUCCEEDED", "FAILED", "LAST FAILURE"),
+              [(c["name"], name, str(r["attempted"]), str(r["succeeded"]), str(r["failed"]), r["last_failure"] or "–")
+               for c in status["clients"] for name, r in c.get("requests", {}).items()])  # fmt: skip
     for fault in status["faults"]:
         print(_fault_line(fault))
     if status["problem"]:

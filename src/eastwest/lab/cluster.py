@@ -92,6 +92,7 @@ class Cluster:
                 raise LabError(
                     f"{body['kind']} {namespace}/{body['metadata']['name']}: namespace {namespace!r} does not exist"
                 )
+        self._files.go.unlink(missing_ok=True)
         keys = [self._apply_one(body) for body in ordered]
         self.touch()
         return keys

@@ -151,7 +151,10 @@ class Daemon:
         if lines:
             await run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
         self._exposed = balancers
-        await self.load.refresh(may_start=not self.cluster.not_ready())
+        ready = not self.cluster.not_ready()
+        if ready:
+            self.files.go.touch()
+        await self.load.refresh(may_start=ready)
 
 
 def node_object(plan: NodePlan) -> Json:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,18 +59,34 @@ async def _serve_internet(sock: socket.socket) -> None:
 
 
 @dataclass(slots=True)
-class ClientStats:
-    """Counters of one load generator since its start. Attempts in flight are in neither of the other two."""
+class Counters:
+    """Calls since the generator's start; those in flight are attempted, and neither succeeded nor failed yet."""
 
-    name: str
     attempted: int = 0
     succeeded: int = 0
     failed: int = 0
     last_failure: str | None = None
     last_failure_ns: int | None = None
     last_success_ns: int | None = None
+
+    def finished(self, failure: CallFailed | None) -> None:
+        now = time.time_ns()
+        if failure is None:
+            self.succeeded += 1
+            self.last_success_ns = now
+        else:
+            self.failed += 1
+            self.last_failure, self.last_failure_ns = str(failure), now
+
+
+@dataclass(slots=True)
+class ClientStats(Counters):
+    """Counters of one load generator, and of each request it makes, such as "POST /purchase"."""
+
+    name: str = ""
     started_ns: int = 0
     updated_ns: int = 0
+    requests: dict[str, Counters] = field(default_factory=dict)
 
 
 def main_client(spec: Json, channel: socket.socket | None) -> None:  # noqa: ARG001
@@ -82,27 +98,30 @@ def main_client(spec: Json, channel: socket.socket | None) -> None:  # noqa: ARG
 
 
 async def _generate(spec: Json) -> None:
-    stats = ClientStats(spec["name"], started_ns=time.time_ns())
+    stats = ClientStats(name=spec["name"], started_ns=time.time_ns())
     wanted = calls.parse(spec["calls"], default_host=spec["host"])
     local = {int(family): address for family, address in spec["locals"].items()}
 
-    def tell(failed: CallFailed | None) -> None:
-        now = time.time_ns()
-        if failed is None:
-            stats.succeeded += 1
-            stats.last_success_ns = now
-        else:
-            stats.failed += 1
-            stats.last_failure, stats.last_failure_ns = str(failed), now
+    def counters(call: calls.Call) -> tuple[Counters, Counters]:
+        target = call.targets[0]
+        return stats, stats.requests.setdefault(f"{target.method} {target.path}", Counters())
 
     class Counting(Caller):
         async def make(self, call: calls.Call) -> None:
-            stats.attempted += 1
+            for each in counters(call):
+                each.attempted += 1
             await super().make(call)
 
     caller = Counting(Resolver(ResolverConfig(())), local)
-    loop = asyncio.get_running_loop()
-    tasks = [loop.create_task(caller.repeat(call, tell)) for call in wanted if call.period_s is not None]
+
+    async def repeat(call: calls.Call) -> None:
+        def tell(failure: CallFailed | None) -> None:
+            for each in counters(call):
+                each.finished(failure)
+
+        await caller.repeat(call, tell)
+
+    tasks = [asyncio.get_running_loop().create_task(repeat(call)) for call in wanted if call.period_s is not None]
     file = Path(spec["stats"])
     while tasks:
         stats.updated_ns = time.time_ns()

@@ -242,7 +242,7 @@ class Pods:
         env = podspec.environment(body, container.spec, run.ips, run.node.plan)
         namespace, pod_name = run.key[1:]
         log = self._files.logs / f"{namespace}_{pod_name}_{container.spec['name']}.log"
-        program = podspec.program(body, container.spec, run.ips, env, self._files.zone)
+        program = podspec.program(body, container.spec, run.ips, env, self._files.zone, self._files.go)
         if "app" in program and once:
             program["app"]["once"] = True
         spec = {"sandbox_pid": run.sandbox.pid, "cgroup": str(cgroup), "log": str(log), "env": env,

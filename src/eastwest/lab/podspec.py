@@ -81,7 +81,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
     return _REFERENCE.sub(lambda m: env.get(m[1], m[0]), text)
 
 
-def program(pod: Json, container: Json, ips: Sequence[str], env: Mapping[str, str], zone: Path) -> Json:
+def program(pod: Json, container: Json, ips: Sequence[str], env: Mapping[str, str], zone: Path, go: Path) -> Json:
     """The part of a container's spec that says what to run (see `container.main_container`)."""
     if container.get("command"):
         words = [*container["command"], *(container.get("args") or [])]
@@ -97,6 +97,7 @@ def program(pod: Json, container: Json, ips: Sequence[str], env: Mapping[str, st
             "once": owner.get("kind") == "Job",
             "program": annotations.get(PROGRAM),
             "zone": str(zone),
+            "go": str(go),
             "ips": list(ips),
         }
     }

@@ -249,7 +249,7 @@ class Lab:
         return found
 
     def clients(self) -> list[Json]:
-        """Counters of the load generators outside: attempted, succeeded, failed, last_failure …"""
+        """Counters of the load generators outside (see `outside.ClientStats`), in all and per request."""
         return [json.loads(file.read_text()) for file in sorted(self.files.clients.glob("*.json"))]
 
     def status(self) -> Json:

@@ -50,6 +50,11 @@ class LabFiles:
         return self.folder / "control.sock"
 
     @property
+    def go(self) -> Path:
+        """There while everything that was applied has been ready: steady load may begin."""
+        return self.folder / "go"
+
+    @property
     def zone(self) -> Path:
         """What the cluster DNS answers; its servers read it again whenever it changes."""
         return self.folder / "zone.json"

@@ -6,6 +6,8 @@ import asyncio
 import signal
 import socket
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +20,12 @@ from eastwest.lab.workload.server import Server
 
 Json = dict[str, Any]
 _DRAIN_SECONDS: Final = 2.0
+_READY_SECONDS: Final = 20.0
 
 
 def run(spec: Json, channel: socket.socket | None = None) -> int:
-    """`spec`: ports [[port, protocol]], calls (annotation text or None), once, program ("dns" or None), zone, ips.
+    """`spec`: ports [[port, protocol]], calls (annotation text or None), once, program ("dns" or None), zone, ips, and
+    go (a file: there when steady load may begin).
 
     Says "ready" on `channel` once every port listens. Returns the exit code.
     """
@@ -60,13 +64,24 @@ async def _run(spec: Json, channel: socket.socket | None) -> int:
         await dns_server.serve(Path(spec["zone"]), spec["ips"])
     if channel is not None:
         send_line(channel, {"event": "ready"})
-    tasks = [loop.create_task(caller.repeat(c, _log)) for c in wanted if c.period_s is not None]
-    tasks += [loop.create_task(_first(caller, c)) for c in wanted if c.period_s is None and c.when is None]
+    callers = loop.create_task(_call(caller, wanted, Path(spec["go"])))
     await stop.wait()
-    for task in tasks:
-        task.cancel()
+    callers.cancel()
     await server.drain(_DRAIN_SECONDS)
     return 0
+
+
+async def _call(caller: Caller, wanted: Sequence[calls.Call], go: Path) -> None:
+    """Make the calls that nobody asks for, from when the lab is ready: earlier ones would find Services without pods."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while not go.exists() and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    async with asyncio.TaskGroup() as tasks:
+        for call in wanted:
+            if call.period_s is not None:
+                tasks.create_task(caller.repeat(call, _log))
+            elif call.when is None:
+                tasks.create_task(_first(caller, call))
 
 
 def _log(failed: CallFailed | None) -> None:
