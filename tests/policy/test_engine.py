@@ -8,7 +8,7 @@ import yaml
 
 from eastwest.cli.policy_conformance import parse_objects
 from eastwest.model.flow import Direction, ip_bytes
-from eastwest.policy import Engine, Options, Tier, decide_many
+from eastwest.policy import Engine, Options, Tier, batch, decide_many
 from eastwest.policy.conformance import default_cluster
 from eastwest.policy.conformance_cluster import CaseCluster
 from eastwest.policy.ports import ports_of
@@ -210,3 +210,18 @@ status: {podIP: 10.88.0.9, phase: Running}
     assert heir.pod is not None
     assert e.universe.pods[heir.pod].name == "heir"
     assert not e.decide(heir, e.ends.pod("x", "a"), 6, 80, 4).allowed
+
+
+def test_tables_and_searches_find_the_same_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    e = engine(NP + "  podSelector: {matchLabels: {pod: a}}\n  ingress: [{ports: [{port: 80}]}]\n")
+    pods = np.arange(9, dtype=np.int32)
+    raw = np.frombuffer(b"".join(ip_bytes(p.ips[0]) for p in e.universe.pods), np.uint8).reshape(-1, 16)
+    src = e.ends.columns(np.repeat(pods, 9), np.repeat(raw, 9, axis=0))
+    dst = e.ends.columns(np.tile(pods, 9), np.tile(raw, (9, 1)))
+    asked = (src, dst, np.full(81, 6), np.arange(81) % 3 + 79)
+    dense = decide_many(e, *asked)
+    monkeypatch.setattr(batch, "_DENSE", 0)
+    sparse = decide_many(e, *asked)
+    assert dense.allowed.tolist() == sparse.allowed.tolist()
+    assert dense.ingress.tolist() == sparse.ingress.tolist()
+    assert not dense.allowed.all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +13,9 @@ from eastwest.policy.decision import Decision, Tier
 from eastwest.policy.ends import Ends
 from eastwest.policy.engine import OWN_ADDRESS, OWN_NODE, Engine
 
-_BITS = np.uint64(20)
-_MAX_IDENTITIES = 1 << 20
+Finder = Callable[[NDArray[np.int64]], NDArray[np.integer]]
 _CHUNK = 1 << 20  # rows at a time: temporaries stay in cache and out of the peak
+_DENSE = 1 << 25  # up to so many possible questions a table finds the answer, above it a search does
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,47 +31,64 @@ class DecisionColumns:
 def decide_many(
     engine: Engine, src: Ends, dst: Ends, protocols: NDArray[np.integer], ports: NDArray[np.integer]
 ) -> DecisionColumns:
-    """Decide n connections; `ports` are those of the backend, 0 for protocols without ports.
-
-    Raises OverflowError for a cluster with more than 2**20 identities.
-    """
-    if len(engine.identities) > _MAX_IDENTITIES:
-        raise OverflowError(f"{len(engine.identities)} identities, at most {_MAX_IDENTITIES} supported")
+    """Decide n connections; `ports` are those of the backend, 0 for protocols without ports."""
     reasons: dict[Decision, int] = {}
     exempt = [
         reasons.setdefault(Decision("allow", Tier.EXEMPT, d, exemption=text), len(reasons))
         for text in (OWN_ADDRESS, OWN_NODE)
         for d in (Direction.EGRESS, Direction.INGRESS)
     ]
-    slices = [slice(i, i + _CHUNK) for i in range(0, len(src), _CHUNK)]
-    keys = [_keys(src, dst, protocols, ports, rows) for rows in slices]
-    unique = np.unique(np.concatenate([np.unique(k) for k in keys])) if keys else np.empty(0, np.uint64)
-    answers = np.array([_answer(engine, int(key), reasons) for key in unique], np.int32).reshape(-1, 2)
+    services = np.unique(_service(protocols, ports))
+    n_ids, n_services = len(engine.identities), max(len(services), 1)
+    questions = np.empty(len(src), np.int64)
+    for rows in _slices(len(src)):
+        service = np.searchsorted(services, _service(protocols[rows], ports[rows]))
+        questions[rows] = (src.identity[rows].astype(np.int64) * n_ids + dst.identity[rows]) * n_services + service
+    find, asked = _finder(questions, n_ids * n_ids * n_services)
+    answers = np.array([_answer(engine, int(q), services, reasons) for q in asked], np.int32).reshape(-1, 2)
     egress, ingress = np.empty(len(src), np.int32), np.empty(len(src), np.int32)
-    for rows, part in zip(slices, keys, strict=True):
-        where = np.searchsorted(unique, part)
+    for rows in _slices(len(src)):
+        where = find(questions[rows])
         egress[rows], ingress[rows] = answers[where, 0], answers[where, 1]
     if engine.options.self_traffic == "allow":
         own = (src.pod >= 0) & (src.pod == dst.pod)
         egress[own], ingress[own] = exempt[0], exempt[1]
-    node = _own_node(engine, src, dst) | _own_node(engine, dst, src)
-    egress[node], ingress[node] = exempt[2], exempt[3]
+    for node, pod in ((src, dst), (dst, src)):
+        mine = _own_node(engine, node, pod)
+        egress[mine], ingress[mine] = exempt[2], exempt[3]
     allows = np.array([r.allowed for r in reasons], np.bool_)
     return DecisionColumns(allows[egress] & allows[ingress], egress, ingress, tuple(reasons))
 
 
-def _keys(
-    src: Ends, dst: Ends, protocols: NDArray[np.integer], ports: NDArray[np.integer], rows: slice
-) -> NDArray[np.uint64]:
-    """Identity, identity, protocol and port of some rows in one number."""
-    out = src.identity[rows].astype(np.uint64) << _BITS | dst.identity[rows].astype(np.uint64)
-    services: NDArray[np.uint64] = protocols[rows].astype(np.uint64) << np.uint64(16) | ports[rows].astype(np.uint64)
-    return out << np.uint64(24) | services
+def _slices(n: int) -> Iterator[slice]:
+    return (slice(i, i + _CHUNK) for i in range(0, n, _CHUNK))
 
 
-def _answer(engine: Engine, key: int, reasons: dict[Decision, int]) -> tuple[int, int]:
-    src, dst = key >> 44, key >> 24 & (_MAX_IDENTITIES - 1)
-    protocol, port = key >> 16 & 0xFF, key & 0xFFFF
+def _service(protocols: NDArray[np.integer], ports: NDArray[np.integer]) -> NDArray[np.uint32]:
+    """Protocol and port in one number."""
+    out: NDArray[np.uint32] = protocols.astype(np.uint32) << np.uint32(16) | ports.astype(np.uint32)
+    return out
+
+
+def _finder(questions: NDArray[np.int64], possible: int) -> tuple[Finder, NDArray[np.int64]]:
+    """The distinct questions, and how to find the position of each among them."""
+    if possible > _DENSE:
+        asked = np.unique(questions)
+        return (lambda q: np.searchsorted(asked, q)), asked
+    seen = np.zeros(possible, np.bool_)
+    seen[questions] = True
+    asked = np.flatnonzero(seen)
+    position = np.empty(possible, np.int32)
+    position[asked] = np.arange(len(asked), dtype=np.int32)
+    return (lambda q: position[q]), asked
+
+
+def _answer(
+    engine: Engine, question: int, services: NDArray[np.uint32], reasons: dict[Decision, int]
+) -> tuple[int, int]:
+    pair, service = divmod(question, len(services))
+    src, dst = divmod(pair, len(engine.identities))
+    protocol, port = divmod(int(services[service]), 1 << 16)
     egress, ingress = (
         next(s.decision for s in side if s.ports.contains(protocol, port))
         for side in engine.identity_segments(src, dst)
@@ -82,5 +100,6 @@ def _own_node(engine: Engine, node: Ends, pod: Ends) -> NDArray[np.bool_]:
     """Where one end is a node and the other a pod on it."""
     mine = (node.node >= 0) & (pod.node < 0) & (pod.pod >= 0)
     out = np.zeros(len(mine), np.bool_)
-    out[mine] = engine.universe.pod_node[pod.pod[mine]] == node.node[mine]
+    if mine.any():
+        out[mine] = engine.universe.pod_node[pod.pod[mine]] == node.node[mine]
     return out
