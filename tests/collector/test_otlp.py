@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.logs.v1 import logs_pb2
 
+from deploy.otlp import Receiver, attributes
 from eastwest.collector import otlp, otlp_wire
 from eastwest.collector.otlp import OtlpExport
 from eastwest.collector.otlp_signals import encode_logs
@@ -31,24 +30,6 @@ ROWS = table(
     record(UI, pod("dst", "shop", "carts", ip="10.0.1.1", node="node-b")), record(UI, internet("dst", "2001:db8::1"))
 )
 RTT = Family("x_seconds", Kind.HISTOGRAM, "x", "seconds", ("a",), bounds=(0.5, 1.0))
-
-
-class Receiver:
-    def __init__(self, file: Path, *answers: str) -> None:
-        argv = [sys.executable, str(Path(__file__).parent / "otlp_receiver.py"), str(file), *answers]
-        self._file, self._process = file, subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
-
-    def got(self, signal: str) -> list[dict[str, Any]]:
-        lines = self._file.read_text().splitlines() if self._file.exists() else []
-        return [m["message"] for m in map(json.loads, lines) if m["path"] == f"/v1/{signal}"]
-
-    def stop(self) -> None:
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._process.terminate()
-        self._process.wait()
 
 
 @pytest.fixture
@@ -69,10 +50,6 @@ def wait_for(condition: Callable[[], Any]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
-
-
-def attributes(entry: dict[str, Any]) -> dict[str, Any]:
-    return {a["key"]: next(iter(a["value"].values())) for a in entry.get("attributes", [])}
 
 
 def test_flows_arrive_as_logs(receive: Callable[..., Receiver]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from prometheus_client.openmetrics import parser
 
 from deploy import prometheus
+from deploy.otlp import Receiver, attributes
 from deploy.pages import filled_in, panels
 from deploy.prometheus import Prometheus
 from deploy.registry import ALL
@@ -33,6 +34,7 @@ class Watched:
     stack: Stack
     prometheus: Prometheus
     agents: dict[str, str]
+    otlp: Receiver
 
     def agent(self, node: str) -> str:
         return httpx.get(f"http://{self.agents[node]}/metrics", timeout=10, trust_env=False).text
@@ -45,7 +47,14 @@ class Watched:
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     options = ["--listen", f"127.0.0.1:{AGENT_PORT}", "--reference-metrics"]
     listen = f"127.0.0.1:{prometheus.free_port()}"
-    plan = Plan(["retail-store"], name=f"prom{os.getpid() % 10000}", listen=listen, agent_options=options)
+    receiver = Receiver(tmp_path_factory.mktemp("otlp") / "got.jsonl")
+    plan = Plan(
+        ["retail-store"],
+        name=f"prom{os.getpid() % 10000}",
+        listen=listen,
+        agent_options=options,
+        server_options=["--otlp", receiver.url],
+    )
     with Stack(plan) as stack:
         assert stack.lab is not None
         relays = {n.name: Relay(Path(f"/proc/{n.pid}/ns/net"), ("127.0.0.1", AGENT_PORT)) for n in stack.lab.nodes}
@@ -56,9 +65,10 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             made.wait_for("every target to be up", lambda: len(made.query("up == 1")) == 4)
             made.wait_for("pairs", lambda: (made.value("eastwest_pair_series") or 0) > 8)
             time.sleep(prometheus.WINDOW_S + HOLD_S)
-            yield Watched(stack, made, agents)
+            yield Watched(stack, made, agents, receiver)
         for relay in relays.values():
             relay.close()
+    receiver.stop()
 
 
 def samples(text: str) -> list[Any]:
@@ -96,6 +106,33 @@ def test_a_scrape_takes_nothing_from_anybody(watched: Watched) -> None:
         assert all(seen[key] >= v for key, v in before.items() if key[0].endswith("_total") and key in seen)
         before = seen
     assert samples(watched.server())
+
+
+def test_nodes_are_measured_from_inside(watched: Watched) -> None:
+    assert len(watched.prometheus.query("eastwest_node_conntrack_entries > 0")) == 3
+    interfaces = watched.prometheus.query('eastwest_node_interface_bytes_total{direction="receive"} > 0')
+    assert {entry["metric"]["interface"] for entry in interfaces} >= {"eth0"}
+    assert len(interfaces) < 12, "pods' own interfaces are not the node's"
+
+
+def test_flows_and_metrics_arrive_by_otlp(watched: Watched) -> None:
+    logs = [
+        attributes(record)
+        for message in watched.otlp.got("logs")
+        for record in message["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    ]
+    pairs = {(entry.get("eastwest.src_workload"), entry.get("eastwest.dst_workload")) for entry in logs}
+    assert ("catalog", "catalog-mysql") in pairs
+    sent = watched.prometheus.value('eastwest_server_otlp_exported_total{signal="logs"}')
+    stored = watched.prometheus.value("eastwest_server_records_total")
+    assert sent is not None
+    assert stored is not None
+    assert stored - 200 < sent <= stored
+    assert watched.prometheus.query("eastwest_server_otlp_lost_total > 0") == []
+    names = {
+        m["name"] for g in watched.otlp.got("metrics") for m in g["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]
+    }
+    assert {"eastwest_pair_bytes", "eastwest_server_records"} <= names
 
 
 @pytest.mark.skipif(not set(TCP_COLUMNS) <= set(BY_NAME), reason="records carry no TCP health yet")
