@@ -6,10 +6,12 @@ have ended), `columns` after it. The watcher calls `adopt` and `forget` as pods 
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -25,11 +27,13 @@ from eastwest.agent.drop import hook as drop_hook
 from eastwest.agent.drop.edges import Attributed, attribute
 from eastwest.agent.drop.ledger import Drops
 from eastwest.agent.edges import Edges
+from eastwest.agent.interfaces import Interface
 from eastwest.agent.loader import LoadError
 from eastwest.agent.resolve import Resolver
 from eastwest.agent.sock import health
 from eastwest.agent.sock import hook as sock_hook
 from eastwest.agent.sock.health import Health
+from eastwest.agent.sock.waiting import Waiting
 from eastwest.model.batch import HookStatus
 from eastwest.wire.batch import ColumnData, Maybe, Words
 
@@ -46,6 +50,17 @@ class Choice:
     drops: bool = True
     dns: bool = True
     dns_ports: tuple[int, ...] = dns_hook.DEFAULT_PORTS
+    host: bool = False  # also rows for connections of the node itself and of host-network pods
+
+
+def interfaces_by_namespace(interfaces: Iterable[Interface]) -> dict[int, int]:
+    """Inode of each known pod's namespace -> the host's end of its veth."""
+    found: dict[int, int] = {}
+    for interface in interfaces:
+        if interface.pod is not None:
+            with contextlib.suppress(OSError):  # that process has ended
+                found[os.stat(f"/proc/{interface.pod.pid}/ns/net").st_ino] = interface.ifindex  # noqa: PTH116
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,7 @@ class OptionalHooks:
             dns_hook.open_or_status(choice.dns_ports) if choice.dns else (None, _off("dns", dns_hook.COLUMNS))
         )
         self._watch = DnsWatch()
+        self._waiting = Waiting(strangers=choice.host)
         self._dns_lock = threading.Lock()  # guards _watch and the DNS ring: `forget` comes from the watcher
         self.statuses: tuple[HookStatus, ...] = (sock, drops, dns)
 
@@ -107,7 +123,7 @@ class OptionalHooks:
         self.poll()
         found = None
         if self._sock is not None:
-            found = health.of_edges(self._sock.collect(), interface_of, self._resolve)
+            found = health.of_edges(self._connections(interface_of), interface_of, self._resolve)
         drops = attributed = losses = None
         if self._drop is not None:
             self._drop.watch({self._node_netns, *interface_of})
@@ -146,13 +162,22 @@ class OptionalHooks:
             if part is not None:
                 part.close()
 
+    def _connections(self, interface_of: Mapping[int, int]) -> NDArray[Any]:
+        assert self._sock is not None
+        increments = self._sock.collect()
+        outside = increments[health.on_the_wire(increments)]
+        return self._waiting.sort(outside, interface_of.keys(), self._node_netns, time.monotonic_ns())
+
     def _resolve(self, keys: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
         if self._resolver is None:
             return np.zeros((len(keys), 8), np.uint64), np.zeros(len(keys), np.bool_)
         return self._resolver.resolve(keys)
 
     def _counters(self, found: Health | None) -> dict[str, int]:
-        totals: dict[str, int] = {"sock_unresolved": found.unresolved if found is not None else 0}
+        totals: dict[str, int] = {
+            "sock_unresolved": found.unresolved if found is not None else 0,  # of this window
+            "sock_of_no_pod": self._waiting.left_out,
+        }
         readers: tuple[tuple[str, Callable[[], dict[str, int]] | None], ...] = (
             ("sock", self._sock.counters if self._sock else None),
             ("drop", self._drop.counters if self._drop else None),

@@ -42,6 +42,8 @@ _SUMS: Final = {
 COLUMNS: Final = (*_SUMS, "connect_count", "rtt_min_us")
 """Every column that follows from this hook. All merge by adding but `rtt_min_us`, the least, which is 0 for unknown."""
 
+_LOOPBACK4: Final = np.frombuffer(b"\0" * 10 + b"\xff\xff\x7f", np.uint8)
+_LOOPBACK6: Final = np.frombuffer(b"\0" * 15 + b"\x01", np.uint8)
 _NEVER: Final = np.uint32(0xFFFFFFFF)
 
 
@@ -53,6 +55,13 @@ class Health:
     columns: dict[str, Column]
     times_ns: NDArray[np.uint64]  # (m,): newest record of the edge, CLOCK_MONOTONIC
     unresolved: int  # connections that had no flow
+
+
+def on_the_wire(increments: Increments) -> NDArray[np.bool_]:
+    """Which connections leave their namespace, (n,): a pod that talks to itself makes no edge."""
+    remote = increments["remote"]
+    inside = (remote[:, : len(_LOOPBACK4)] == _LOOPBACK4).all(axis=1) | (remote == _LOOPBACK6).all(axis=1)
+    return np.asarray(~(inside | (remote == increments["local"]).all(axis=1)))
 
 
 def of_edges(increments: Increments, ifindex_of: Mapping[int, int], resolve: Resolve) -> Health:
