@@ -16,11 +16,12 @@ from eastwest.store.questions import (
     NodeGaps,
     NodeHistory,
     Question,
+    Range,
     Records,
     Talkers,
     Words,
 )
-from eastwest.store.source import relation
+from eastwest.store.source import Scope, relation
 from eastwest.store.statement import Binder, Statement
 from eastwest.store.where import column, condition
 
@@ -38,18 +39,18 @@ PODS_LISTED: Final = 10_000
 """Pods named per edge in an answer to Edges; more are not told apart."""
 
 
-def statement(question: Question, records_from_ns: int | None) -> Statement:
-    """The SQL for `question`; single records older than `records_from_ns` are gone (None: never)."""
+def statement(question: Question, scope: Scope) -> Statement:
+    """The SQL for `question`."""
     binder = Binder()
     match question:
         case Flows():
-            sql = _flows(question, records_from_ns, binder)
+            sql = _flows(question, scope, binder)
         case Edges():
-            sql = _edges(question, records_from_ns, binder)
+            sql = _edges(question, scope, binder)
         case Talkers():
-            sql = _talkers(question, records_from_ns, binder)
+            sql = _talkers(question, scope, binder)
         case Words():
-            sql = _words(question, records_from_ns, binder)
+            sql = _words(question, scope, binder)
         case Records():
             sql = _records(question, binder)
         case NodeBooks():
@@ -62,6 +63,15 @@ def statement(question: Question, records_from_ns: int | None) -> Statement:
             sql = "SELECT cluster, node, boot_id, seq FROM batches"
         case Extent():
             sql = _EXTENT
+    return Statement(sql, binder.parameters)
+
+
+def doubts(range_: Range, scope: Scope) -> Statement:
+    """One row `unsure`, `unnamed`: whether the range holds what Scope asks."""
+    binder = Binder()
+    reports = relation(range_, ["reporter", "src_kind", "dst_kind"], scope, binder)
+    sql = f"""SELECT max(reporter = 'unknown') AS unsure, max(src_kind = 'unknown' OR dst_kind = 'unknown') AS unnamed
+FROM {reports}"""
     return Statement(sql, binder.parameters)
 
 
@@ -92,10 +102,10 @@ def _sort_key(name: str) -> tuple[str, str]:
             return f"toUInt64(ifNull({column(name)}, 0))", "UInt64"
 
 
-def _flows(question: Flows, records_from_ns: int | None, binder: Binder) -> str:
+def _flows(question: Flows, scope: Scope, binder: Binder) -> str:
     key, key_type = _sort_key(question.sort)
     way, beyond = ("DESC", "<") if question.descending else ("ASC", ">")
-    inner = edges(question.range, question.where, records_from_ns, binder)
+    inner = edges(question.range, question.where, scope, binder)
     after = "1"
     if question.after is not None:
         value, edge = binder.bind(question.after.value, key_type), binder.bind(question.after.edge_id, "String")
@@ -134,8 +144,8 @@ _END_PARTS: Final = tuple(
 )
 
 
-def _edges(question: Edges, records_from_ns: int | None, binder: Binder) -> str:
-    inner = edges(question.range, question.where, records_from_ns, binder)
+def _edges(question: Edges, scope: Scope, binder: Binder) -> str:
+    inner = edges(question.range, question.where, scope, binder)
     ends = f"{_end('src', question.level)},\n  {_end('dst', question.level)}"
     keys = ", ".join((*_END_PARTS, "protocol", "dst_port"))
     sums = ", ".join(f"sum(e.{n}) AS {n}" for n in _SUMS)
@@ -150,8 +160,8 @@ def _edges(question: Edges, records_from_ns: int | None, binder: Binder) -> str:
 FROM (SELECT *, {ends} FROM {inner} WHERE {condition(question.where, binder)}) AS e GROUP BY {keys}"""
 
 
-def _talkers(question: Talkers, records_from_ns: int | None, binder: Binder) -> str:
-    inner = edges(question.range, question.where, records_from_ns, binder)
+def _talkers(question: Talkers, scope: Scope, binder: Binder) -> str:
+    inner = edges(question.range, question.where, scope, binder)
     name = {"pod": "pod", "workload": "workload", "namespace": "namespace"}[question.by]
     kind = {"pod": "'pod'", "workload": "ifNull({side}_workload_kind, '')", "namespace": "'namespace'"}[question.by]
 
@@ -179,9 +189,9 @@ WHERE end.6 AND end.2 != ''
 GROUP BY namespace, name, kind ORDER BY {question.metric} DESC, name LIMIT {binder.integer(question.limit)}"""
 
 
-def _words(question: Words, records_from_ns: int | None, binder: Binder) -> str:
+def _words(question: Words, scope: Scope, binder: Binder) -> str:
     name = column(question.column)
-    reports = relation(question.range, [name], records_from_ns, binder, [f"isNotNull({name})", f"{name} != ''"])
+    reports = relation(question.range, [name], scope, binder, [f"isNotNull({name})", f"{name} != ''"])
     part = binder.bind(question.part, "String")
     return f"""SELECT toString({name}) AS word FROM {reports} WHERE positionCaseInsensitive(toString({name}), {part}) > 0
 GROUP BY word ORDER BY count() DESC, word LIMIT {binder.integer(question.limit)}"""

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pyarrow as pa
 
-from eastwest.store.answers import statement
+from eastwest.store.answers import doubts, statement
 from eastwest.store.ddl import HOUR_NS, Keeping, migrations, statements
 from eastwest.store.parts import Part
 from eastwest.store.protocol import Engine, Status
-from eastwest.store.questions import Question
+from eastwest.store.questions import Edges, Flows, Question, Talkers
+from eastwest.store.source import Scope
 from eastwest.store.statement import Statement
 
 
@@ -35,7 +36,11 @@ class ClickHouseStore:
 
     def ask(self, question: Question) -> pa.Table:
         """See Store."""
-        return self._engine.query(statement(question, self._records_from_ns()))
+        scope = Scope(self._records_from_ns())
+        if isinstance(question, Flows | Edges | Talkers):
+            (found,) = self._engine.query(doubts(question.range, scope)).to_pylist()
+            scope = Scope(scope.records_from_ns, bool(found["unsure"]), bool(found["unnamed"]))
+        return self._engine.query(statement(question, scope))
 
     def insert(self, part: Part) -> None:
         """See Store."""

@@ -16,7 +16,7 @@ from eastwest.model.schema import BY_NAME, COLUMNS, Merge
 from eastwest.store.ddl import ROLLUP_COLUMNS
 from eastwest.store.predicates import Predicate
 from eastwest.store.questions import Range
-from eastwest.store.source import relation
+from eastwest.store.source import Scope, relation
 from eastwest.store.statement import Binder
 from eastwest.store.where import condition, early
 
@@ -75,16 +75,24 @@ def _turned(name: str) -> str:
     return name if other == name or name == "src_port" else f"if(turn, r.{other}, r.{name}) AS {name}"
 
 
-def _reports(range_: Range, records_from_ns: int | None, binder: Binder, where: Predicate) -> str:
+def _reports(range_: Range, scope: Scope, binder: Binder, where: Predicate) -> str:
     """Reports with their rank and one direction per connection."""
     condition_text = condition(early(where), binder)
     columns = [n for n in _READ if n != "src_port"]
-    known = relation(range_, _READ, records_from_ns, binder, ["reporter != 'unknown'", condition_text])
-    unknown = relation(range_, _READ, records_from_ns, binder, ["reporter = 'unknown'"])
+    known = relation(range_, _READ, scope, binder, ["reporter != 'unknown'", condition_text])
+    certain = f"SELECT {', '.join(columns)}, toUInt8(if(reporter = 'client', 1, 2)) AS rank FROM {known}"
+    return (
+        certain if not scope.unsure else f"{certain} UNION ALL {_late(range_, scope, binder, columns, condition_text)}"
+    )
+
+
+def _late(range_: Range, scope: Scope, binder: Binder, columns: list[str], condition_text: str) -> str:
+    """The reports of agents that came too late to see who began, turned the way that the others say."""
+    unknown = relation(range_, _READ, scope, binder, ["reporter = 'unknown'"])
     told = relation(
         range_,
         ["cluster", "src_ip", "dst_ip", "protocol", "dst_port"],
-        records_from_ns,
+        scope,
         binder,
         ["reporter != 'unknown'"],
     )
@@ -95,10 +103,7 @@ def _reports(range_: Range, records_from_ns: int | None, binder: Binder, where: 
         "if(dst_port = 0 AND ifNull(src_port, 0) = 0, src_ip > dst_ip, "
         "(toUInt32(ifNull(src_port, 65536)), src_ip) < (toUInt32(dst_port), dst_ip))"
     )
-    return f"""
-  SELECT {", ".join(columns)}, toUInt8(if(reporter = 'client', 1, 2)) AS rank FROM {known}
-  UNION ALL
-  SELECT * FROM (
+    return f"""SELECT * FROM (
     SELECT {", ".join(_turned(n) for n in columns)}, toUInt8(if(turn, 4, 3)) AS rank
     FROM (
       SELECT *, multiIf({as_is} IN (SELECT * FROM told), 0, {turned} IN (SELECT * FROM told), 1, {guess}) AS turn
@@ -118,7 +123,7 @@ def _wire_bytes(way: str) -> str:
     return f"bytes_{way} + {repeated} * ({l3} + {l4}) + 14 * greatest(segments_{way}, packets_{way})"
 
 
-def edges(range_: Range, where: Predicate, records_from_ns: int | None, binder: Binder) -> str:
+def edges(range_: Range, where: Predicate, scope: Scope, binder: Binder) -> str:
     """A subquery with EDGE_COLUMNS, one row per edge that fulfils `where`."""
     keys = ", ".join(EDGE_KEYS)
     # A hash of anything and NULL is NULL; no name is empty.
@@ -127,25 +132,32 @@ def edges(range_: Range, where: Predicate, records_from_ns: int | None, binder: 
     attributes = ", ".join(f"anyLast(s.{n}) AS {n}" for n in _ATTRIBUTES)
     service = ", ".join(f"tupleElement(via, {i}) AS {n}" for i, n in enumerate(_SERVICE, 1))
     via = ", ".join(f"s.{n}" for n in _SERVICE)
-    address = "cluster, src_ip, dst_ip, protocol, dst_port"
-    named = "src_kind != 'unknown' AND dst_kind != 'unknown'"
+    sides = f"""(
+  SELECT {keys}, rank, {attributes}, {sums}, min(s.first_seen_ns) AS first_seen_ns, max(s.last_seen_ns) AS last_seen_ns,
+    argMax(tuple({via}), (isNotNull(s.service_ip), s.bytes_forward)) AS via
+  FROM ({_reports(range_, scope, binder, where)}) AS s
+  GROUP BY {keys}, rank
+)"""
     return f"""(
 SELECT {keys}, {", ".join(_ATTRIBUTES)}, {service},
   multiIf(rank = 1, 'client', rank = 2, 'server', 'unknown') AS reporter,
   {", ".join(_SUMS)}, first_seen_ns, last_seen_ns,
   {_wire_bytes("forward")} AS wire_bytes_forward, {_wire_bytes("reverse")} AS wire_bytes_reverse,
   lower(hex(sipHash128({hashed}))) AS edge_id, rank
-FROM (
-  SELECT *, max({named} AND rank = 1) OVER (PARTITION BY {address}) AS client_named,
-    max({named} AND rank = 2) OVER (PARTITION BY {address}) AS server_named
-  FROM (
-    SELECT {keys}, rank, {attributes}, {sums}, min(s.first_seen_ns) AS first_seen_ns, max(s.last_seen_ns) AS last_seen_ns,
-      argMax(tuple({via}), (isNotNull(s.service_ip), s.bytes_forward)) AS via
-    FROM ({_reports(range_, records_from_ns, binder, where)}) AS s
-    GROUP BY {keys}, rank
-  )
-)
-WHERE NOT ((rank = 2 AND src_kind = 'unknown' AND client_named) OR (rank = 1 AND dst_kind = 'unknown' AND server_named))
+FROM {_certain_ends(sides) if scope.unnamed else sides}
 ORDER BY rank
 LIMIT 1 BY {keys}
+)"""
+
+
+def _certain_ends(sides: str) -> str:
+    """Without the reports whose far end has no name where the other end, naming itself, tells of the same traffic."""
+    address = "cluster, src_ip, dst_ip, protocol, dst_port"
+    named = "src_kind != 'unknown' AND dst_kind != 'unknown'"
+    return f"""(
+  SELECT * FROM (
+    SELECT *, max({named} AND rank = 1) OVER (PARTITION BY {address}) AS client_named,
+      max({named} AND rank = 2) OVER (PARTITION BY {address}) AS server_named
+    FROM {sides}
+  ) WHERE NOT ((rank = 2 AND src_kind = 'unknown' AND client_named) OR (rank = 1 AND dst_kind = 'unknown' AND server_named))
 )"""

@@ -8,6 +8,7 @@ no longer kept, the range is widened to whole minutes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from eastwest.store.ddl import MINUTE_NS
 from eastwest.store.questions import Range
@@ -15,6 +16,15 @@ from eastwest.store.statement import Binder
 
 ROLLUP_FROM_NS = 10 * MINUTE_NS
 """Shorter ranges read single records: there is little to gain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is known of a range before it is read; the two doubts cost time, so they are looked up first."""
+
+    records_from_ns: int | None = None  # single records older than this are gone; None: never
+    unsure: bool = True  # some reports could not tell initiator from server
+    unnamed: bool = True  # some ends had no name
 
 
 def pieces(range_: Range, records_from_ns: int | None) -> tuple[list[Range], Range | None]:
@@ -31,11 +41,9 @@ def pieces(range_: Range, records_from_ns: int | None) -> tuple[list[Range], Ran
     return [r for r in edges if r.start_ns < r.end_ns], Range(first, last)
 
 
-def relation(
-    range_: Range, columns: Sequence[str], records_from_ns: int | None, binder: Binder, where: Sequence[str] = ()
-) -> str:
+def relation(range_: Range, columns: Sequence[str], scope: Scope, binder: Binder, where: Sequence[str] = ()) -> str:
     """A subquery with `columns` of every report in the range that fulfils all of `where`."""
-    records, minutes = pieces(range_, records_from_ns)
+    records, minutes = pieces(range_, scope.records_from_ns)
     names = ", ".join(columns)
     selects = []
     if records:
