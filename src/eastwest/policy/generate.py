@@ -23,6 +23,7 @@ from eastwest.policy.generate_traffic import LeftOut, Reader, Traffic
 
 DEFAULT_DENY: Final = "default-deny"
 EVIDENCE: Final = "eastwest.dev/evidence"
+WORKLOAD: Final = "eastwest.dev/workload"
 NOT_OBSERVED: Final = "eastwest.dev/not-observed"
 _TYPES: Final = {Direction.INGRESS: "Ingress", Direction.EGRESS: "Egress"}
 _EMPTY: Final[Watch] = Watch()
@@ -112,7 +113,7 @@ def _rules(group: Group, traffic: Traffic, maker: RuleMaker) -> list[GeneratedRu
 
 def _policy(group: Group, name: str, rules: list[GeneratedRule], quiet: tuple[Direction, ...]) -> NetworkPolicy:
     """Only the directions that were seen are isolated here; the others are left to the default deny, and named."""
-    annotations = {EVIDENCE: "".join(f"{rule.line()}\n" for rule in rules)}
+    annotations = {WORKLOAD: str(group), EVIDENCE: "".join(f"{rule.line()}\n" for rule in rules)}
     if quiet:
         annotations[NOT_OBSERVED] = " and ".join(map(str, quiet))
     return NetworkPolicy(
