@@ -233,7 +233,7 @@ def test_a_large_cluster_is_bounded_and_quick(page: Page, serve: Serve, shoot: S
     took = page.evaluate("performance.now()")
     page.get_by_role("button", name="Draw all").click()
     expect(page.get_by_test_id("canvas")).to_have_attribute("data-edges", "2000")
-    assert page.evaluate("performance.now()") - took < 10_000
+    assert page.evaluate("performance.now()") - took < 30_000
 
 
 def test_a_server_with_a_token_asks_for_it(page: Page, serve: Serve, complaints: list[str]) -> None:

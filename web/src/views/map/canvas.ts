@@ -9,6 +9,8 @@ import type { Selected } from "../../domain/url";
 import type { Theme } from "../../state/theme";
 import { badgeImage, NODE_HEIGHT, nodeWidth, shapeOf, shorten, stylesheet } from "./picture";
 
+/** From here on moving the map moves an image of it, which is then drawn anew: Cytoscape redraws too slowly. */
+export const LARGE_EDGES = 600;
 const CROWDED_EDGES = 70;
 
 export interface Canvas {
@@ -105,6 +107,7 @@ function follow(cy: Core, onSelect: (selected: Selected | null) => void): void {
 export function createCanvas(
   container: HTMLElement,
   theme: Theme,
+  large: boolean,
   onSelect: (selected: Selected | null) => void,
 ): Canvas {
   const cy = cytoscape({
@@ -113,10 +116,8 @@ export function createCanvas(
     minZoom: 0.05,
     maxZoom: 2.5,
     boxSelectionEnabled: false,
-    autoungrabify: false,
-    selectionType: "single",
-    hideEdgesOnViewport: false,
-    textureOnViewport: false,
+    textureOnViewport: large,
+    pixelRatio: large ? 1 : "auto",
   });
   let positions: Positions = new Map();
   let boxes: Box[] = [];

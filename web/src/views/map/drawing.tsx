@@ -3,7 +3,7 @@ import type { Found } from "../../domain/find";
 import type { Graph } from "../../domain/graph";
 import type { Selected } from "../../domain/url";
 import type { Theme } from "../../state/theme";
-import { createCanvas, type Canvas } from "./canvas";
+import { createCanvas, LARGE_EDGES, type Canvas } from "./canvas";
 
 interface Properties {
   graph: Graph;
@@ -21,13 +21,14 @@ interface Properties {
 export function Drawing({ graph, question, selected, found, pointed, theme, canvasRef, onSelect }: Properties) {
   const box = useRef<HTMLDivElement>(null);
   const select = useRef(onSelect);
+  const large = graph.edges.length > LARGE_EDGES;
   const firstTheme = useRef(theme);
   useEffect(() => {
     select.current = onSelect;
   });
   useEffect(() => {
     if (!box.current) return undefined;
-    const made = createCanvas(box.current, firstTheme.current, (chosen) => select.current(chosen));
+    const made = createCanvas(box.current, firstTheme.current, large, (chosen) => select.current(chosen));
     canvasRef.current = made;
     const watch = new ResizeObserver(() => made.resize());
     watch.observe(box.current);
@@ -36,14 +37,14 @@ export function Drawing({ graph, question, selected, found, pointed, theme, canv
       made.destroy();
       canvasRef.current = null;
     };
-  }, [canvasRef]);
-  useEffect(() => canvasRef.current?.theme(theme), [canvasRef, theme]);
+  }, [canvasRef, large]);
+  useEffect(() => canvasRef.current?.theme(theme), [canvasRef, large, theme]);
   useEffect(() => {
     if (question != null) canvasRef.current?.draw(graph, question);
-  }, [canvasRef, graph, question]);
+  }, [canvasRef, graph, large, question]);
   useEffect(
     () => canvasRef.current?.mark(selected, found, pointed),
-    [canvasRef, graph, question, selected, found, pointed],
+    [canvasRef, graph, large, question, selected, found, pointed],
   );
   return (
     <div
