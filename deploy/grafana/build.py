@@ -22,6 +22,7 @@ sys.path.insert(0, str(HERE))
 
 from content import DASHBOARDS, Dashboard, Panel  # noqa: E402
 
+PRICES = json.loads((HERE.parent.parent / "src" / "eastwest" / "collector" / "prices.json").read_text())
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 COLUMNS = 24
 HEIGHTS = {"timeseries": 9, "stat": 4, "bargauge": 9}
@@ -49,8 +50,11 @@ def build(page: Dashboard) -> str:
         )
     )
     if page.prices:
-        made = made.with_variable(_price("price_inter_zone", "USD per GB across zones", "0.02"))
-        made = made.with_variable(_price("price_internet", "USD per GB to the internet", "0.09"))
+        rates = PRICES["default"]
+        across = str(rates["inter_zone_out"] + rates["inter_zone_in"])
+        made = made.with_variable(_price("price_inter_zone", "USD per GB across zones", across))
+        made = made.with_variable(_price("price_internet", "USD per GB to the internet", str(rates["internet_out"])))
+        made = made.with_variable(dashboard.ConstantVariable("bytes_per_gb").value(str(PRICES["bytes_per_gb"])))
     for title, panels in page.rows:
         made = made.with_row(dashboard.Row(title))
         for panel in panels:

@@ -182,7 +182,7 @@ _CROSS = f'sum by (source_namespace, source) (rate(eastwest_pair_bytes_total{{{P
 CROSS_ZONE: Final = Dashboard(
     "eastwest-cross-zone",
     "eastwest / Cross-zone traffic and cost",
-    "What leaves its zone, its region or the cluster, and what that costs at the prices you enter.",
+    "What leaves its zone, its region or the cluster, and what that costs at the prices you enter. Those it starts with are examples: check them against your bill.",
     (
         (
             "Where traffic goes",
@@ -196,9 +196,9 @@ CROSS_ZONE: Final = Dashboard(
         (
             "Cost",
             (
-                Panel("Cross-zone cost per hour by workload, top 10", ((f"topk(10, {_CROSS} * 3600 / 1e9 * $price_inter_zone)", "{{source_namespace}}/{{source}}"),), "currencyUSD", "At $price_inter_zone USD per GB (both sides of the zone border together); L3 bytes at the hook.", needs="cross-zone traffic"),
-                Panel("Cross-zone cost per hour by namespace", ((f'sum by (source_namespace) (rate(eastwest_pair_bytes_total{{{PAIR}, category="inter_zone"}}{RATE})) * 3600 / 1e9 * $price_inter_zone', "{{source_namespace}}"),), "currencyUSD", "The initiator's namespace pays for both directions.", needs="cross-zone traffic"),
-                Panel("Internet egress cost per hour by workload, top 10", ((f'topk(10, sum by (source_namespace, source) (rate(eastwest_pair_bytes_total{{{PAIR}, category="internet", direction="forward", source_kind!="internet"}}{RATE})) * 3600 / 1e9 * $price_internet)', "{{source_namespace}}/{{source}}"), (f'topk(10, sum by (destination_namespace, destination) (rate(eastwest_pair_bytes_total{{category="internet", direction="reverse", source_kind="internet"}}{RATE})) * 3600 / 1e9 * $price_internet)', "{{destination_namespace}}/{{destination}} (serving)")), "currencyUSD", "Bytes that leave for the internet, at $price_internet USD per GB.", needs="internet traffic"),
+                Panel("Cross-zone cost per hour by workload, top 10", ((f"topk(10, {_CROSS} * 3600 / $bytes_per_gb * $price_inter_zone)", "{{source_namespace}}/{{source}}"),), "currencyUSD", "At $price_inter_zone USD per GB (both sides of the zone border together); L3 bytes at the hook.", needs="cross-zone traffic"),
+                Panel("Cross-zone cost per hour by namespace", ((f'sum by (source_namespace) (rate(eastwest_pair_bytes_total{{{PAIR}, category="inter_zone"}}{RATE})) * 3600 / $bytes_per_gb * $price_inter_zone', "{{source_namespace}}"),), "currencyUSD", "The initiator's namespace pays for both directions.", needs="cross-zone traffic"),
+                Panel("Internet egress cost per hour by workload, top 10", ((f'topk(10, sum by (source_namespace, source) (rate(eastwest_pair_bytes_total{{{PAIR}, category="internet", direction="forward", source_kind!="internet"}}{RATE})) * 3600 / $bytes_per_gb * $price_internet)', "{{source_namespace}}/{{source}}"), (f'topk(10, sum by (destination_namespace, destination) (rate(eastwest_pair_bytes_total{{category="internet", direction="reverse", source_kind="internet"}}{RATE})) * 3600 / $bytes_per_gb * $price_internet)', "{{destination_namespace}}/{{destination}} (serving)")), "currencyUSD", "Bytes that leave for the internet, at $price_internet USD per GB.", needs="internet traffic"),
                 Panel("AWS services", ((f'sum by (destination, direction) (rate(eastwest_pair_bytes_total{{{PAIR}, category="aws"}}{RATE})) * 8', "{{destination}} {{direction}}"),), "bps", "By service, as the published ranges name it.", needs="traffic with AWS services"),
             ),
         ),

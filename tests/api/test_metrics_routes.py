@@ -21,7 +21,7 @@ from eastwest.api.routes.metrics import metrics_router, names_router
 from eastwest.query.metrics_traffic import FAMILIES, TrafficMetrics
 from eastwest.runtime.openmetrics import Exposition, TextFormat, negotiate
 from eastwest.runtime.tokens import agent_token
-from store.factories_flows import header, internet, pod, record, table
+from store.factories_flows import NOON, header, internet, pod, record, table
 
 SECRET = b"s" * 32
 TOKEN = agent_token(SECRET, "c1", "node-a")
@@ -40,7 +40,7 @@ def served(app: FastAPI) -> Iterator[str]:
 
 
 def make_app() -> tuple[FastAPI, TrafficMetrics]:
-    metrics = TrafficMetrics(exports=lambda: {("logs", ""): 9, ("logs", "queue_full"): 2}, clock=lambda: 1000.0)
+    metrics = TrafficMetrics(exports=lambda: {("logs", ""): 9, ("logs", "queue_full"): 2}, clock=lambda: NOON / 1e9)
 
     def expose(accept: str | None) -> tuple[bytes, str]:
         text_format = negotiate(accept)
@@ -56,6 +56,7 @@ def make_app() -> tuple[FastAPI, TrafficMetrics]:
 
 def test_scrape() -> None:
     app, metrics = make_app()
+    metrics.take(table(), [header(node="node-gone", at=NOON - 90_000 * 10**9)])
     ends = pod("src", "shop", "ui", ip="10.0.0.1"), internet("dst", "93.184.216.34")
     metrics.take(table(record(*ends)), [header()])
     with served(app) as url:
@@ -66,6 +67,7 @@ def test_scrape() -> None:
     families = {f.name: f for f in parser.text_string_to_metric_families(answer.text)}
     assert set(families) <= {f.name for f in FAMILIES}
     values = {s.name: s.value for f in families.values() for s in f.samples}
+    assert "node-gone" not in answer.text
     assert values["eastwest_server_otlp_lost_total"] == 2
     assert values["eastwest_server_otlp_exported_total"] == 9
     assert values["eastwest_server_node_last_window_end_seconds"] == header().window_end_ns / 1e9

@@ -40,6 +40,9 @@ EXPORT_LOST: Final = Family(
 )
 FAMILIES: Final = (LAST_WINDOW, HOOKS, EXPORTED, EXPORT_LOST, *metrics.FAMILIES)
 
+FORGET_S: Final = 86_400.0
+"""A node that has been silent for a day is taken for removed, and no longer published."""
+
 Exports = Callable[[], Mapping[tuple[str, str], int]]
 """(signal, cause of loss or "") -> items since the server started."""
 
@@ -68,8 +71,10 @@ class TrafficMetrics:
 
     def write(self, out: Exposition) -> None:
         """Add every family to one answer."""
+        now_s = self._clock()
         with self._lock:
-            windows, hooks = dict(self._last_window), dict(self._hooks)
+            windows = {node: end for node, end in self._last_window.items() if now_s - end < FORGET_S}
+            hooks = {key: on for key, on in self._hooks.items() if key[:2] in windows}
         out.write(LAST_WINDOW, [label_text(NODE, node) for node in windows], list(windows.values()))
         out.write(HOOKS, [label_text(HOOKS.labels, hook) for hook in hooks], list(hooks.values()))
         exports = self._exports()
@@ -80,4 +85,4 @@ class TrafficMetrics:
         out.write(
             EXPORT_LOST, [label_text(EXPORT_LOST.labels, key) for key in lost], list(lost.values()), born * len(lost)
         )
-        self.flows.render(out, self._clock())
+        self.flows.render(out, now_s)
