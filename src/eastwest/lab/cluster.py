@@ -27,7 +27,7 @@ from eastwest.lab.state import LabError, LabFiles, Network, write_atomically
 from eastwest.lab.watch import Key, Objects, key_of, owner_uid
 
 Json = dict[str, Any]
-_PAUSE_SECONDS: Final = 0.05  # between two rounds, so that a burst of changes is one round
+_PAUSE_SECONDS: Final = 0.05  # at least, and as long as the last round took: a burst of changes is few rounds
 
 
 class Cluster:
@@ -67,7 +67,7 @@ class Cluster:
         while True:
             await self._dirty.wait()
             self._dirty.clear()
-            current = self._round
+            current, started = self._round, time.monotonic()
             try:
                 self._act(self._controllers.reconcile())
                 self._write_statuses()
@@ -79,7 +79,7 @@ class Cluster:
             async with self._finished:
                 self._done_round = current
                 self._finished.notify_all()
-            await asyncio.sleep(_PAUSE_SECONDS)
+            await asyncio.sleep(max(_PAUSE_SECONDS, time.monotonic() - started))
 
     def apply(self, bodies: list[Json]) -> list[Key]:
         """Create or replace checked objects, namespaces first. Raises LabError; then nothing was applied."""

@@ -22,6 +22,7 @@ from eastwest.lab.workload.server import Server
 
 Json = dict[str, Any]
 _WRITE_SECONDS: Final = 0.5
+_CALM_SECONDS: Final = 1.0  # after the last pod is ready: a cluster that has just started is still busy with that
 
 
 def main_internet(spec: Json, channel: socket.socket | None) -> None:
@@ -121,6 +122,7 @@ async def _generate(spec: Json) -> None:
 
         await caller.repeat(call, tell)
 
+    await asyncio.sleep(_CALM_SECONDS)
     tasks = [asyncio.get_running_loop().create_task(repeat(call)) for call in wanted if call.period_s is not None]
     file = Path(spec["stats"])
     while tasks:
