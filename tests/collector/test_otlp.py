@@ -187,7 +187,6 @@ def test_the_opentelemetry_collector_takes_both(tmp_path: Path) -> None:
         wait_for(lambda: {("logs", "")} <= set(export.counts()))
         export.stop()
         text = said.read_text()
-        assert "EventName: eastwest.flow" in text
         assert "source.address: Str(10.0.0.1)" in text
         assert "eastwest_pair_bytes" in text
         assert "AggregationTemporality: Cumulative" in text
