@@ -1,0 +1,232 @@
+"""A scenario the product has never seen, and what happens to it: outages, restarts, addresses that change hands."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e import expected
+from eastwest.cli._stack import Plan, Stack, StackError
+
+pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
+
+ZOO = """
+apiVersion: v1
+kind: Namespace
+metadata: {name: zoo}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: lodge, namespace: zoo}
+spec:
+  replicas: 2
+  selector: {matchLabels: {home: lodge}}
+  template:
+    metadata: {labels: {home: lodge}}
+    spec:
+      containers:
+      - name: lodge
+        image: zoo/lodge
+        ports:
+        - {name: den, containerPort: 9000}
+        - {name: burrow, containerPort: 9001, protocol: UDP}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: lodge, namespace: zoo}
+spec:
+  selector: {home: lodge}
+  ports:
+  - {name: den, port: 7000, targetPort: den}
+  - {name: burrow, port: 7001, protocol: UDP, targetPort: burrow}
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: otter, namespace: zoo}
+spec:
+  serviceName: otter
+  selector: {matchLabels: {animal: otter}}
+  template:
+    metadata:
+      labels: {animal: otter}
+      annotations:
+        eastwest.lab/calls: |
+          - {to: "tcp://lodge:7000", rate: 5/s, bytes: 1000}
+          - {to: "udp://lodge:7001", rate: 5/s, family: 6}
+    spec:
+      containers: [{name: otter, image: zoo/otter}]
+"""
+
+EDGES = {
+    ("zoo/otter", "zoo/lodge", "TCP", 9000),
+    ("zoo/otter", "zoo/lodge", "UDP", 9001),
+    ("zoo/otter", expected.DNS, "UDP", 53),
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("zoo")
+    (folder / "zoo.yaml").write_text(ZOO)
+    plan = Plan([str(folder)], name=f"life{os.getpid() % 100000}", listen="127.0.0.1:17422")
+    with Stack(plan) as running:
+        yield running
+
+
+def _map(stack: Stack, **params: str) -> dict[str, Any]:
+    answer: dict[str, Any] = stack.get("/api/v1/service-map", **{"window": "15m", **params})
+    return answer
+
+
+def _edge(stack: Stack, port: int, **params: str) -> dict[str, Any]:
+    """The one edge from the otter to that port of the lodge."""
+    edges = [e for e in _map(stack, **params)["edges"] if e["dst_port"] == port and "otter" in e["source"]]
+    assert len(edges) == 1, edges
+    return dict(edges[0])
+
+
+def test_a_scenario_nobody_knew(stack: Stack) -> None:
+    stack.wait_for("the zoo's edges", lambda: expected.seen(_map(stack)) >= EDGES, 60)
+    assert expected.seen(_map(stack)) - expected.SYSTEM == EDGES
+    assert expected.doubled(_map(stack)) == []
+    edge = _edge(stack, 9000)
+    assert (edge["service"], edge["service_port"]) == ("lodge", 7000)
+
+
+def test_ipv6_is_recorded_under_its_own_addresses(stack: Stack) -> None:
+    rows = stack.get("/api/v1/flows", window="15m", filter="dst_port=9001", limit="100")["rows"]
+    assert rows
+    assert all(":" in row["src_ip"] and ":" in row["dst_ip"] for row in rows)
+    assert all(row["dst_workload"] == "lodge" for row in rows)
+
+
+def test_a_server_that_dies_loses_nothing_that_it_took(stack: Stack) -> None:
+    """kill -9 while data comes in: what was acknowledged is there, what was not is sent again, nothing twice."""
+    assert stack.server is not None
+    assert stack.server.process is not None
+    os.kill(stack.server.process.pid, signal.SIGKILL)
+    stack.server.process.wait()
+    stack.start_server()
+    stack.wait_for(
+        "every agent to catch up",
+        lambda: all(n["state"] == "reporting" for n in stack.get("/api/v1/coverage", window="5m")["nodes"]),
+        30,
+    )
+    with contextlib.suppress(StackError):
+        stack.wait_for("no gap", lambda: not _gaps(stack), 20)
+    assert _gaps(stack) == []
+    coverage = stack.get("/api/v1/coverage", window="5m")
+    assert coverage["unexplained_bytes"] == 0
+    assert coverage["lost"] == {}
+
+
+def _gaps(stack: Stack) -> list[Any]:
+    return [n["gaps_ns"] for n in stack.get("/api/v1/coverage", window="5m")["nodes"] if n["gaps_ns"]]
+
+
+def test_an_agent_that_dies_comes_back_and_its_absence_shows(stack: Stack) -> None:
+    node = next(iter(stack.agents))
+    process = stack.agents[node].process
+    assert process is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(3)  # the absence itself: longer than two windows
+    stack.start_agent(node)
+    stack.wait_for(
+        "the agent to report again",
+        lambda: {n["node"]: n["state"] for n in _coverage_nodes(stack, "10s")}.get(node) == "reporting",
+        20,
+    )
+    gone = next(n for n in _coverage_nodes(stack, "5m") if n["node"] == node)
+    assert gone["gaps_ns"], "an agent was away and nobody says so"
+    assert gone["unexplained_bytes"] == 0
+
+
+def _coverage_nodes(stack: Stack, window: str) -> list[dict[str, Any]]:
+    nodes: list[dict[str, Any]] = stack.get("/api/v1/coverage", window=window)["nodes"]
+    return nodes
+
+
+def _visitor(name: str, ip: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "zoo", "annotations": {"eastwest.lab/ips": ip}},
+        "spec": {"nodeName": "node-1", "containers": [{"name": "a", "image": "a", "ports": [{"containerPort": 9100}]}]},
+    }
+
+
+def test_an_address_that_changes_hands_makes_no_false_edge(stack: Stack) -> None:
+    """One pod's address goes to another a second later; a third one talks to both."""
+    assert stack.lab is not None
+    ip = "10.244.0.77"
+    caller = "zoo/otter-0"
+    stack.lab.apply_objects([_visitor("first", ip)])
+    assert stack.lab.probe(caller, f"{ip}:9100/TCP").reachable
+    stack.wait_for(
+        "the first visitor", lambda: ("zoo/otter", "zoo/first", "TCP", 9100) in expected.seen(_map(stack)), 20
+    )
+    before = _bytes_to(stack, "first")
+    stack.lab.delete("Pod", "zoo", "first")
+    stack.wait_for("the first visitor to be gone", lambda: not _pod_exists(stack, "first"), 20)
+    time.sleep(1)  # the case itself: one second between two owners
+    stack.lab.apply_objects([_visitor("second", ip)])
+    for _ in range(5):
+        assert stack.lab.probe(caller, f"{ip}:9100/TCP").reachable
+    stack.wait_for(
+        "the second visitor", lambda: ("zoo/otter", "zoo/second", "TCP", 9100) in expected.seen(_map(stack)), 20
+    )
+    assert _bytes_to(stack, "first") == before, "the second visitor's traffic was given to the first"
+
+
+def _bytes_to(stack: Stack, name: str) -> int:
+    ends = {n["id"]: n["name"] for n in _map(stack)["nodes"]}
+    return sum(e["bytes_forward"] for e in _map(stack)["edges"] if ends[e["target"]] == name)
+
+
+def _pod_exists(stack: Stack, name: str) -> bool:
+    assert stack.lab is not None
+    return any(p["metadata"]["name"] == name for p in stack.lab.objects("Pod"))
+
+
+def test_pods_that_come_and_go_are_seen(stack: Stack) -> None:
+    """Every one of thirty short jobs makes its one connection visible."""
+    assert stack.lab is not None
+    jobs = [
+        {
+            "apiVersion": "batch/v1",
+            "kind": "Job",
+            "metadata": {"name": f"errand-{i}", "namespace": "zoo"},
+            "spec": {
+                "template": {
+                    "metadata": {
+                        "labels": {"errand": str(i)},
+                        "annotations": {"eastwest.lab/calls": '- {to: "tcp://lodge:7000"}'},
+                    },
+                    "spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "a"}]},
+                }
+            },
+        }
+        for i in range(30)
+    ]
+    stack.lab.apply_objects(jobs, wait=False)
+    wanted = {(f"zoo/errand-{i}", "zoo/lodge", "TCP", 9000) for i in range(30)}
+    stack.wait_for("every errand", lambda: expected.seen(_map(stack)) >= wanted, 60)
+
+
+def test_nothing_is_left_behind(stack: Stack) -> None:
+    """Runs last: the lab's cgroup, state folder and the stack's own folder are gone after the end."""
+    assert stack.lab is not None
+    cgroup, state, folder = Path(stack.lab.state.cgroup), stack.lab.files.folder, stack.folder
+    assert cgroup.exists()
+    stack.stop()
+    assert not cgroup.exists()
+    assert not state.exists()
+    assert not folder.exists()
