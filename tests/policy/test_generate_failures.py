@@ -10,7 +10,11 @@ import pytest
 from eastwest.model.cluster import Node
 from eastwest.model.flow import Direction, Workload
 from eastwest.model.policy import LabelSelector
+from eastwest.policy import Engine
+from eastwest.policy.generate import generate
 from eastwest.policy.generate_report import Watch
+from eastwest.policy.replay import replay
+from eastwest.policy.verify_intent import parse_intent
 from policy.factories_evidence import ContainerPort, Shop, all_policies, cidrs, ports, selects
 
 
@@ -279,3 +283,22 @@ def test_growing_evidence_changes_only_what_it_concerns() -> None:
     after = {p.name: p for p in all_policies(shop.talk("a", "c", 81).generate())}
     assert after["b"] == before["b"]
     assert replace(after["a"], annotations={}).egress[:1] == before["a"].egress
+
+
+def test_what_is_declared_is_permitted_with_its_reason() -> None:
+    shop = Shop().run("a").run("b").run("c").talk("a", "b", 80)
+    sentences = (
+        "a may reach b on 80",
+        "only a may reach c on 53/UDP, 9090",
+        "c must not reach a",
+        "a may reach 8.8.8.8 on 1",
+    )
+    intents = [parse_intent(sentence, "shop") for sentence in sentences]
+    generated = generate(shop.cluster(), shop.evidence(), declared=intents)
+    policies = all_policies(generated)
+    to_b, to_c = next(p for p in policies if p.name == "a").egress
+    assert (ports(to_b), ports(to_c)) == ([("TCP", 80)], [("TCP", 9090), ("UDP", 53)])
+    assert generated.report.beyond()["declared"] == 4  # two ports, on both sides
+    assert [o.reason.split(",")[0] for o in generated.report.left_out] == ["declared"]
+    reasons = {(u.policy, u.reason) for u in replay(Engine(shop.cluster(policies)), shop.evidence()).unused}
+    assert reasons == {("shop/a", "declared"), ("shop/c", "declared")}

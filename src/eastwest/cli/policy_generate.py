@@ -11,6 +11,7 @@ from typing import Final
 
 from eastwest.cli._evidence import add_evidence_arguments, recorded
 from eastwest.cli.policy_input import FINDINGS, InputError, add_json, exit_code, fail, report
+from eastwest.cli.policy_verify import read_intents
 from eastwest.k8s.write import document, network_policy_body
 from eastwest.model.policy import NetworkPolicy
 from eastwest.policy.generate import Generated, GenerateOptions, generate
@@ -32,6 +33,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where to write them")
     parser.add_argument("--accept-gaps", action="store_true", help="go on although coverage is incomplete")
     parser.add_argument("--max-cidrs", type=int, default=8, metavar="N", help="CIDRs per rule and family (default: 8)")
+    parser.add_argument("--intent", metavar="FILE", type=Path, help="also permit what it says that workloads may reach")
     add_json(parser)
 
 
@@ -39,12 +41,13 @@ def run(args: argparse.Namespace) -> int:
     if args.max_cidrs < 1:
         return fail(ValueError("--max-cidrs: at least 1"))
     try:
+        declared = read_intents(args.intent) if args.intent else []
         evidence = recorded(args)
     except InputError as error:
         return fail(error)
     report(evidence.problems)
     options = GenerateOptions(args.namespace, args.max_cidrs, args.accept_gaps)
-    generated = generate(evidence.cluster, evidence.evidence, evidence.watched, options)
+    generated = generate(evidence.cluster, evidence.evidence, evidence.watched, options, declared)
     print(json.dumps(generated.report.to_json(), indent=2) if args.json else generated.report.text())
     if generated.refused:
         print("refused: coverage is incomplete; --accept-gaps generates all the same", file=sys.stderr)

@@ -8,7 +8,7 @@ and decides what is refused. Called by `policy generate` and the console.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +20,7 @@ from eastwest.policy.generate_report import Report, Watch, WorkloadReport
 from eastwest.policy.generate_rules import GeneratedRule, RuleMaker
 from eastwest.policy.generate_selectors import Group, Groups
 from eastwest.policy.generate_traffic import LeftOut, Reader, Traffic
+from eastwest.policy.verify_intent import Intent
 
 DEFAULT_DENY: Final = "default-deny"
 EVIDENCE: Final = "eastwest.dev/evidence"
@@ -56,11 +57,16 @@ def generate(
     evidence: Evidence,
     watched: Mapping[Workload, Watch] | None = None,
     options: GenerateOptions = GenerateOptions(),
+    declared: Iterable[Intent] = (),
 ) -> Generated:
     """Policies for every namespace with traffic. `cluster` holds every pod that lived in the window, `watched` how
-    each workload was covered; a workload without an entry was covered completely."""
+    each workload was covered; a workload without an entry was covered completely. What `declared` says that workloads
+    may reach is permitted although nobody was seen to, with the reason `declared`."""
     groups = Groups(cluster.pods)
-    traffic = Reader(cluster, evidence, groups).read()
+    reader = Reader(cluster, evidence, groups)
+    traffic = reader.read()
+    for intent in declared:
+        reader.declare(intent)
     maker = RuleMaker(cluster, options.max_cidrs)
     wanted = [g for g in groups.all() if options.namespace in (None, g.namespace)]
     active = {g.namespace for g in traffic.used}

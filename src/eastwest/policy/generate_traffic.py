@@ -15,9 +15,12 @@ from eastwest.model.cluster import ClusterState, Pod, Service
 from eastwest.model.flow import Direction, EndKind, Protocol, protocol_name
 from eastwest.policy.evidence import Evidence, Outsider
 from eastwest.policy.generate_selectors import Group, Groups
+from eastwest.policy.ports import PORT_PROTOCOLS, PortSet
+from eastwest.policy.verify_intent import Intent, Kind
 
 WITH_PORTS: Final = {Protocol.TCP: "TCP", Protocol.UDP: "UDP", Protocol.SCTP: "SCTP"}
 DNS_PORTS: Final = (53, 5353)
+MAX_DECLARED_PORTS: Final = 64
 
 Port = tuple[str, int]
 """(protocol name, number)."""
@@ -193,6 +196,23 @@ class Reader:
             if pod.namespace == service.namespace and service.selector.items() <= pod.labels.items():
                 yield pod
 
+    def declare(self, intent: Intent) -> None:
+        """Permit what an intent says that workloads may reach; what was seen keeps its evidence."""
+        if intent.kind is Kind.MUST_NOT:
+            return
+        ports = [] if intent.ports is None else list(_single_ports(intent.ports))
+        if intent.src.addresses or intent.dst.addresses or not 0 < len(ports) <= MAX_DECLARED_PORTS:
+            reason = f"declared, but only workloads and 1 to {MAX_DECLARED_PORTS} ports can be generated"
+            self.traffic.left_out.append(LeftOut(reason, intent.src.text, intent.dst.text, "", 0, 0))
+            return
+        for src in {g for w, g in self._groups.of.items() if intent.src.holds(w)}:
+            for dst in {g for w, g in self._groups.of.items() if intent.dst.holds(w)}:
+                for port in ports:
+                    for direction, subject, peer in ((Direction.EGRESS, src, dst), (Direction.INGRESS, dst, src)):
+                        tally = self.traffic.add(subject, direction, peer, port)
+                        if tally.first_ns is None:
+                            tally.reason = "declared"
+
     def _complete_dns(self) -> None:
         """Resolvers answer long questions over TCP: where UDP was used for names, TCP is needed too."""
         for directions in self.traffic.used.values():
@@ -201,6 +221,12 @@ class Reader:
                     for (protocol, number), tally in list(ports.items()):
                         if protocol == "UDP" and tally.dns and ("TCP", number) not in ports:
                             ports["TCP", number] = Tally(reason="dns-tcp", dns=True)
+
+
+def _single_ports(ports: PortSet) -> Iterator[Port]:
+    for protocol, ranges in zip(PORT_PROTOCOLS, ports.slots, strict=True):
+        for low, high in ranges:
+            yield from ((protocol, number) for number in range(low, high + 1))
 
 
 def _own_node(node: Pod | Outsider, pod: Pod | Outsider) -> bool:

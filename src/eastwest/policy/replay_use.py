@@ -5,6 +5,7 @@ A rule counts as used when it would have allowed a connection by itself, also wh
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +22,7 @@ from eastwest.policy.rules import NamedPorts
 
 NOT_USED: Final = "no recorded connection used it"
 DNS_TCP: Final = "dns-tcp"
+DECLARED: Final = "declared"
 _EVIDENCE: Final = "eastwest.dev/evidence"
 
 
@@ -88,7 +90,8 @@ class _Used:
         for index, rule in enumerate(_rules(policy, direction)):
             use = (name, direction, index)
             if use not in self._rules:
-                out.append(Unused(name, direction, index, NOT_USED))
+                declared = _stated(policy, use) == DECLARED
+                out.append(Unused(name, direction, index, DECLARED if declared else NOT_USED))
                 continue
             for at, entry in enumerate(rule.ports or ()):
                 if (use, at) not in self._ports:
@@ -96,13 +99,24 @@ class _Used:
         return out
 
     def _why(self, policy: NetworkPolicy, use: Use, entry: NetworkPolicyPort) -> str:
-        """dns-tcp where the same rule's UDP port was used for names."""
+        """The reason that the generator stated; dns-tcp also where the same rule's UDP port was used for names."""
+        stated = _stated(policy, use, f"{_spell(entry)} ")
+        if stated is not None:
+            return stated
         entries = _rules(policy, use[1])[use[2]].ports or ()
         beside = any(
             e.protocol == "UDP" and e.port == entry.port and (use, at) in self._ports for at, e in enumerate(entries)
         )
-        stated = entry.port in DNS_PORTS or f"{_spell(entry)} ({DNS_TCP})" in policy.annotations.get(_EVIDENCE, "")
-        return DNS_TCP if entry.protocol == "TCP" and beside and stated else NOT_USED
+        return DNS_TCP if entry.protocol == "TCP" and beside and entry.port in DNS_PORTS else NOT_USED
+
+
+def _stated(policy: NetworkPolicy, use: Use, permission: str = "") -> str | None:
+    """The reason for `permission` on the rule's own line of evidence: one line per rule, in the order of the rules."""
+    lines = [row for row in policy.annotations.get(_EVIDENCE, "").splitlines() if row.startswith(f"{use[1]} ")]
+    if len(lines) != len(_rules(policy, use[1])):
+        return None
+    reasons = re.findall(rf"beyond what was seen: {re.escape(permission)}[^;]*?\(([a-z-]+)\)(?:;|$)", lines[use[2]])
+    return reasons[0] if reasons else None
 
 
 def _rules(policy: NetworkPolicy, direction: Direction) -> tuple[NetworkPolicyRule, ...]:
