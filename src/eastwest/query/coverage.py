@@ -70,7 +70,9 @@ def coverage(
         if not _in_question(seen, key in books, range_):
             continue
         node = Node(
-            f"{key[0]}/{key[1]}" if several else key[1], _state(seen, now_ns, recorded), seen["last_window_end_ns"]
+            f"{key[0]}/{key[1]}" if several else key[1],
+            _state(seen, min(now_ns, range_.end_ns), recorded),
+            seen["last_window_end_ns"],
         )
         node.gaps_ns = gaps.get(key, []) + ([] if recorded else _tail(seen, range_, now_ns))
         _fill(node, books.get(key))
@@ -89,8 +91,9 @@ def _in_question(seen: Row, has_books: bool, range_: Range) -> bool:
     return bool(before and seen["last_window_end_ns"] > range_.start_ns - length)
 
 
-def _state(seen: Row, now_ns: int, recorded: bool) -> str:
-    late = now_ns - seen["last_window_end_ns"]
+def _state(seen: Row, until_ns: int, recorded: bool) -> str:
+    """As it was at the end of the range: who fell silent later was reporting then."""
+    late = until_ns - seen["last_window_end_ns"]
     return "silent" if not recorded and late > SILENT_WINDOWS * max(seen["window_ns"], 1) + GRACE_NS else "reporting"
 
 

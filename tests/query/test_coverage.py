@@ -1,0 +1,143 @@
+"""Coverage in figures and sentences, from the books as a store answers them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from eastwest.query.coverage import Accounts, coverage
+from eastwest.store.parts import Part
+from eastwest.store.protocol import Status
+from eastwest.store.questions import NodeBooks, NodeGaps, NodeHistory, Question, Range
+
+S = 1_000_000_000
+NOW = 1_795_348_800 * S
+RANGE = Range(NOW - 900 * S, NOW)
+
+
+class Books:
+    """A Store that knows the books of some nodes."""
+
+    def __init__(self) -> None:
+        self.tables: dict[type, list[dict[str, Any]]] = {NodeHistory: [], NodeBooks: [], NodeGaps: []}
+
+    def node(
+        self, name: str = "node-a", *, cluster: str = "c1", late_s: float = 0, reported: bool = True, **values: Any
+    ) -> Books:
+        last = NOW - int(late_s * S)
+        key = {"cluster": cluster, "node": name}
+        self.tables[NodeHistory].append(
+            key | {"first_window_start_ns": NOW - 3600 * S, "last_window_end_ns": last, "window_ns": 5 * S}
+        )
+        nothing: dict[str, list[Any]] = {"1": [], "2": [], "3": []}
+        if reported:
+            self.tables[NodeBooks].append(
+                key
+                | {
+                    "batches": 10,
+                    "hook_bytes": 1000,
+                    "hook_packets": 10,
+                    "recorded_bytes": 1000,
+                    "recorded_packets": 10,
+                }
+                | {"lost": nothing, "shipping": nothing, "hooks": "[]", "skew_ns": -1_000_000}
+                | values
+            )
+        return self
+
+    def gap(self, name: str, start_s: int, end_s: int) -> Books:
+        gap = {"gap_start_ns": NOW - start_s * S, "gap_end_ns": NOW - end_s * S}
+        self.tables[NodeGaps].append({"cluster": "c1", "node": name} | gap)
+        return self
+
+    def ask(self, question: Question) -> pa.Table:
+        rows = self.tables[type(question)]
+        return pa.Table.from_pylist(rows) if rows else pa.table({})
+
+    def insert(self, part: Part) -> None: ...
+
+    def status(self) -> Status:
+        return Status(True, "fake")
+
+    def accounts(self, expected: tuple[str, ...] = (), range_: Range = RANGE, *, recorded: bool = False) -> Accounts:
+        return coverage(self, range_, NOW, expected, recorded=recorded)
+
+
+def lost(cause: str, size: int, packets: int) -> dict[str, list[Any]]:
+    return {"1": [cause], "2": [size], "3": [packets]}
+
+
+def test_closed_books_are_complete_without_words() -> None:
+    found = Books().node("node-a").node("node-b").accounts(("node-a", "node-b"))
+    assert (found.complete, found.ratio, found.sentences) == (True, 1.0, [])
+    assert (found.hook_bytes, found.unexplained_bytes, found.unexplained_packets) == (2000, 0, 0)
+
+
+def test_nobody_reported() -> None:
+    found = Books().accounts()
+    assert (found.complete, found.ratio, found.hook_bytes) == (False, None, None)
+    assert found.sentences == ["No agent has reported in this range."]
+
+
+def test_declared_losses_close_the_books_but_are_told() -> None:
+    found = Books().node(recorded_bytes=900, recorded_packets=9, lost=lost("flow_map_full", 100, 1)).accounts()
+    assert (found.ratio, found.unexplained_bytes, found.lost) == (
+        0.9,
+        0,
+        {"flow_map_full": {"bytes": 100, "packets": 1}},
+    )
+    assert found.sentences == ["node-a: 100 bytes in 1 packets lost to flow map full."]
+    assert not found.complete
+
+
+def test_batches_that_never_arrived_were_at_the_hook_too() -> None:
+    found = Books().node(shipping=lost("buffer_full", 500, 5)).accounts()
+    assert (found.hook_bytes, found.recorded_bytes, found.unexplained_bytes) == (1500, 1000, 0)
+
+
+@pytest.mark.parametrize("hook", [1200, 800])
+def test_what_nobody_explains_comes_first(hook: int) -> None:
+    found = Books().node("node-a", late_s=600).node("node-b", hook_bytes=hook).accounts()
+    assert found.unexplained_bytes == hook - 1000
+    assert found.sentences[0].startswith(f"node-b: {hook - 1000} bytes")
+    assert "silent" in found.sentences[1]
+
+
+def test_silent_and_never() -> None:
+    found = Books().node("node-a", late_s=19).node("node-b", late_s=17).accounts(("node-a", "node-b", "node-c"))
+    assert {n.node: n.state for n in found.nodes} == {"node-a": "silent", "node-b": "reporting", "node-c": "never"}
+    assert found.nodes[0].gaps_ns == [(NOW - 19 * S, NOW)]
+    assert not found.complete
+
+
+def test_a_node_that_fell_silent_later_was_reporting_then() -> None:
+    earlier = Range(NOW - 1800 * S, NOW - 900 * S)
+    (node,) = Books().node(late_s=600).accounts(range_=earlier).nodes
+    assert (node.state, node.gaps_ns) == ("reporting", [])
+
+
+def test_a_node_that_is_long_gone_is_not_missed() -> None:
+    assert Books().node(late_s=3000, reported=False).accounts().nodes == []
+
+
+def test_a_recording_ends_where_it_ends() -> None:
+    found = Books().node(late_s=600).accounts(recorded=True)
+    assert (found.complete, found.nodes[0].state, found.nodes[0].gaps_ns) == (True, "reporting", [])
+
+
+def test_gaps_hooks_and_clocks_are_told() -> None:
+    hooks = json.dumps([{"name": "conntrack", "state": "refused", "reason": "EACCES", "columns": ["service_ip"]}])
+    found = Books().node(hooks=hooks, skew_ns=5 * S).gap("node-a", 300, 240).accounts()
+    assert found.sentences == [
+        "node-a: 1 gap without a report, 60 s in all.",
+        "node-a: its clock is 5.0 s ahead of the server's.",
+        "node-a: the kernel refused hook conntrack (EACCES); unknown without it: service_ip.",
+    ]
+
+
+def test_nodes_of_several_clusters_keep_their_cluster() -> None:
+    found = Books().node("node-a").node("node-a", cluster="c2").accounts()
+    assert [n.node for n in found.nodes] == ["c1/node-a", "c2/node-a"]
