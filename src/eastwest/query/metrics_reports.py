@@ -25,7 +25,8 @@ HOLD_S: Final = 12.0
 FORGET_S: Final = 120.0
 """An end that reported an edge counts as watching it for this long (at most twice as long)."""
 
-CLIENT, SERVER, CLIENT_ALONE, SERVER_ALONE, FROM_SOURCE, FROM_DESTINATION = range(1, 7)
+RANKS: Final = range(1, 7)
+CLIENT, SERVER, CLIENT_ALONE, SERVER_ALONE, FROM_SOURCE, FROM_DESTINATION = RANKS
 """Ranks of a report, best first. `…_ALONE`: the reporter could not name the far end, which may name itself."""
 
 Keys = NDArray[np.uint64]
@@ -45,8 +46,8 @@ class Reports:
     """Chooses the reports to count. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._best: dict[int, int] = {}  # edge -> best rank seen in this generation
-        self._older: dict[int, int] = {}  # the generation before
+        self._seen = _nothing_seen()  # by rank: the edges reported with it in this generation
+        self._older = _nothing_seen()  # the generation before
         self._born_s = 0.0
         self._held: list[_Held] = []
 
@@ -70,9 +71,8 @@ class Reports:
         turn = (ranks == FROM_SOURCE) & _guess_turned(table)
         ranks[turn] = FROM_DESTINATION
         keys = np.where(turn, turned_keys, as_is)
-        for key, rank in zip(keys.tolist(), ranks.tolist(), strict=True):
-            if rank < self._best.get(key, 99):
-                self._best[key] = rank
+        for rank in np.unique(ranks).tolist():
+            self._seen[rank].update(keys[ranks == rank].tolist())
         later = ranks != CLIENT
         if later.any():
             other = np.where(turn, as_is, turned_keys)
@@ -83,10 +83,10 @@ class Reports:
         """Records that waited long enough and that no better report has replaced, each in the edge's direction."""
         while self._held and now_s - self._held[0].since_s >= HOLD_S:
             held = self._held.pop(0)
-            best = np.array([self._rank(key) for key in held.keys.tolist()], np.uint8)
-            other = np.array([self._rank(key) for key in held.turned_keys.tolist()], np.uint8)
-            roleless = held.ranks >= FROM_SOURCE
-            told = roleless & ((best < FROM_SOURCE) | (other < FROM_SOURCE))
+            best = self._best(held.keys)
+            told = held.ranks >= FROM_SOURCE
+            if told.any():
+                told &= (best < FROM_SOURCE) | (self._best(held.turned_keys) < FROM_SOURCE)
             chosen = (held.ranks == best) & ~told
             for turned in (False, True):
                 at = chosen & ((held.ranks == FROM_DESTINATION) == turned)
@@ -94,12 +94,23 @@ class Reports:
                     part = held.table.filter(pa.array(at))
                     yield mirrored(part) if turned else part
 
-    def _rank(self, key: int) -> int:
-        return min(self._best.get(key, 99), self._older.get(key, 99))
+    def _best(self, keys: Keys) -> NDArray[np.uint8]:
+        """The best rank of each edge that was reported lately."""
+        asked = keys.tolist()
+        best = np.full(len(asked), 255, np.uint8)
+        for rank in reversed(RANKS):
+            for seen in (self._seen[rank], self._older[rank]):
+                if seen:
+                    best[np.fromiter(map(seen.__contains__, asked), np.bool_, len(asked))] = rank
+        return best
 
     def _age(self, now_s: float) -> None:
         if now_s - self._born_s >= FORGET_S:
-            self._older, self._best, self._born_s = self._best, {}, now_s
+            self._older, self._seen, self._born_s = self._seen, _nothing_seen(), now_s
+
+
+def _nothing_seen() -> dict[int, set[int]]:
+    return {rank: set() for rank in RANKS}
 
 
 def edge_keys(table: pa.Table, *, turned: bool = False) -> Keys:
