@@ -17,7 +17,7 @@ LABELS = st.dictionaries(
 )
 OUTSIDE = st.sampled_from(
     ["203.0.113.7", "203.0.113.200", "198.51.100.1", "8.8.8.8", "2001:db8::1", "2001:db8:1::1", "10.200.0.1",
-     "169.254.20.10", "node:n1", "node:n2"]
+     "169.254.20.10", "10.1.0.200", "node:n1", "node:n2"]
 )  # fmt: skip
 
 
@@ -36,7 +36,8 @@ def shops(draw: st.DrawFn) -> Shop:
     if draw(st.booleans()):
         shop.run("host", host_network=True, node="n2", ips=NODES[1].ips)
     if draw(st.booleans()):
-        shop.serve("a", 80, 8080, type="LoadBalancer")
+        for port in (80, 8080):
+            shop.serve("a", port, type="LoadBalancer")
     pods = st.sampled_from([p.name for p in shop.pods])
     for _ in range(draw(st.integers(0, 10))):
         src, dst = draw(pods | OUTSIDE), draw(pods | OUTSIDE)

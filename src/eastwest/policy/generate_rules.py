@@ -5,8 +5,8 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
 from eastwest.model.cluster import ClusterState
 from eastwest.model.flow import Direction
@@ -19,6 +19,7 @@ from eastwest.policy.generate_traffic import AddressPeer, NodePeer, PeerKey, Por
 NAMESPACE_LABEL: Final = "kubernetes.io/metadata.name"
 EVERYWHERE: Final = {4: "0.0.0.0/0", 6: "::/0"}
 CIDR_WIDENING: Final = "cidr-widening"
+PeerKind = Literal["pods", "nodes", "world", "addresses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class GeneratedRule:
     first_ns: int | None
     last_ns: int | None
     beyond: tuple[Beyond, ...] = ()
+    kind: PeerKind = "pods"
+    domains: tuple[str, ...] = ()  # names of all its addresses, where each was looked up by one
 
     def line(self) -> str:
         """`egress to carts/carts[Deployment] TCP 8080: 120 connections, first …, last …`."""
@@ -76,11 +79,13 @@ class RuleMaker:
         groups = sorted((p for p in peers if isinstance(p, Group)), key=lambda g: (g.namespace, g.workloads))
         out = [self._rule(direction, (_pods(group, p),), str(p), peers[p]) for p in groups]
         open_ports = self._open(group, peers) if direction is Direction.INGRESS else {}
-        nodes = _merged(ports for peer, ports in peers.items() if isinstance(peer, NodePeer))
-        nodes = {port: tally for port, tally in nodes.items() if port not in open_ports}
+        found = {peer: ports for peer, ports in peers.items() if isinstance(peer, NodePeer)}
+        nodes = _merged(
+            {port: tally for port, tally in ports.items() if not self._covered(peer.address, open_ports.get(port, {}))}
+            for peer, ports in found.items()
+        )
         if nodes:
-            seen = {peer.address for peer in peers if isinstance(peer, NodePeer)}
-            out.append(self._node_rule(direction, nodes, seen))
+            out.append(self._node_rule(direction, nodes, {peer.address for peer in found}))
         out += self._everywhere(direction, open_ports)
         out += self._address_rules(direction, peers, open_ports)
         return out
@@ -120,7 +125,7 @@ class RuleMaker:
         extra = sum(b.extra for b in found) + len({*self._nodes} - seen)
         more = (Beyond(CIDR_WIDENING, f"all nodes, {extra} addresses not seen", extra),) if extra else ()
         peers = tuple(NetworkPolicyPeer(ip_block=IpBlock(str(b))) for b in found)
-        return self._rule(direction, peers, "nodes", ports, more)
+        return replace(self._rule(direction, peers, "nodes", ports, more), kind="nodes")
 
     def _open(self, group: Group, peers: Mapping[PeerKey, Ports]) -> dict[Port, dict[int, Tally]]:
         """Ports of a Service exposed to the outside that public clients really used, by family: open to everyone."""
@@ -144,8 +149,15 @@ class RuleMaker:
         for chosen, ports in sorted(by_families.items()):
             peers = tuple(NetworkPolicyPeer(ip_block=self._all_but_pods(family)) for family in chosen)
             more = (Beyond(CIDR_WIDENING, "every address but the pods', because a Service exposes it"),)
-            out.append(self._rule(direction, peers, "the outside", ports, more))
+            out.append(replace(self._rule(direction, peers, "the outside", ports, more), kind="world"))
         return out
+
+    def _covered(self, address: str, families: Mapping[int, Tally]) -> bool:
+        """Whether a port that is open to the outside is open to this address: not to another family, not to pods."""
+        if not address or not families:
+            return False
+        ip = ipaddress.ip_address(address)
+        return ip.version in families and not any(ip in ipaddress.ip_network(c) for c in self._pod_cidrs)
 
     def _all_but_pods(self, family: int) -> IpBlock:
         inside = [ipaddress.ip_network(c) for c in self._pod_cidrs]
@@ -161,9 +173,8 @@ class RuleMaker:
         by_port: defaultdict[Port, dict[AddressPeer, Tally]] = defaultdict(dict)
         for peer, ports in peers.items():
             if isinstance(peer, AddressPeer):
-                family = ipaddress.ip_address(peer.address).version
                 for port, tally in ports.items():
-                    if family not in open_ports.get(port, {}):
+                    if not self._covered(peer.address, open_ports.get(port, {})):
                         by_port[port][peer] = tally
         shared: defaultdict[tuple[tuple[str, ...], int], list[Port]] = defaultdict(list)
         for port, seen in sorted(by_port.items()):
@@ -175,8 +186,10 @@ class RuleMaker:
             labels = sorted({p.label for port in shared_ports for p in by_port[port] if p.label})
             name = ", ".join(cidrs) + (f" ({', '.join(labels)})" if labels else "")
             more = (Beyond(CIDR_WIDENING, f"{extra} addresses not seen", extra),) if extra else ()
-            blocks_ = tuple(NetworkPolicyPeer(ip_block=IpBlock(c)) for c in cidrs)
-            out.append(self._rule(direction, blocks_, name, ports, more))
+            to = tuple(NetworkPolicyPeer(ip_block=IpBlock(c)) for c in cidrs)
+            domains = {p.domain for port in shared_ports for p in by_port[port]}
+            known = () if "" in domains else tuple(sorted(domains))
+            out.append(replace(self._rule(direction, to, name, ports, more), kind="addresses", domains=known))
         return out
 
 

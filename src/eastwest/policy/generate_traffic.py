@@ -62,6 +62,7 @@ class AddressPeer:
     address: str
     public: bool
     label: str
+    domain: str = ""  # the name it was looked up by
 
 
 PeerKey = Group | NodePeer | AddressPeer
@@ -171,9 +172,8 @@ class Reader:
             return NodePeer(end.node or "", end.ips[0] if end.ips else "")
         if end.kind is EndKind.NODE:
             return NodePeer(end.node or "", end.address)
-        return AddressPeer(
-            end.address, end.kind in (EndKind.INTERNET, EndKind.AWS), end.dns_name or end.aws_service or ""
-        )
+        public = end.kind in (EndKind.INTERNET, EndKind.AWS)
+        return AddressPeer(end.address, public, end.dns_name or end.aws_service or "", end.dns_name or "")
 
     def _backends(self, dst: Pod | Outsider, port: int, protocol: int) -> Iterator[tuple[Pod | Outsider, int]]:
         """The destination; for a Service address whose backend was not seen, everything behind the Service."""
