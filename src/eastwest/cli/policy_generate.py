@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 from eastwest.cli._evidence import add_evidence_arguments, recorded
 from eastwest.cli.policy_input import FINDINGS, InputError, add_json, exit_code, fail, report
 from eastwest.cli.policy_verify import read_intents
-from eastwest.k8s.write import document, network_policy_body
+from eastwest.k8s.write import cluster_policy_body, document, network_policy_body
+from eastwest.k8s.write_cilium import NODES, WORLD, CiliumHint, cilium_policy_body
+from eastwest.model.flow import Direction
 from eastwest.model.policy import NetworkPolicy
 from eastwest.policy.generate import Generated, GenerateOptions, generate
+from eastwest.policy.generate_cluster import cluster_policies
+from eastwest.policy.generate_rules import GeneratedRule
 
 EXAMPLES: Final = """examples:
   eastwest policy generate --evidence recording.zip -o policies/
@@ -33,6 +37,12 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where to write them")
     parser.add_argument("--accept-gaps", action="store_true", help="go on although coverage is incomplete")
     parser.add_argument("--max-cidrs", type=int, default=8, metavar="N", help="CIDRs per rule and family (default: 8)")
+    parser.add_argument(
+        "--format",
+        choices=("networkpolicy", "cilium", "cluster"),
+        default="networkpolicy",
+        help="NetworkPolicy (default), CiliumNetworkPolicy with domain names, or ClusterNetworkPolicy in the Baseline tier",
+    )
     parser.add_argument("--intent", metavar="FILE", type=Path, help="also permit what it says that workloads may reach")
     add_json(parser)
 
@@ -53,7 +63,10 @@ def run(args: argparse.Namespace) -> int:
         print("refused: coverage is incomplete; --accept-gaps generates all the same", file=sys.stderr)
         return FINDINGS
     try:
-        write(args.output, files(generated))
+        write(
+            args.output,
+            {"networkpolicy": files, "cilium": cilium_files, "cluster": cluster_files}[args.format](generated),
+        )
     except OSError as error:
         return fail(error)
     return exit_code(False, evidence.problems)
@@ -65,10 +78,41 @@ def files(generated: Generated) -> dict[str, str]:
     for namespace, policies in generated.policies.items():
         for policy in policies:
             out[f"{namespace}/{policy.name}.yaml"] = policy_text(policy)
-        names = [f"{policy.name}.yaml" for policy in policies]
-        body = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": names}
-        out[f"{namespace}/kustomization.yaml"] = document(body)
+        out[f"{namespace}/kustomization.yaml"] = _kustomization(p.name for p in policies)
     return out
+
+
+def cilium_files(generated: Generated) -> dict[str, str]:
+    """As `files`, with nodes, the world and domain names in Cilium's own words."""
+    out = {}
+    for namespace, policies in generated.policies.items():
+        for policy in policies:
+            rules = generated.report.rules.get(f"{namespace}/{policy.name}", ())
+            sides = ([_hint(r) for r in rules if r.direction is d] for d in (Direction.INGRESS, Direction.EGRESS))
+            out[f"{namespace}/{policy.name}.yaml"] = document(cilium_policy_body(policy, *sides))
+        out[f"{namespace}/kustomization.yaml"] = _kustomization(p.name for p in policies)
+    return out
+
+
+def _hint(rule: GeneratedRule) -> CiliumHint:
+    fixed = {"nodes": NODES, "world": WORLD}
+    return fixed.get(rule.kind, CiliumHint(domains=rule.domains))
+
+
+def cluster_files(generated: Generated) -> dict[str, str]:
+    """ClusterNetworkPolicies in a folder named cluster: they have no namespace."""
+    policies = cluster_policies(generated)
+    out = {f"cluster/{policy.name}.yaml": document(cluster_policy_body(policy)) for policy in policies}
+    return {**out, "cluster/kustomization.yaml": _kustomization(p.name for p in policies)} if out else {}
+
+
+def _kustomization(names: Iterable[str]) -> str:
+    body = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [f"{name}.yaml" for name in names],
+    }
+    return document(body)
 
 
 def policy_text(policy: NetworkPolicy) -> str:

@@ -15,6 +15,10 @@ from eastwest.k8s.ipindex import FOREVER
 from eastwest.k8s.sources import VALID_FROM, VALID_TO
 from eastwest.k8s.workloads import TEMPLATES
 from eastwest.model.policy import (
+    ClusterNetworkPolicy,
+    ClusterPolicyPeer,
+    ClusterPolicyPort,
+    ClusterPolicyRule,
     LabelSelector,
     NetworkPolicy,
     NetworkPolicyPeer,
@@ -112,7 +116,7 @@ def _sorted(value: Any) -> Any:
 def network_policy_body(policy: NetworkPolicy) -> dict[str, Any]:
     """The object as `kubectl` takes it; parsing it again gives the same policy."""
     spec: dict[str, Any] = {
-        "podSelector": _selector(policy.pod_selector),
+        "podSelector": selector_body(policy.pod_selector),
         "policyTypes": list(policy.policy_types),
     }
     if policy.ingress:
@@ -137,9 +141,9 @@ def _rule(rule: NetworkPolicyRule, ends: str) -> dict[str, Any]:
 def _peer(peer: NetworkPolicyPeer) -> dict[str, Any]:
     out: dict[str, Any] = {}
     if peer.namespace_selector is not None:
-        out["namespaceSelector"] = _selector(peer.namespace_selector)
+        out["namespaceSelector"] = selector_body(peer.namespace_selector)
     if peer.pod_selector is not None:
-        out["podSelector"] = _selector(peer.pod_selector)
+        out["podSelector"] = selector_body(peer.pod_selector)
     if peer.ip_block is not None:
         out["ipBlock"] = {"cidr": peer.ip_block.cidr}
         if peer.ip_block.except_:
@@ -156,7 +160,8 @@ def _port(port: NetworkPolicyPort) -> dict[str, Any]:
     return out
 
 
-def _selector(selector: LabelSelector) -> dict[str, Any]:
+def selector_body(selector: LabelSelector) -> dict[str, Any]:
+    """A LabelSelector as the API writes it."""
     out: dict[str, Any] = {}
     if selector.match_labels:
         out["matchLabels"] = dict(selector.match_labels)
@@ -166,3 +171,50 @@ def _selector(selector: LabelSelector) -> dict[str, Any]:
             for r in selector.match_expressions
         ]
     return out
+
+
+def cluster_policy_body(policy: ClusterNetworkPolicy) -> dict[str, Any]:
+    """A ClusterNetworkPolicy (v1alpha2); parsing it again gives the same policy."""
+    subject: dict[str, Any] = {}
+    if policy.subject_namespaces is not None:
+        subject["namespaces"] = selector_body(policy.subject_namespaces)
+    if policy.subject_pods is not None:
+        subject["pods"] = _namespaced(policy.subject_pods)
+    spec: dict[str, Any] = {"tier": policy.tier, "priority": policy.priority, "subject": subject}
+    for key, ends, rules in (("ingress", "from", policy.ingress), ("egress", "to", policy.egress)):
+        if rules:
+            spec[key] = [_cluster_rule(rule, ends) for rule in rules]
+    version = "policy.networking.k8s.io/v1alpha2"
+    return {"apiVersion": version, "kind": "ClusterNetworkPolicy", "metadata": {"name": policy.name}, "spec": spec}
+
+
+def _cluster_rule(rule: ClusterPolicyRule, ends: str) -> dict[str, Any]:
+    out: dict[str, Any] = {"name": rule.name} if rule.name else {}
+    out |= {"action": rule.action, ends: [_cluster_peer(peer) for peer in rule.peers]}
+    if rule.ports is not None:
+        out["protocols"] = [_cluster_port(port) for port in rule.ports]
+    return out
+
+
+def _cluster_peer(peer: ClusterPolicyPeer) -> dict[str, Any]:
+    if peer.pods is not None:
+        return {"pods": _namespaced(peer.pods)}
+    if peer.networks is not None:
+        return {"networks": list(peer.networks)}
+    if peer.domain_names is not None:
+        return {"domainNames": list(peer.domain_names)}
+    if peer.nodes is not None:
+        return {"nodes": selector_body(peer.nodes)}
+    return {"namespaces": selector_body(peer.namespaces or LabelSelector())}
+
+
+def _cluster_port(port: ClusterPolicyPort) -> dict[str, Any]:
+    if port.named is not None:
+        return {"destinationNamedPort": port.named}
+    one = port.end is None or port.end == port.start
+    number: dict[str, Any] = {"number": port.start} if one else {"range": {"start": port.start, "end": port.end}}
+    return {str(port.protocol).lower(): {"destinationPort": number}}
+
+
+def _namespaced(pods: tuple[LabelSelector, LabelSelector]) -> dict[str, Any]:
+    return {"namespaceSelector": selector_body(pods[0]), "podSelector": selector_body(pods[1])}
