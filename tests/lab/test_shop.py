@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -83,3 +85,21 @@ def test_a_load_balancer_with_local_policy_keeps_the_clients_address(shop: Lab) 
         return "198.51.100.10" in text
 
     assert until(seen)
+
+
+def test_a_load_balancer_with_cluster_policy_shows_node_addresses(shop: Lab) -> None:
+    nodes = {node.ips[0] for node in shop.nodes}
+
+    def seen() -> bool:
+        text = shop.exec("istio-ingress", "istio-ingressgateway", ["ss", "-Htn", "sport", "=", ":8080"]).stdout
+        return any(ip in text for ip in nodes) and "198.51.100.10" not in text
+
+    assert until(seen)
+
+
+def test_a_load_balancer_has_an_address_of_each_family(shop: Lab) -> None:
+    service = next(s for s in shop.objects("Service") if s["metadata"]["name"] == "ui-lb")
+    for entry in service["status"]["loadBalancer"]["ingress"]:
+        script = "import socket, sys; socket.create_connection((sys.argv[1], 80), 3).close()"
+        argv = shop.internet_command([sys.executable, "-c", script, entry["ip"]])
+        assert subprocess.run(argv, check=False, capture_output=True, text=True).returncode == 0, entry
