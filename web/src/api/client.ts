@@ -54,9 +54,9 @@ async function request(url: string, init: RequestInit): Promise<Response> {
   return response;
 }
 
-/** The caller names the type that the API's description gives for this path. */
-export async function get<T>(path: string, parameters: Parameters, signal?: AbortSignal): Promise<T> {
-  const response = await request(apiUrl(path, parameters), signal ? { signal } : {});
+/** The caller names the type that the API's description gives for this address, made by `apiUrl`. */
+export async function get<T>(url: string, signal?: AbortSignal): Promise<T> {
+  const response = await request(url, signal ? { signal } : {});
   return (await response.json()) as T;
 }
 

@@ -1,5 +1,5 @@
 /** Asks the server and keeps the last answer on screen while the next one is on its way. */
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { ApiError, apiUrl, get, type Parameters } from "../api/client";
 import type { Problem } from "../api/types";
 import { useSession, wantToken } from "./session";
@@ -12,38 +12,54 @@ export interface Answer<T> {
 }
 
 const RETRY_MS = 5000;
+const NOTHING = { data: null, problem: null, loading: true, url: null };
 
-/** `tick` asks the same question again; a null path asks nothing. */
+/**
+ * `tick` asks the same question again, once the answer under way is there: a slow server is not asked faster than it
+ * answers. Another question takes the place of the one under way. A null path asks nothing.
+ */
 export function useAnswer<T>(path: string | null, parameters: Parameters, tick = 0): Answer<T> {
   const { signIns } = useSession();
-  const [retries, setRetries] = useState(0);
   const url = path == null ? null : apiUrl(path, parameters);
-  const [answer, setAnswer] = useState<Answer<T> & { url: string | null }>({
-    data: null,
-    problem: null,
-    loading: true,
-    url: null,
-  });
+  const [answer, setAnswer] = useState<Answer<T> & { url: string | null }>(NOTHING);
+  const again = useRef<(() => void) | null>(null);
   useEffect(() => {
-    if (path == null || url == null) return undefined;
+    if (url == null) return undefined;
     const abort = new AbortController();
     let retry: ReturnType<typeof setTimeout> | undefined;
-    get<T>(path, parameters, abort.signal).then(
-      (data) => setAnswer({ data, problem: null, loading: false, url }),
-      (error: unknown) => {
-        if (!(error instanceof ApiError) || abort.signal.aborted) return;
-        if (error.problem.status === 401) wantToken();
-        const passing = error.problem.status === 0 || error.problem.status === 503;
-        if (passing) retry = setTimeout(() => setRetries((n) => n + 1), RETRY_MS);
-        setAnswer((before) => ({ data: passing ? before.data : null, problem: error.problem, loading: false, url }));
-      },
-    );
+    let state: "idle" | "asking" | "asked again" = "idle";
+    const failed = (error: unknown): void => {
+      if (!(error instanceof ApiError) || abort.signal.aborted) return;
+      if (error.problem.status === 401) wantToken();
+      const passing = error.problem.status === 0 || error.problem.status === 503;
+      if (passing) retry = setTimeout(ask, RETRY_MS);
+      setAnswer((before) => ({ data: passing ? before.data : null, problem: error.problem, loading: false, url }));
+    };
+    const ask = (): void => {
+      clearTimeout(retry);
+      if (state !== "idle") {
+        state = "asked again";
+        return;
+      }
+      state = "asking";
+      get<T>(url, abort.signal)
+        .then((data) => setAnswer({ data, problem: null, loading: false, url }), failed)
+        .finally(() => {
+          const more = state === "asked again" && !abort.signal.aborted;
+          state = "idle";
+          if (more) ask();
+        });
+    };
+    again.current = ask;
+    ask();
     return () => {
       abort.abort();
       clearTimeout(retry);
+      again.current = null;
     };
-    // The url says everything that path and parameters say.
-    // eslint-disable-next-line react-hooks/exhaustive-deps
-  }, [url, tick, signIns, retries]);
+  }, [url, signIns]);
+  useEffect(() => {
+    if (tick > 0) again.current?.();
+  }, [tick]);
   return { data: answer.data, problem: answer.problem, loading: answer.loading || answer.url !== url };
 }

@@ -1,5 +1,5 @@
 /** All rows that match, page by page, as a file. */
-import { get, type Parameters } from "../../api/client";
+import { apiUrl, get, type Parameters } from "../../api/client";
 import type { FlowPage, FlowRow } from "../../api/types";
 import { FLOW_COLUMNS } from "../../domain/columns";
 import { toCsv } from "../../domain/csv";
@@ -11,7 +11,7 @@ export async function allRows(parameters: Parameters): Promise<{ rows: FlowRow[]
   const rows: FlowRow[] = [];
   let cursor: string | null = null;
   do {
-    const page: FlowPage = await get<FlowPage>("flows", { ...parameters, limit: PAGE, cursor });
+    const page: FlowPage = await get<FlowPage>(apiUrl("flows", { ...parameters, limit: PAGE, cursor }));
     rows.push(...page.rows);
     cursor = page.next_cursor;
   } while (cursor && rows.length < MOST_ROWS);
