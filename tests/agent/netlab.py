@@ -172,7 +172,8 @@ class Node:
         path.mkdir(parents=True, exist_ok=True)
         return path
 
-    def pod(self, name: str, *, running: bool = True) -> Pod:
+    def pod(self, name: str, *, running: bool = True, linked: bool = True) -> Pod:
+        """A pod; without `running` nothing lives in it, without `linked` it has no network yet."""
         number = len(self.pods) + 1
         uid = f"{number:08x}-0000-4000-8000-{secrets.token_hex(6)}"
         pod = Pod(self, name, uid, f"10.77.{number // 200}.{number % 200 + 1}", f"fd77::{number:x}")
@@ -180,8 +181,12 @@ class Node:
         ip("netns", "add", pod.netns)
         if running:
             pod.spawn("sleep", "infinity")
-        node_pid = self.netns
-        ip("link", "add", "eth0", "type", "veth", "peer", "name", pod.veth, "netns", node_pid, netns=pod.netns)
+        if linked:
+            self._link(pod)
+        return pod
+
+    def _link(self, pod: Pod) -> None:
+        ip("link", "add", "eth0", "type", "veth", "peer", "name", pod.veth, "netns", self.netns, netns=pod.netns)
         for words in (
             "link set lo up",
             "link set eth0 up",
@@ -200,7 +205,6 @@ class Node:
             f"-6 route add {pod.ipv6}/128 dev {pod.veth}",
         ):
             ip(*words.split(), netns=self.netns)
-        return pod
 
     def kill(self, pod: Pod) -> None:
         """The pod and its network are gone."""

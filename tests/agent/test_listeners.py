@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
-from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eastwest.agent.listeners import parse_tcp, parse_udp, read
+from agent.netlab import node
+from eastwest.agent import sockdiag
+from eastwest.agent.listeners import parse_tcp, parse_udp, read, read_proc
 
 TCP = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -33,16 +35,34 @@ def test_udp_bound_and_not_connected() -> None:
     assert parse_udp(UDP6) == {53}
 
 
-def test_this_process() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
-        udp.bind(("127.0.0.1", 0))
-        found = read(os.getpid())
-        assert found is not None
-        assert {(6, 0), (17, 0), (6, tcp.getsockname()[1])} <= found
-        assert (17, udp.getsockname()[1]) not in found  # the kernel picked it: it may be a client's
+def test_both_ways_say_the_same() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.create_server(("::1", 0), family=socket.AF_INET6) as tcp6,
+        socket.socket(type=socket.SOCK_DGRAM) as udp,
+        socket.socket(type=socket.SOCK_DGRAM) as automatic,
+    ):
+        udp.bind(("127.0.0.1", 10_053))
+        automatic.bind(("127.0.0.1", 0))
+        expected = {(6, tcp.getsockname()[1]), (6, tcp6.getsockname()[1]), (17, 10_053)}
+        for found in (read(os.getpid()), read_proc(os.getpid())):
+            assert found is not None
+            assert {(6, 0), (17, 0)} | expected <= found
+            assert (17, automatic.getsockname()[1]) not in found  # the kernel picked it: it may be a client's
 
 
-def test_a_process_that_ended(tmp_path: Path) -> None:
+@pytest.mark.root
+def test_sockets_of_another_namespace() -> None:
+    with node() as net:
+        a = net.pod("a")
+        a.server(8080)
+        a.server(5353, kind="udp", family=6)
+        home = os.stat("/proc/thread-self/ns/net").st_ino  # noqa: PTH116
+        assert sockdiag.read(a.processes[-1].pid) == {(6, 8080), (17, 5353)}
+        assert os.stat("/proc/thread-self/ns/net").st_ino == home  # noqa: PTH116 - back where we were
+
+
+def test_a_process_that_ended() -> None:
     assert read(4_000_000) is None
 
 

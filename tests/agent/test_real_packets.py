@@ -144,8 +144,9 @@ def test_many_udp_questions_through_a_service_leave_no_loose_end(net: Node, serv
     b.server(5353, kind="udp")
     add_service(net, 53, [(b, 5353)], "udp")
     code = f"""
-import socket
+import socket, time
 for i in range(3000):
+    time.sleep(0.0002)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.settimeout(5); s.connect(({SERVICE!r}, 53)); s.send(b"q" * 40); s.recv(100)
 """

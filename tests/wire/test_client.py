@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from eastwest.wire.client import Answer, Client, Outcome, connector
+from eastwest.wire.client import Answer, Client, Outcome
 
 
 @dataclass
@@ -103,4 +103,4 @@ def test_nobody_there_is_a_retry(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["", "host:1", "ftp://x", "unix:rel.sock", "http://", "http://h/path"])
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="--server"):
-        connector(url)
+        Client(url, "t")

@@ -14,8 +14,10 @@ from eastwest.agent.edges import SUMS, Edges
 from eastwest.model.flow import Protocol, Reporter
 from eastwest.wire.batch import ColumnData, Maybe, Words
 
-_PORTED: Final = (Protocol.TCP, Protocol.UDP, Protocol.SCTP)
-_UNKNOWN: Final = ROLES.index(Reporter.UNKNOWN)
+# Tables, because numpy.isin would load numpy.ma: 10 MiB on every node.
+_HAS_PORTS: Final = np.zeros(256, np.bool_)
+_HAS_PORTS[[Protocol.TCP, Protocol.UDP, Protocol.SCTP]] = True
+_IS_UNKNOWN: Final = np.array([role is Reporter.UNKNOWN for role in ROLES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ def columns(edges: Edges, context: Context) -> dict[str, ColumnData]:
     """Every column of AGENT_COLUMNS, (n,) each."""
     n, keys = len(edges), edges.keys
     one = np.zeros(n, np.intp)
-    shown = np.asarray(np.isin(keys["role"], _UNKNOWN) & np.isin(keys["protocol"], _PORTED), np.bool_)
+    shown = _IS_UNKNOWN[keys["role"]] & _HAS_PORTS[keys["protocol"]]
     translated = np.asarray(keys["service"].any(axis=1), np.bool_)
     result: dict[str, ColumnData] = {
         "window_start_ns": np.full(n, context.window_start_ns, np.int64),

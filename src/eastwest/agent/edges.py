@@ -27,6 +27,7 @@ SUMS: Final = (
 )
 """The columns of `Edges.sums`, named as in the schema."""
 
+SLICE_ROWS: Final = 4096
 _WORDS: Final = RECORD_KEY_BYTES // 8
 _MIXERS: Final = np.array([0x9E3779B97F4A7C15 * (2 * i + 1) % 2**64 | 1 for i in range(_WORDS)], np.uint64)
 
@@ -50,7 +51,11 @@ class Edges:
 
 
 def from_records(records: NDArray[Any]) -> Edges:
-    """Copy a drain's chunk out of the shared buffer and add it up."""
+    """Copy a drain's chunk out of the shared buffer and add it up, in slices that keep temporary memory small."""
+    return merge([_from_slice(records[at : at + SLICE_ROWS]) for at in range(0, len(records), SLICE_ROWS)])
+
+
+def _from_slice(records: NDArray[Any]) -> Edges:
     words = records.view(np.uint64).reshape(len(records), -1)
     sums = np.empty((len(records), len(SUMS)), np.uint64)
     sums[:, 0:2] = records["bytes"]

@@ -71,7 +71,7 @@ class FlowKernel:
         self._grace = bpf.GracePeriod()
         self._memory, self._records = bpf.map_memory(self.maps["records"], self.sizes.records, RECORD)
         self._cpus = bpf.possible_cpus()
-        self._epoch = 0
+        self.epoch = 0
         self._tick = 0
 
     # --- interfaces ------------------------------------------------------------------------------------------------
@@ -123,9 +123,9 @@ class FlowKernel:
     # --- drain -----------------------------------------------------------------------------------------------------
     def turn(self) -> int:
         """Move the epoch on and wait for the programs that run; returns the set that is quiet now."""
-        quiet = self._epoch & 1
-        self._epoch += 1
-        bpf.update(self.maps["epoch"], bytes(4), struct.pack("<I", self._epoch & 0xFFFFFFFF))
+        quiet = self.epoch & 1
+        self.epoch += 1
+        bpf.update(self.maps["epoch"], bytes(4), struct.pack("<I", self.epoch & 0xFFFFFFFF))
         self._grace.wait()
         return quiet
 

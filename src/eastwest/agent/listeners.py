@@ -1,4 +1,4 @@
-"""The sockets of a pod that accept connections, read from /proc/PID/net of one of its processes.
+"""The sockets of a pod that accept connections: by sock_diag, else from /proc/PID/net of one of its processes.
 
 TCP: state LISTEN. UDP: bound and not connected, outside the range from which the kernel picks ports by itself, because
 a client's socket is bound too. Says nothing about who talks to them.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from eastwest.agent import sockdiag
 from eastwest.model.flow import Protocol
 
 PROC: Final = Path("/proc")
@@ -19,8 +20,17 @@ _LISTEN: Final = "0A"
 _READ_LIMIT: Final = 1 << 18
 
 
-def read(pid: int, proc: Path = PROC) -> Ports | None:
+def read(pid: int) -> Ports | None:
     """The accepting sockets of the process's network namespace; None when the process has ended."""
+    try:
+        found = sockdiag.read(pid)
+    except OSError:  # it has ended, or we may not enter the namespace, or the kernel lacks a diag module
+        return read_proc(pid)
+    return found | {(Protocol.TCP, 0), (Protocol.UDP, 0)}
+
+
+def read_proc(pid: int, proc: Path = PROC) -> Ports | None:
+    """As `read`, from the text tables: slow (see `sockdiag`), but no capability is needed."""
     net = proc / str(pid) / "net"
     try:
         low, high = _ephemeral(net, proc)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import logging
 import threading
 import urllib.parse
@@ -10,7 +9,8 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from eastwest.agent.metrics_names import NAMES_PATH, PodNames, parse_names
-from eastwest.wire.client import connector
+from eastwest.wire import http1
+from eastwest.wire.client import TIMEOUT_S
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class NameFetcher:
         every_s: float = EVERY_S,
     ) -> None:
         self._names, self._wanted, self._every_s = names, wanted, every_s
-        self._connect = connector(server)
+        self._server = http1.server(server, TIMEOUT_S)
         self._token = token
         self._path = f"{NAMES_PATH}?{urllib.parse.urlencode({'cluster': cluster, 'node': node})}"
         self._stopping = threading.Event()
@@ -49,17 +49,12 @@ class NameFetcher:
         self._thread.join()
 
     def fetch(self) -> None:
-        """Ask once. Raises OSError, http.client.HTTPException or ValueError."""
-        connection = self._connect()
-        try:
-            connection.request("GET", self._path, headers={"Authorization": f"Bearer {self._token()}"})
-            response = connection.getresponse()
-            body = response.read(_REPLY_LIMIT_BYTES)
-            if response.status != 200:
-                raise OSError(f"HTTP {response.status}")
-            self._names.learn(parse_names(body))
-        finally:
-            connection.close()
+        """Ask once. Raises OSError or ValueError."""
+        headers = {"Authorization": f"Bearer {self._token()}"}
+        response = self._server.request("GET", self._path, headers, reply_limit_bytes=_REPLY_LIMIT_BYTES)
+        if response.status != 200:
+            raise OSError(f"HTTP {response.status}")
+        self._names.learn(parse_names(response.body))
 
     def _run(self) -> None:
         while not self._stopping.wait(self._every_s):
@@ -67,5 +62,5 @@ class NameFetcher:
                 continue
             try:
                 self.fetch()
-            except (OSError, http.client.HTTPException, ValueError) as error:
+            except (OSError, ValueError) as error:
                 log.info("pod names: %s", error)

@@ -13,6 +13,7 @@ from pathlib import Path
 from eastwest.agent.agent import Agent, Config
 from eastwest.agent.kernel import DEFAULT_FLOW_ENTRIES, Sizes
 from eastwest.agent.loader import LoadError
+from eastwest.agent.memory import keep_small
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES
 from eastwest.agent.probe import probe
 from eastwest.runtime.paths import DEFAULT_SERVER
@@ -82,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
         print("eastwest agent: --tick, --flow-map-size and --buffer-bytes must be positive", file=sys.stderr)
         return 2
     try:
+        keep_small()
         agent = Agent(_config(args))
         signal.signal(signal.SIGTERM, lambda *_: agent.stop())
         signal.signal(signal.SIGINT, lambda *_: agent.stop())

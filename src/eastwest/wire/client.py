@@ -1,24 +1,19 @@
 """The agent's end of shipping: one POST, one answer in the agent's words. Retrying is the caller's business.
 
-Standard library only. `http://host:port`, `https://host` and `unix:/path/to.sock` are understood.
+`http://host:port`, `https://host` and `unix:/path/to.sock` are understood (see `http1`).
 """
 
 from __future__ import annotations
 
 import gzip
-import http.client
-import socket
-import ssl
-import urllib.parse
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
+from eastwest.wire import http1
 from eastwest.wire.batch import CONTENT_TYPE, INGEST_PATH
 
 TIMEOUT_S: Final = 10.0
-_REPLY_LIMIT_BYTES: Final = 4096
 
 
 class Outcome(Enum):
@@ -38,45 +33,11 @@ class Answer:
     retry_after_s: float | None = None
 
 
-class UnixConnection(http.client.HTTPConnection):
-    """HTTP over a Unix stream socket."""
-
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(self._path)
-        except OSError:
-            self.sock.close()
-            raise
-
-
-def connector(server: str, timeout_s: float = TIMEOUT_S) -> Callable[[], http.client.HTTPConnection]:
-    """A function that makes a connection to `server`. Raises ValueError for a URL of another kind."""
-    if server.startswith("unix:"):
-        path = server.removeprefix("unix:")
-        if not path.startswith("/"):
-            raise ValueError(f"--server {server!r}: expected unix:/absolute/path.sock")
-        return lambda: UnixConnection(path, timeout_s)
-    url = urllib.parse.urlsplit(server)
-    host = url.hostname
-    if url.scheme not in ("http", "https") or not host or url.path not in ("", "/"):
-        raise ValueError(f"--server {server!r}: expected http://HOST:PORT, https://HOST or unix:/path/to.sock")
-    if url.scheme == "https":
-        context = ssl.create_default_context()
-        return lambda: http.client.HTTPSConnection(host, url.port, timeout=timeout_s, context=context)
-    return lambda: http.client.HTTPConnection(host, url.port, timeout=timeout_s)
-
-
 class Client:
     """Posts bodies to one server with one token. Not thread-safe: the shipping thread owns it."""
 
     def __init__(self, server: str, token: str, timeout_s: float = TIMEOUT_S) -> None:
-        self._connect = connector(server, timeout_s)
+        self._server = http1.server(server, timeout_s)
         self._token = token
 
     def post(self, body: bytes) -> Answer:
@@ -86,16 +47,12 @@ class Client:
             "Content-Type": CONTENT_TYPE,
             "Content-Encoding": "gzip",
         }
-        connection = self._connect()
         try:
-            connection.request("POST", INGEST_PATH, gzip.compress(body, compresslevel=1), headers)
-            response = connection.getresponse()
-            text = response.read(_REPLY_LIMIT_BYTES).decode(errors="replace").strip()
-            return _answer(response.status, text, response.headers.get("Retry-After"))
-        except (OSError, http.client.HTTPException) as error:
+            response = self._server.request("POST", INGEST_PATH, headers, gzip.compress(body, compresslevel=1))
+        except OSError as error:
             return Answer(Outcome.RETRY, f"{type(error).__name__}: {error}")
-        finally:
-            connection.close()
+        text = response.body.decode(errors="replace").strip()
+        return _answer(response.status, text, response.headers.get("retry-after"))
 
 
 def _answer(status: int, text: str, retry_after: str | None) -> Answer:

@@ -1,0 +1,131 @@
+"""What counting costs an application: round trips a second between two pods of one node, with and without the hooks.
+
+Both pods are on one node, so a round trip runs four hooks. Each block holds three slices in random order (off, off again,
+on); a ratio is within one block, so what the machine does meanwhile mostly cancels. off/off is the noise.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import random
+import statistics
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from agent.netlab import Node, Pod, node
+from eastwest.agent.kernel import FlowKernel
+from eastwest.agent.netlink import list_links
+
+SLICE_S = 0.25
+WORKLOADS = {"TCP request/response 64 B": (64, 64, 1), "HTTP keep-alive, 8 connections": (120, 1200, 8)}
+CLONE_NEWNET = 0x40000000
+
+
+def ratios(blocks: int = 40) -> dict[str, dict[str, float]]:
+    """For each workload the median of on/off, its quartiles, the median of off/off, and the rate without hooks."""
+    with tempfile.TemporaryDirectory() as folder, node() as net:
+        tool = Path(folder, "rr")
+        subprocess.run(["cc", "-O2", "-pthread", "-o", str(tool), str(Path(__file__).with_name("rr.c"))], check=True)
+        a, b = net.pod("a"), net.pod("b")
+        return {
+            name: _in_namespace(net, lambda s=sizes: _measure(tool, folder, a, b, s, blocks))
+            for name, sizes in WORKLOADS.items()
+        }
+
+
+def _measure(tool: Path, folder: str, a: Pod, b: Pod, sizes: tuple[int, int, int], blocks: int) -> dict[str, float]:
+    request, response, connections = sizes
+    with _counting(tool, folder, a, b, request, response, connections) as rate, _hooks() as switch:
+        on, again, plain = [], [], []
+        for _ in range(blocks):
+            found: dict[str, float] = {}
+            for kind in random.sample(["off", "off again", "on"], 3):
+                switch(kind == "on")
+                found[kind] = rate()
+            on.append(found["on"] / found["off"])
+            again.append(found["off again"] / found["off"])
+            plain.append(found["off"])
+    low, median, high = statistics.quantiles(on, n=4)
+    return {
+        "ratio": round(median, 3),
+        "ratio low quartile": round(low, 3),
+        "ratio high quartile": round(high, 3),
+        "control": round(statistics.median(again), 3),
+        "rate": round(statistics.median(plain)),
+        "blocks": blocks,
+    }
+
+
+@contextmanager
+def _counting(
+    tool: Path, folder: str, a: Pod, b: Pod, request: int, response: int, connections: int
+) -> Iterator[Callable[[], float]]:
+    """Traffic from a to b; yields a function that measures one slice's round trips a second."""
+    port, counts = str(9000 + connections), Path(folder, f"counts{connections}")
+    server = b.spawn(str(tool), "server", port, str(request), str(response), stdout=-1)
+    assert server.stdout is not None
+    server.stdout.readline()
+    words = ("client", b.ipv4, port, str(request), str(response), str(connections), str(counts))
+    client = a.spawn(str(tool), *words, stdout=-1)
+    assert client.stdout is not None
+    client.stdout.readline()
+    with counts.open("rb") as file:
+        memory = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
+    values = np.frombuffer(memory, np.uint64)
+
+    def rate() -> float:
+        time.sleep(0.02)
+        began, before = time.perf_counter(), int(values.sum())
+        time.sleep(SLICE_S)
+        return (int(values.sum()) - before) / (time.perf_counter() - began)
+
+    yield rate
+    for process in (client, server):
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _hooks() -> Iterator[Callable[[bool], None]]:
+    """Yields a switch for the hooks of both pods' interfaces."""
+    kernel, fds = FlowKernel(), list[int]()
+    links = [link.ifindex for link in list_links()]
+    for ifindex in links:
+        kernel.add_interface(ifindex, held=False)
+
+    def switch(wanted: bool) -> None:
+        if wanted and not fds:
+            for ifindex in links:
+                fds.extend(kernel.attach(ifindex))
+        while fds and not wanted:
+            os.close(fds.pop())
+
+    yield switch
+    switch(False)
+    kernel.close()
+
+
+def _in_namespace(net: Node, work: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """Run in a thread that entered the node's namespace; the others stay where they are."""
+    result: list[dict[str, float]] = []
+
+    def inside() -> None:
+        fd = os.open(f"/run/netns/{net.netns}", os.O_RDONLY)
+        if ctypes.CDLL(None, use_errno=True).setns(fd, CLONE_NEWNET):
+            raise OSError(ctypes.get_errno(), "setns")
+        os.close(fd)
+        result.append(work())
+
+    thread = threading.Thread(target=inside)
+    thread.start()
+    thread.join()
+    return result[0]

@@ -1,0 +1,12 @@
+"""The allocator takes our wishes here."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def test_the_knobs_are_taken() -> None:
+    code = "from eastwest.agent.memory import keep_small; print(keep_small())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
