@@ -100,8 +100,7 @@ def _latest(raws: Iterable[RawObject], problems: list[Problem]) -> list[RawObjec
         if not raw.name:
             problems.append(raw.problem("error", ("metadata", "name"), "must not be empty"))
             continue
-        scoped = "" if raw.kind in ("Namespace", "Node", "ClusterNetworkPolicy") else raw.namespace or "default"
-        key = (raw.kind, scoped, raw.name)
+        key = (raw.kind, raw.scope, raw.name)
         earlier = kept.pop(key, None)
         if earlier is not None:
             where = f"{earlier.file}:{earlier.line}"

@@ -18,6 +18,7 @@ from eastwest.k8s.yamltext import BadYaml, Document, documents
 
 FieldPath = tuple[str | int, ...]
 Severity = Literal["error", "warning", "note"]
+CLUSTER_SCOPED: Final = ("Namespace", "Node", "ClusterNetworkPolicy")
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 
 
@@ -77,6 +78,11 @@ class RawObject:
         """metadata.namespace; "" when it has none (what that means depends on the kind)."""
         value = self.metadata.get("namespace")
         return value if isinstance(value, str) else ""
+
+    @property
+    def scope(self) -> str:
+        """The namespace it lives in: "default" where it names none, "" for what has no namespace."""
+        return "" if self.kind in CLUSTER_SCOPED else self.namespace or "default"
 
     def __str__(self) -> str:
         return f"{self.kind} {self.namespace}/{self.name}" if self.namespace else f"{self.kind} {self.name}"

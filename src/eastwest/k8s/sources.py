@@ -51,7 +51,7 @@ Identity = tuple[str, str, str, str]
 def identity(raw: RawObject) -> Identity:
     """(kind, namespace, name, uid for pods): what makes two versions the same object."""
     uid = raw.metadata.get("uid") if raw.kind == "Pod" else None
-    return raw.kind, raw.namespace, raw.name, uid if isinstance(uid, str) else ""
+    return raw.kind, raw.scope, raw.name, uid if isinstance(uid, str) else ""
 
 
 class ManifestSource:
