@@ -31,11 +31,12 @@ _PAUSE_SECONDS: Final = 0.05  # at least, and as long as the last round took: a 
 
 
 class Cluster:
-    """See the module. `expose` is told the load balancer addresses and the nodes that take them."""
+    """See the module. `expose` is told the load balancer addresses and the nodes that take them,
+    and whether all pods were ready when the rules were made."""
 
     def __init__(
         self, files: LabFiles, objects: Objects, processes: Processes, nodes: list[NodeRun], mode: Network,
-        driver: Driver, expose: Callable[[dict[str, list[str]]], Awaitable[None]],
+        driver: Driver, expose: Callable[[dict[str, list[str]], bool], Awaitable[None]],
     ) -> None:  # fmt: skip
         self.objects = objects
         self.nodes = nodes
@@ -201,6 +202,7 @@ class Cluster:
 
     async def _sync_services(self) -> None:
         """Bring EndpointSlices, names, node rules, load balancer routes and health checks in line with the pods."""
+        ready = not self.not_ready()  # of these pods, not of those that change while rules are written
         pods = list(self.objects.of("Pod"))
         services = list(self.objects.of("Service"))
         wanted = {key_of(s): s for service in services for s in slices(service, pods, self._zones)}
@@ -213,7 +215,7 @@ class Cluster:
         if self._changed("zone", "", names):
             write_atomically(self._files.zone, json.dumps(names))
         await asyncio.gather(*(self._sync_node(node, services, pods) for node in self.nodes))
-        await self._expose(self._balancers(services))
+        await self._expose(self._balancers(services), ready)
 
     async def _sync_node(self, node: NodeRun, services: list[Json], pods: list[Json]) -> None:
         fronts = [f for service in services for f in frontends(service, pods, node.plan)]

@@ -134,7 +134,7 @@ class Daemon:
             await process.call("bridge", commands=network.vxlan_peers(others))
         return NodeRun(plan, process, top)
 
-    async def _expose(self, balancers: dict[str, list[str]]) -> None:
+    async def _expose(self, balancers: dict[str, list[str]], ready: bool) -> None:
         """Route load balancer addresses to the nodes that take them, shared between them by connection."""
         plans = {p.name: p for p in self.plans}
         lines = []
@@ -151,7 +151,6 @@ class Daemon:
         if lines:
             await run(["ip", "-batch", "-"], "\n".join(lines) + "\n")
         self._exposed = balancers
-        ready = not self.cluster.not_ready()
         if ready:
             self.files.go.touch()
         await self.load.refresh(may_start=ready)
