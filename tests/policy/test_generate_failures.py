@@ -98,6 +98,12 @@ def test_06_nodes_and_host_network_pods_are_peers() -> None:
     works(shop)
 
 
+def test_06b_a_node_is_its_own_address_and_what_was_seen_of_it() -> None:
+    nodes = tuple(replace(n, ips=(*n.ips, f"10.1.{i}.1", "172.17.0.1")) for i, n in enumerate(Shop().nodes))
+    shop = Shop(nodes=nodes).run("a", node="n1").talk("node:n2", "a", 80)
+    assert cidrs(shop.policy("a").ingress[0]) == ["192.168.0.1/32", "192.168.0.2/32"]
+
+
 def test_07_replicas_share_a_policy_and_releases_do_not() -> None:
     shop = Shop().run("ui")
     for n in range(3):

@@ -69,7 +69,7 @@ class RuleMaker:
     """Makes the rules of one cluster. `max_cidrs` bounds the CIDRs of a rule per family."""
 
     def __init__(self, cluster: ClusterState, max_cidrs: int) -> None:
-        self._nodes = sorted({ip for node in cluster.nodes for ip in node.ips})
+        self._nodes = sorted({ip for node in cluster.nodes for ip in _first_of_each_family(node.ips)})
         self._pod_cidrs = sorted({c for node in cluster.nodes for c in node.pod_cidrs})
         self._max_cidrs = max_cidrs
         self._exposed = _exposed(cluster)
@@ -120,7 +120,8 @@ class RuleMaker:
         )
 
     def _node_rule(self, direction: Direction, ports: Ports, seen: set[str]) -> GeneratedRule:
-        """All nodes: they stand in for one another (load balancers, host-network pods), and more come by themselves."""
+        """All nodes by their own address: they stand in for one another (load balancers, host-network pods); and what
+        else of them was seen (a bridge)."""
         found = blocks({*self._nodes, *seen} - {""}, self._max_cidrs, self._pod_cidrs)
         extra = sum(b.extra for b in found) + len({*self._nodes} - seen)
         more = (Beyond(CIDR_WIDENING, f"all nodes, {extra} addresses not seen", extra),) if extra else ()
@@ -197,6 +198,13 @@ def _pods(subject: Group, peer: Group) -> NetworkPolicyPeer:
     if subject.namespace == peer.namespace:
         return NetworkPolicyPeer(pod_selector=peer.selector)
     return NetworkPolicyPeer(peer.selector, LabelSelector(((NAMESPACE_LABEL, peer.namespace),)))
+
+
+def _first_of_each_family(ips: Iterable[str]) -> list[str]:
+    firsts: dict[bool, str] = {}
+    for ip in ips:
+        firsts.setdefault(":" in ip, ip)
+    return list(firsts.values())
 
 
 def _total(tallies: Iterable[Tally]) -> Tally:
