@@ -180,7 +180,7 @@ def _probe(args: argparse.Namespace) -> int:
 
 
 def _apply(args: argparse.Namespace) -> int:
-    keys = Lab.load(args.name).apply(*args.paths, wait=args.wait, timeout=args.timeout)
+    keys = Lab.load(args.name).apply(*args.paths, wait=args.wait, timeout=args.timeout, tell=_say)
     for kind, namespace, name in keys:
         print(f"{kind} {f'{namespace}/' if namespace else ''}{name}")
     return 0

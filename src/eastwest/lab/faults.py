@@ -40,11 +40,19 @@ async def change(daemon: Daemon, request: Json) -> list[Json]:
     if rate is not None and not _RATE.fullmatch(str(rate)):
         raise LabError(f"rate {rate!r} is not a rate such as 10mbit or 500kbit")
     await _apply(daemon, target, loss, rate)
-    daemon.faults[target] = {"target": target, "loss_percent": loss, "rate": rate}
+    daemon.faults[target] = {"target": target, "loss_percent": loss, "rate": rate, "link": _link(daemon, target)[1]}
     return listing(daemon)
 
 
 def listing(daemon: Daemon) -> list[Json]:
+    """The faults in force. One whose link is gone (its pod was replaced) is forgotten."""
+    for target, fault in list(daemon.faults.items()):
+        try:
+            gone = _link(daemon, target)[1] != fault["link"]
+        except LabError:
+            gone = True
+        if gone:
+            del daemon.faults[target]
     return list(daemon.faults.values())
 
 

@@ -106,7 +106,7 @@ class Lab:
         lab = cls(files, LabState.read(files.description))
         if folders:
             tell("starting pods of " + ", ".join(f.name for f in folders))
-            lab.apply(*folders, wait=False)
+            lab.apply(*folders, wait=False, tell=tell)
         while wait:
             left = deadline - time.monotonic()
             try:
@@ -200,9 +200,16 @@ class Lab:
             for c, a in zip(cells, answers, strict=True)
         ]  # fmt: skip
 
-    def apply(self, *paths: str | Path, wait: bool = True, timeout: float = 60.0) -> list[tuple[str, str, str]]:
-        """Create or replace the objects in files and folders; all or none. Raises LabError naming file, line, field."""
+    def apply(
+        self, *paths: str | Path, wait: bool = True, timeout: float = 60.0, tell: Callable[[str], None] = lambda _: None
+    ) -> list[tuple[str, str, str]]:
+        """Create or replace the objects in files and folders; all or none. `tell` gets warnings.
+
+        Raises LabError naming file, line and field.
+        """
         answer = self.call("apply", paths=[str(scenario_path(p)) for p in paths])
+        for warning in answer["warnings"]:
+            tell(f"warning: {warning}")
         keys = [(k[0], k[1], k[2]) for k in answer["keys"]]
         if wait:
             self.wait(keys, timeout=timeout)
