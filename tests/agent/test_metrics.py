@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics import parser
 
@@ -71,6 +71,7 @@ def test_losses_have_causes_and_the_unexplained_is_visible_in_either_sign() -> N
     assert value(seen, "eastwest_node_recorded_bytes_total") == 1900
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 10**12)), max_size=5), max_size=8))
 def test_counters_only_rise_and_hold_everything(windows: list[list[tuple[str, int]]]) -> None:
     metrics = make_metrics()
@@ -183,7 +184,9 @@ def test_a_new_pod_waits_for_its_name_so_that_its_labels_never_change() -> None:
     tick(metrics, 0, Traffic("a", ingress=5), Traffic("b", ingress=7), Traffic(None, ingress=9))
     assert value(scrape(metrics), IN, pod_uid="a") is None
     assert value(scrape(metrics), IN, pod_uid="unknown") == 9
+    assert set(metrics.nameless()) == {"a", "b"}
     names.learn([("a", "shop", "cart-0")])
+    assert metrics.nameless() == ["b"]
     tick(metrics, 1, Traffic("a", ingress=1), Traffic("b", ingress=1))
     assert value(scrape(metrics), IN, pod_uid="a", namespace="shop", pod="cart-0") == 6
     assert value(scrape(metrics), IN, pod_uid="b") is None

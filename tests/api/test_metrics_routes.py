@@ -50,7 +50,9 @@ def make_app() -> tuple[FastAPI, TrafficMetrics]:
 
     app = FastAPI()
     app.include_router(metrics_router(expose))
-    app.include_router(names_router(lambda node: [("uid-1", "shop", f"ui-0@{node}")], SECRET))
+    app.include_router(
+        names_router(lambda node, uids: [(uid, "shop", f"ui-0@{node}") for uid in uids if uid == "uid-1"], SECRET)
+    )
     return app, metrics
 
 
@@ -93,7 +95,7 @@ def test_a_node_learns_only_its_own_names(url: str) -> None:
 def test_an_agent_learns_names(url: str) -> None:
     names = PodNames(Path("/nonexistent"))
     fetcher = NameFetcher(
-        names, lambda: ["uid-1"], server=url, token=lambda: TOKEN, cluster="c1", node="node-a", every_s=0.02
+        names, lambda: ["uid-1", "uid-2"], server=url, token=lambda: TOKEN, cluster="c1", node="node-a", every_s=0.02
     )
     fetcher.start()
     deadline = time.monotonic() + 10
@@ -101,5 +103,6 @@ def test_an_agent_learns_names(url: str) -> None:
         time.sleep(0.02)
     fetcher.stop()
     assert names.get("uid-1") == ("shop", "ui-0@node-a")
+    assert names.get("uid-2") is None
     with pytest.raises(OSError, match="403"):
-        NameFetcher(names, list, server=url, token=lambda: "x", cluster="c1", node="node-a").fetch()
+        NameFetcher(names, list, server=url, token=lambda: "x", cluster="c1", node="node-a").fetch([])

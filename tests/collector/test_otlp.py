@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from google.protobuf.json_format import MessageToDict
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1 import common_pb2
 from opentelemetry.proto.logs.v1 import logs_pb2
@@ -140,6 +140,7 @@ def test_only_http_is_understood() -> None:
         OtlpExport("collector:4317", lambda _: None)
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1), st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False) | st.text())
 def test_every_attribute_is_read_back_by_protobuf(key: str, value: Any) -> None:
     key = key.encode("utf-8", "replace").decode()
@@ -149,6 +150,7 @@ def test_every_attribute_is_read_back_by_protobuf(key: str, value: Any) -> None:
     assert getattr(read.value, read.value.WhichOneof("value")) == value
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=40))
 def test_any_response_is_survived(body: bytes) -> None:
     assert otlp_wire.rejected(body) >= 0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import parser as classic_parser
 from prometheus_client.openmetrics import parser as openmetrics_parser
@@ -78,6 +78,7 @@ def test_promtool_finds_nothing_to_say() -> None:
     assert subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True).stdout == ""
 
 
+@settings(deadline=None)
 @given(st.text(), st.text())
 def test_any_label_value_and_help_survive(value: str, help_text: str) -> None:
     value = value.encode("utf-8", "replace").decode().replace("\r", "")
@@ -90,6 +91,7 @@ def test_any_label_value_and_help_survive(value: str, help_text: str) -> None:
     assert read_back.documentation == help_text
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats() | st.integers(0, 2**64 - 1), min_size=1))
 def test_any_value_survives(values: list[float]) -> None:
     out = Exposition()

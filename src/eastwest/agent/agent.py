@@ -73,7 +73,7 @@ class Agent:
         )
         self._name_fetcher = NameFetcher(
             self._names,
-            self._metrics.pod_uids,
+            self._metrics.nameless,
             server=config.server,
             token=self._token,
             cluster=config.cluster,

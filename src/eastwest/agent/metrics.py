@@ -115,10 +115,10 @@ class AgentMetrics:
             self._node.tick(header, health, [b.interface for b in header.books])
             self._rendered = {}
 
-    def pod_uids(self) -> set[str]:
-        """Pods of the last window."""
+    def nameless(self) -> list[str]:
+        """UIDs of published pods that nobody has named, also of those that have ended."""
         with self._lock:
-            return set(self._interface_of)
+            return [uid for uid in self.pods.uids() if uid and self._names and self._names.get(uid) is None]
 
     def render(self, text_format: TextFormat) -> bytes:
         """The answer to a scrape, made once per window and format."""

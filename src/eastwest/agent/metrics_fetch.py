@@ -15,11 +15,12 @@ from eastwest.wire.client import TIMEOUT_S
 log = logging.getLogger(__name__)
 
 EVERY_S: Final = 5.0
+AT_ONCE: Final = 100
 _REPLY_LIMIT_BYTES: Final = 1 << 20
 
 
 class NameFetcher:
-    """Inert until `start`. `wanted` gives the UIDs of the pods being recorded, `token` the node's token as it is now."""
+    """Inert until `start`. `wanted` gives the UIDs of pods without a name, `token` the node's token as it is now."""
 
     def __init__(
         self,
@@ -35,7 +36,7 @@ class NameFetcher:
         self._names, self._wanted, self._every_s = names, wanted, every_s
         self._server = http1.server(server, TIMEOUT_S)
         self._token = token
-        self._path = f"{NAMES_PATH}?{urllib.parse.urlencode({'cluster': cluster, 'node': node})}"
+        self._query = (("cluster", cluster), ("node", node))
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="pod-names", daemon=True)
 
@@ -48,19 +49,21 @@ class NameFetcher:
         self._stopping.set()
         self._thread.join()
 
-    def fetch(self) -> None:
+    def fetch(self, pod_uids: Collection[str]) -> None:
         """Ask once. Raises OSError or ValueError."""
+        path = f"{NAMES_PATH}?{urllib.parse.urlencode((*self._query, *(('uid', uid) for uid in pod_uids)))}"
         headers = {"Authorization": f"Bearer {self._token()}"}
-        response = self._server.request("GET", self._path, headers, reply_limit_bytes=_REPLY_LIMIT_BYTES)
+        response = self._server.request("GET", path, headers, reply_limit_bytes=_REPLY_LIMIT_BYTES)
         if response.status != 200:
             raise OSError(f"HTTP {response.status}")
         self._names.learn(parse_names(response.body))
 
     def _run(self) -> None:
         while not self._stopping.wait(self._every_s):
-            if all(self._names.get(uid) for uid in self._wanted()):
+            wanted = sorted(self._wanted())[:AT_ONCE]
+            if not wanted:
                 continue
             try:
-                self.fetch()
+                self.fetch(wanted)
             except (OSError, ValueError) as error:
                 log.info("pod names: %s", error)

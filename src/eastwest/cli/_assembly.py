@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,9 +138,10 @@ def _live(settings: Settings) -> Iterator[Site]:
         )
         secret = load_secret(settings.data)
 
-        def names_of(node: str) -> list[tuple[str, str, str]]:
-            pods = inventory.state_at(time.time_ns()).pods
-            return [(p.uid, p.namespace, p.name) for p in pods if p.node == node and p.uid is not None]
+        def names_of(node: str, pod_uids: Sequence[str]) -> list[tuple[str, str, str]]:
+            book = inventory.naming()
+            known = [(uid, book.ends[book.pods_by_uid[uid]]) for uid in pod_uids if uid in book.pods_by_uid]
+            return [(uid, e.namespace, e.pod) for uid, e in known if e.node == node and e.namespace and e.pod]
 
         routers = [
             ingest_router(writer, secret, counts),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Response, params
+from fastapi import APIRouter, Header, Query, Response, params
 from fastapi.responses import JSONResponse
 
 from eastwest.runtime.tokens import bearer, speaks_for
@@ -15,8 +15,8 @@ NAMES_PATH = "/ingest/v1/names"
 
 Expose = Callable[[str | None], tuple[bytes, str]]
 """Accept header -> (body, content type)."""
-NamesOf = Callable[[str], Iterable[tuple[str, str, str]]]
-"""node -> (pod UID, namespace, name) of each pod on it."""
+NamesOf = Callable[[str, Sequence[str]], Iterable[tuple[str, str, str]]]
+"""(node, pod UIDs) -> (pod UID, namespace, name) of those that are or were on it."""
 
 
 def metrics_router(expose: Expose, dependencies: Sequence[params.Depends] = ()) -> APIRouter:
@@ -33,14 +33,22 @@ def metrics_router(expose: Expose, dependencies: Sequence[params.Depends] = ()) 
 
 
 def names_router(names_of: NamesOf, secret: bytes) -> APIRouter:
-    """The names route: a node's own token opens its own list only. Answers {"pods": [[uid, namespace, name], …]}."""
+    """The names route: a node's own token opens the names of its own pods only.
+
+    Answers {"pods": [[uid, namespace, name], …]} for the `uid` parameters it knows.
+    """
     router = APIRouter()
 
-    def names(cluster: str, node: str, authorization: Annotated[str | None, Header()] = None) -> Response:
+    def names(
+        cluster: str,
+        node: str,
+        uid: Annotated[Sequence[str], Query()] = (),
+        authorization: Annotated[str | None, Header()] = None,
+    ) -> Response:
         token = bearer(authorization)
         if token is None or not speaks_for(secret, token, cluster, node):
             return Response(status_code=401 if token is None else 403)
-        return JSONResponse({"pods": [list(row) for row in names_of(node)]})
+        return JSONResponse({"pods": [list(row) for row in names_of(node, uid)]})
 
     router.add_api_route(NAMES_PATH, names, methods=["GET"], include_in_schema=False)
     return router
