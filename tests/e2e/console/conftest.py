@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from eastwest.api.console import FOLDER
 
+expect.set_options(timeout=20_000)  # patient: the lab's tests may run on the same two cores
 HERE = Path(__file__).parent
 RECORDING = Path(os.environ.get("EASTWEST_TEST_BUNDLE") or FOLDER.parents[1] / "lab" / "recordings" / "demo.zip")
 SHOTS = HERE.parents[2] / "test-results"
@@ -47,7 +48,7 @@ def _free_port() -> int:
 
 
 def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         assert process.poll() is None, f"{process.args} ended with {process.returncode}"
         try:
@@ -108,7 +109,7 @@ def page(browser: Browser, complaints: list[str]) -> Iterator[Page]:
         viewport={"width": 1440, "height": 900}, color_scheme="light", accept_downloads=True, reduced_motion="reduce"
     )
     opened = context.new_page()
-    opened.set_default_timeout(15_000)
+    opened.set_default_timeout(30_000)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
     yield opened

@@ -270,3 +270,16 @@ def test_nothing_serious_bars_anyone(page: Page, shop: str, path: str, theme: Li
     assert len(found["passes"]) > 10
     serious = [v for v in found["violations"] if v["impact"] in ("serious", "critical")]
     assert [(v["id"], v["nodes"][0]["html"][:200], v["nodes"][0]["failureSummary"]) for v in serious] == []
+
+
+def test_an_unreachable_server_is_said_and_the_map_stays(page: Page, serve: Serve, complaints: list[str]) -> None:
+    page.goto(serve("shop"))
+    expect(edge(page)).to_be_visible()
+    page.route("**/api/v1/service-map*", lambda route: route.abort())
+    page.get_by_role("button", name="Pods", exact=True).click()
+    expect(page.get_by_text("The server does not answer.")).to_be_visible()
+    expect(edge(page)).to_be_visible()
+    page.unroute("**/api/v1/service-map*")
+    expect(page.get_by_text("The server does not answer.")).to_have_count(0, timeout=15_000)
+    assert all("ERR_FAILED" in complaint for complaint in complaints)
+    complaints.clear()

@@ -147,7 +147,7 @@ export function createCanvas(
   const show = (id: string): void => {
     const element = cy.getElementById(id);
     if (element.empty()) return;
-    const box = element.renderedBoundingBox({});
+    const box = element.union(element.connectedNodes()).renderedBoundingBox({});
     const inside = box.x1 > 0 && box.y1 > 0 && box.x2 < cy.width() && box.y2 < cy.height();
     if (!inside) cy.animate({ center: { eles: element }, duration: 180 });
   };
