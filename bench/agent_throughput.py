@@ -1,7 +1,8 @@
 """What counting costs an application: round trips a second between two pods of one node, with and without the hooks.
 
 Both pods are on one node, so a round trip runs four hooks. Each block holds three slices in random order (off, off again,
-on); a ratio is within one block, so what the machine does meanwhile mostly cancels. off/off is the noise.
+on); a ratio is within one block, so what the machine does meanwhile mostly cancels. off/off is the noise. The client is
+stopped while hooks change: a saturated machine would take seconds for each (a grace period of RCU).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import ctypes
 import mmap
 import os
 import random
+import signal
 import statistics
 import subprocess
 import tempfile
@@ -49,8 +51,7 @@ def _measure(tool: Path, folder: str, a: Pod, b: Pod, sizes: tuple[int, int, int
         for _ in range(blocks):
             found: dict[str, float] = {}
             for kind in random.sample(["off", "off again", "on"], 3):
-                switch(kind == "on")
-                found[kind] = rate()
+                found[kind] = rate(lambda k=kind: switch(k == "on"))
             on.append(found["on"] / found["off"])
             again.append(found["off again"] / found["off"])
             plain.append(found["off"])
@@ -68,8 +69,8 @@ def _measure(tool: Path, folder: str, a: Pod, b: Pod, sizes: tuple[int, int, int
 @contextmanager
 def _counting(
     tool: Path, folder: str, a: Pod, b: Pod, request: int, response: int, connections: int
-) -> Iterator[Callable[[], float]]:
-    """Traffic from a to b; yields a function that measures one slice's round trips a second."""
+) -> Iterator[Callable[[Callable[[], None]], float]]:
+    """Traffic from a to b; yields a function that changes something in silence, then measures one slice's round trips."""
     port, counts = str(9000 + connections), Path(folder, f"counts{connections}")
     server = b.spawn(str(tool), "server", port, str(request), str(response), stdout=-1)
     assert server.stdout is not None
@@ -82,8 +83,11 @@ def _counting(
         memory = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
     values = np.frombuffer(memory, np.uint64)
 
-    def rate() -> float:
-        time.sleep(0.02)
+    def rate(prepare: Callable[[], None]) -> float:
+        client.send_signal(signal.SIGSTOP)
+        prepare()
+        client.send_signal(signal.SIGCONT)
+        time.sleep(0.03)
         began, before = time.perf_counter(), int(values.sum())
         time.sleep(SLICE_S)
         return (int(values.sum()) - before) / (time.perf_counter() - began)
