@@ -110,7 +110,7 @@ def test_a_hundred_pods_start_in_seconds(lab: Lab, capsys: pytest.CaptureFixture
     many = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "many", "namespace": "shop"},
             "spec": {"replicas": 100, "selector": {"matchLabels": {"app": "many"}}, "template": template}}  # fmt: skip
     started = time.monotonic()
-    lab.apply_objects([many], timeout=60)
+    lab.apply_objects([many], timeout=120)
     with capsys.disabled():
         print(f"\n100 pods ready in {time.monotonic() - started:.2f} s")
     pods = [p for p in lab.objects("Pod") if p["metadata"]["labels"].get("app") == "many"]

@@ -93,7 +93,7 @@ def kill(path: Path) -> None:
                 continue
 
 
-def remove(path: Path, timeout: float = 10.0) -> bool:
+def remove(path: Path, timeout: float = 60.0) -> bool:
     """Kill and remove the subtree; False when something was still there after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while path.is_dir():
