@@ -121,10 +121,14 @@ def objects(draw: st.DrawFn) -> RawObject:
 @settings(max_examples=500, deadline=None)
 @given(st.lists(objects(), max_size=4))
 def test_any_objects_are_parsed_or_reported(raws: list[RawObject]) -> None:
+    raws = [RawObject(raw.body, raw.file, line) for line, raw in enumerate(raws, 1)]
     state, problems = parse(raws)
     for policy in (*state.network_policies, *state.cluster_network_policies):
-        assert not any(p.severity == "error" and p.object.endswith(policy.name) and policy.__class__.__name__ in p.object
-                       for p in problems)  # fmt: skip
+        refused = f"{type(policy).__name__} "
+        mine = [p for p in problems if p.severity == "error" and p.object.startswith(refused)]
+        assert not any(
+            p.object.endswith((f" {policy.name}", f"/{policy.name}")) and p.line == policy.line for p in mine
+        )
     for pod in state.pods:
         assert isinstance(pod.name, str)
         assert all(isinstance(k, str) and isinstance(v, str) for k, v in pod.labels.items())
