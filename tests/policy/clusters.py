@@ -31,7 +31,8 @@ NODES = (
 
 labels = st.dictionaries(st.sampled_from(("app", "tier")), st.sampled_from(("a", "b")), max_size=2)
 protocols = st.sampled_from(("TCP", "UDP", "SCTP"))
-names = st.sampled_from(("web", "dns"))
+names = st.sampled_from(("web", "web", "web", "dns"))
+named_protocols = st.sampled_from(("TCP", "TCP", "TCP", "UDP", "SCTP"))
 
 
 @st.composite
@@ -64,7 +65,7 @@ def pods(draw: st.DrawFn, index: int) -> Pod:
         ips = next((n.ips for n in NODES if n.name == node), ())
     else:
         ips = draw(st.sampled_from(((), (f"10.0.0.{index}",), (f"10.0.0.{index}", f"fd00::{index}"))))
-    ports = draw(st.lists(st.builds(ContainerPort, st.sampled_from(PORTS), protocols, names), max_size=2))
+    ports = draw(st.lists(st.builds(ContainerPort, st.sampled_from(PORTS), named_protocols, names), max_size=2))
     space = draw(st.sampled_from(NAMESPACES))
     name = f"p{index}"
     return Pod(
@@ -94,7 +95,7 @@ np_ports = st.one_of(
     st.builds(NetworkPolicyPort, protocols),
     st.builds(NetworkPolicyPort, protocols, st.sampled_from(PORTS)),
     st.builds(NetworkPolicyPort, protocols, st.just(80), st.sampled_from((80, 81, 1000))),
-    st.builds(NetworkPolicyPort, protocols, names),
+    st.builds(NetworkPolicyPort, named_protocols, names),
 )
 
 

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import reduce
+from operator import or_
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 
+from eastwest.cli.policy_conformance import load_cases, parse_objects
 from eastwest.model.cluster import ClusterState, Pod
 from eastwest.model.flow import Workload
 from eastwest.model.policy import IpBlock, LabelSelector, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyRule
 from eastwest.policy import Engine, Options
-from eastwest.policy.connections import connections
+from eastwest.policy.conformance_cluster import CaseCluster
+from eastwest.policy.connections import AllPairs, connections
 from policy import reference
 from policy.clusters import OUTSIDE, PORTS, clusters
+from policy.test_conformance import CASES
 from policy.test_reference import LAW, PROTOCOLS, choices, options
 
 
@@ -84,3 +91,26 @@ def test_a_pods_address_is_nothing_outside() -> None:
     found = list(connections(Engine(ClusterState(pods=pods, network_policies=(policy,)))))
     assert [c.src for c in found if c.dst == owner] == [Workload("x", "Pod", "b")]
     assert [c.dst for c in found if c.src == owner] == [Workload("x", "Pod", "b"), "0.0.0.0/0"], "no holes for pods"
+
+
+@pytest.mark.parametrize("file", sorted(CASES.glob("*.yaml")), ids=lambda f: f.stem)
+def test_all_pairs_agree_with_single_pairs_on_golden_cases(file: Path) -> None:
+    (case,) = load_cases([str(file)])
+    cluster = CaseCluster(case.cluster)
+    cluster.objects()
+    for step in case.steps:
+        for reference_ in step.delete:
+            cluster.delete(reference_)
+        for item in step.apply:
+            cluster.apply(item)
+        engine = Engine(parse_objects(cluster.objects()))
+        pairs = AllPairs(engine)
+        ends = {p.workload: engine.ends.pod_at(i) for i, p in enumerate(engine.universe.pods)}
+        for i, src in enumerate(pairs.workloads):
+            row = pairs.to_workloads(i)
+            for j, dst in enumerate(pairs.workloads):
+                if src != dst:
+                    one, other = ends[src], ends[dst]
+                    families = engine.ends.families(one, other)
+                    expected = [engine.allowed_ports(one, other, f) for f in families]
+                    assert pairs.rows.ports.sets[row[j]] == reduce(or_, expected), (src, dst)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from eastwest.model.cluster import Pod
@@ -154,6 +155,7 @@ def _unusable(peer: ClusterPolicyPeer, direction: Direction, action: str) -> boo
     return peer.unknown is not None or (bool(peer.domain_names) and action != "Accept")
 
 
+@lru_cache(maxsize=1 << 16)
 def _network_policy_ports(ports: tuple[NetworkPolicyPort, ...] | None) -> PortSpec:
     if not ports:
         return ALL_PORTS
