@@ -8,12 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from api.factories_batches import batch, recent
+from api.factories_batches import AT, batch
 from api.running import RunningServer
 from eastwest.wire.client import Outcome
-from store.factories_flows import SECOND, pod, record
-
-AT = recent(60)
+from store.factories_flows import pod, record
 
 
 def _object(kind: str, namespace: str | None, name: str, **body: object) -> dict[str, object]:
@@ -121,6 +119,3 @@ def _address(value: object) -> object:
     from eastwest.model.flow import ip_bytes
 
     return ip_bytes(value) if isinstance(value, str) else value
-
-
-__all__ = ["AT", "SECOND"]

@@ -48,3 +48,7 @@ def batch(seq: int, rows: list[dict[str, Any]], **values: Any) -> bytes:
     end = max((r["window_end_ns"] for r in rows), default=start + 5 * SECOND)
     made = header(seq, at=start, window_end_ns=end, sent_at_ns=end, records=len(rows), **values)
     return body(made, rows)
+
+
+AT = recent(60)
+"""When everything happened in the shop of conftest."""

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api.conftest import AT
+from api.factories_batches import AT
 from api.running import RunningServer
 from eastwest.api import models
 from store.factories_flows import SECOND

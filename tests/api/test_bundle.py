@@ -45,7 +45,8 @@ def test_flows_with_the_required_columns_only_are_named_from_the_cluster_files(t
     import pyarrow as pa
     import yaml
 
-    from api.conftest import AT, OBJECTS
+    from api.conftest import OBJECTS
+    from api.factories_batches import AT
     from eastwest.model.flow import ip_bytes
     from eastwest.wire.bundle import Bundle, write
 

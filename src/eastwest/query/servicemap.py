@@ -39,7 +39,8 @@ class _Node:
     region: str | None
     pods: set[str] = field(default_factory=set)
     zones: set[str] = field(default_factory=set)
-    owners: set[tuple[str | None, str | None]] = field(default_factory=set)
+    owner: str | None = None
+    owner_kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +94,22 @@ def _note(nodes: dict[str, _Node], row: Row, end: str) -> str:
     node = nodes.get(id_)
     if node is None:
         node = nodes[id_] = _Node(kind, namespace or None, name, workload_kind or None, region or None)
-    node.pods.update(row[f"{end}_pods"])
-    node.zones.update(row[f"{end}_zones"])
-    node.owners.update(zip(row[f"{end}_workloads"], row[f"{end}_owner_kinds"], strict=False))
+    node.pods.update(row.get(f"{end}_pods", ()))
+    node.zones.update(zone for zone in (row[f"{end}_first_zone"], row[f"{end}_last_zone"]) if zone is not None)
+    node.owner = node.owner or row.get(f"{end}_owner")
+    node.owner_kind = node.owner_kind or row.get(f"{end}_owner_kind")
     return id_
 
 
 def _node_row(id_: str, node: _Node) -> Row:
-    owner, owner_kind = next(iter(node.owners)) if len(node.owners) == 1 else (None, None)
     return {
         "id": id_,
         "kind": node.kind,
         "namespace": node.namespace,
         "name": node.name,
         "zone": next(iter(node.zones)) if len(node.zones) == 1 else None,
-        "workload": node.name if node.kind == "workload" else owner,
-        "workload_kind": node.workload_kind or owner_kind,
+        "workload": node.name if node.kind == "workload" else node.owner,
+        "workload_kind": node.workload_kind or node.owner_kind,
         "region": node.region,
         "pods": len(node.pods) if node.kind == "workload" else None,
     }

@@ -144,17 +144,22 @@ _END_PARTS: Final = tuple(
 )
 
 
+def _known(side: str, end: str, level: str) -> str:
+    """What else an edge knows of one end: its pods (behind a workload) or owner (of a pod), and its zones' extremes."""
+    zones = f"min(e.{side}_zone) AS {end}_first_zone, max(e.{side}_zone) AS {end}_last_zone"
+    if level == "workload":
+        return f"groupUniqArray({PODS_LISTED})(e.{side}_pod) AS {end}_pods, {zones}"
+    owner = f"any(e.{side}_workload) AS {end}_owner, any(e.{side}_workload_kind) AS {end}_owner_kind"
+    return f"{owner}, {zones}"
+
+
 def _edges(question: Edges, scope: Scope, binder: Binder) -> str:
     inner = edges(question.range, question.where, scope, binder)
     ends = f"{_end('src', question.level)},\n  {_end('dst', question.level)}"
     keys = ", ".join((*_END_PARTS, "protocol", "dst_port"))
     sums = ", ".join(f"sum(e.{n}) AS {n}" for n in _SUMS)
-    lists = ", ".join(
-        f"groupUniqArray({limit})(e.{side}_{what}) AS {end}_{what}s"
-        for side, end in (("src", "source"), ("dst", "target"))
-        for what, limit in (("pod", PODS_LISTED), ("zone", 10), ("workload", 2), ("workload_kind", 2))
-    ).replace("workload_kinds", "owner_kinds")
-    return f"""SELECT {keys}, {sums}, min(e.first_seen_ns) AS first_seen_ns, max(e.last_seen_ns) AS last_seen_ns, {lists},
+    known = f"{_known('src', 'source', question.level)}, {_known('dst', 'target', question.level)}"
+    return f"""SELECT {keys}, {sums}, min(e.first_seen_ns) AS first_seen_ns, max(e.last_seen_ns) AS last_seen_ns, {known},
   argMax(tuple(e.service_namespace, e.service, e.service_port), (isNotNull(e.service_ip), e.bytes_forward)) AS via,
   argMin(e.reporter, e.rank) AS reporter, argMin(e.role_source, e.rank) AS role_source
 FROM (SELECT *, {ends} FROM {inner} WHERE {condition(question.where, binder)}) AS e GROUP BY {keys}"""
