@@ -22,6 +22,12 @@ class Receiver:
         lines = self._file.read_text().splitlines() if self._file.exists() else []
         return [m["message"] for m in map(json.loads, lines) if m["path"] == f"/v1/{signal}"]
 
+    def __enter__(self) -> Receiver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def stop(self) -> None:
         assert self._process.stdout is not None
         self._process.stdout.close()

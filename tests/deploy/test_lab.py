@@ -45,30 +45,28 @@ class Watched:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    options = ["--listen", f"127.0.0.1:{AGENT_PORT}", "--reference-metrics"]
     listen = f"127.0.0.1:{prometheus.free_port()}"
-    receiver = Receiver(tmp_path_factory.mktemp("otlp") / "got.jsonl")
-    plan = Plan(
-        ["retail-store"],
-        name=f"prom{os.getpid() % 10000}",
-        listen=listen,
-        agent_options=options,
-        server_options=["--otlp", receiver.url],
-    )
-    with Stack(plan) as stack:
-        assert stack.lab is not None
-        relays = {n.name: Relay(Path(f"/proc/{n.pid}/ns/net"), ("127.0.0.1", AGENT_PORT)) for n in stack.lab.nodes}
-        agents = {name: relay.address for name, relay in relays.items()}
-        jobs = {"agent": ("/metrics", list(agents.values())), "server": ("/api/v1/metrics", [listen])}
-        stack.wait_for_edges()
-        with prometheus.running(tmp_path_factory.mktemp("prometheus"), jobs) as made:
-            made.wait_for("every target to be up", lambda: len(made.query("up == 1")) == 4)
-            made.wait_for("pairs", lambda: (made.value("eastwest_pair_series") or 0) > 8)
-            time.sleep(prometheus.WINDOW_S + HOLD_S)
-            yield Watched(stack, made, agents, receiver)
-        for relay in relays.values():
-            relay.close()
-    receiver.stop()
+    with Receiver(tmp_path_factory.mktemp("otlp") / "got.jsonl") as receiver:
+        plan = Plan(
+            ["retail-store"],
+            name=f"prom{os.getpid() % 10000}",
+            listen=listen,
+            agent_options=["--listen", f"127.0.0.1:{AGENT_PORT}", "--reference-metrics"],
+            server_options=["--otlp", receiver.url],
+        )
+        with Stack(plan) as stack:
+            assert stack.lab is not None
+            relays = {n.name: Relay(Path(f"/proc/{n.pid}/ns/net"), ("127.0.0.1", AGENT_PORT)) for n in stack.lab.nodes}
+            agents = {name: relay.address for name, relay in relays.items()}
+            jobs = {"agent": ("/metrics", list(agents.values())), "server": ("/api/v1/metrics", [listen])}
+            stack.wait_for_edges()
+            with prometheus.running(tmp_path_factory.mktemp("prometheus"), jobs) as made:
+                made.wait_for("every target to be up", lambda: len(made.query("up == 1")) == 4)
+                made.wait_for("pairs", lambda: (made.value("eastwest_pair_series") or 0) > 8)
+                time.sleep(prometheus.WINDOW_S + HOLD_S)
+                yield Watched(stack, made, agents, receiver)
+            for relay in relays.values():
+                relay.close()
 
 
 def samples(text: str) -> list[Any]:
