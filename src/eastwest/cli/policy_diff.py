@@ -17,9 +17,7 @@ from eastwest.cli.policy_input import (
     options_of,
     read,
 )
-from eastwest.model.flow import Workload
-from eastwest.policy.connections import ConnectionEnd
-from eastwest.policy.diff import Difference, compare, with_workloads_of
+from eastwest.policy.diff import compare, with_workloads_of
 
 EXAMPLES: Final = """examples:
   eastwest policy diff main/ branch/                       two checkouts
@@ -60,21 +58,7 @@ def run(args: argparse.Namespace) -> int:
     else:
         short = len({p.workload.namespace for state in (old, new) for p in state.pods}) == 1
         for difference in found:
-            print(sentence(difference, short=short))
+            print(difference.sentence(short=short))
         if not found:
             print("no difference: both permit the same connections")
     return exit_code(bool(found), problems)
-
-
-def sentence(difference: Difference, *, short: bool) -> str:
-    """`adds orders → orders-postgresql TCP 5432`; the namespace only where there are several."""
-    verb = "adds" if difference.change == "added" else "removes"
-    note = " (the workload itself is new or gone)" if difference.new_end else ""
-    src, dst = (_name(end, short) for end in (difference.src, difference.dst))
-    return f"{verb} {src} → {dst} {difference.ports}{note}"
-
-
-def _name(end: ConnectionEnd, short: bool) -> str:
-    if isinstance(end, Workload):
-        return end.name if short else f"{end.namespace}/{end.name}"
-    return end

@@ -5,17 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from eastwest.cli._evidence import add_evidence_arguments, recorded
 from eastwest.cli.policy_input import FINDINGS, InputError, add_json, exit_code, fail, report
 from eastwest.cli.policy_verify import read_intents
-from eastwest.k8s.write import cluster_policy_body, document, network_policy_body
+from eastwest.k8s.write import cluster_policy_body, document, kustomization, policy_files
 from eastwest.k8s.write_cilium import NODES, WORLD, CiliumHint, cilium_policy_body
 from eastwest.model.flow import Direction
-from eastwest.model.policy import NetworkPolicy
 from eastwest.policy.generate import Generated, GenerateOptions, generate
 from eastwest.policy.generate_cluster import cluster_policies
 from eastwest.policy.generate_rules import GeneratedRule
@@ -74,12 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 def files(generated: Generated) -> dict[str, str]:
     """Path in the output folder to text; the same evidence gives the same bytes."""
-    out = {}
-    for namespace, policies in generated.policies.items():
-        for policy in policies:
-            out[f"{namespace}/{policy.name}.yaml"] = policy_text(policy)
-        out[f"{namespace}/kustomization.yaml"] = _kustomization(p.name for p in policies)
-    return out
+    return policy_files(generated.policies)
 
 
 def cilium_files(generated: Generated) -> dict[str, str]:
@@ -90,7 +84,7 @@ def cilium_files(generated: Generated) -> dict[str, str]:
             rules = generated.report.rules.get(f"{namespace}/{policy.name}", ())
             sides = ([_hint(r) for r in rules if r.direction is d] for d in (Direction.INGRESS, Direction.EGRESS))
             out[f"{namespace}/{policy.name}.yaml"] = document(cilium_policy_body(policy, *sides))
-        out[f"{namespace}/kustomization.yaml"] = _kustomization(p.name for p in policies)
+        out[f"{namespace}/kustomization.yaml"] = kustomization(p.name for p in policies)
     return out
 
 
@@ -103,20 +97,7 @@ def cluster_files(generated: Generated) -> dict[str, str]:
     """ClusterNetworkPolicies in a folder named cluster: they have no namespace."""
     policies = cluster_policies(generated)
     out = {f"cluster/{policy.name}.yaml": document(cluster_policy_body(policy)) for policy in policies}
-    return {**out, "cluster/kustomization.yaml": _kustomization(p.name for p in policies)} if out else {}
-
-
-def _kustomization(names: Iterable[str]) -> str:
-    body = {
-        "apiVersion": "kustomize.config.k8s.io/v1beta1",
-        "kind": "Kustomization",
-        "resources": [f"{name}.yaml" for name in names],
-    }
-    return document(body)
-
-
-def policy_text(policy: NetworkPolicy) -> str:
-    return document(network_policy_body(policy))
+    return {**out, "cluster/kustomization.yaml": kustomization(p.name for p in policies)} if out else {}
 
 
 def write(folder: Path, texts: Mapping[str, str]) -> None:

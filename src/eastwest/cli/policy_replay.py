@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from eastwest.cli._evidence import add_evidence_arguments, recorded
 from eastwest.cli.policy_input import InputError, add_json, add_options, engine_of, exit_code, fail, read, report
-from eastwest.k8s.write import document, network_policy_body
+from eastwest.k8s.write import policy_text
 from eastwest.policy.replay import Denied, Replay, replay
 
 EXAMPLES: Final = """examples:
@@ -77,11 +77,7 @@ def _denied(d: Denied) -> dict[str, Any]:
 
 def missing_rule(d: Denied) -> str:
     """Policies that add what is missing, ready to paste; "" where no NetworkPolicy can say it."""
-    return "---\n".join(document(network_policy_body(_named(m.policy(), d))) for m in d.missing)
-
-
-def _named(policy: Any, d: Denied) -> Any:
-    return replace(policy, name=f"{policy.name}-{d.protocol.lower()}-{d.port}"[:253])
+    return "---\n".join(map(policy_text, d.missing_policies()))
 
 
 def text(result: Replay, folder: Path) -> str:

@@ -148,6 +148,15 @@ class Inventory:
             ]
         return [replace(v, raw=self._whole(v)) for _, v in sorted(found, key=lambda item: (item[0], item[1].from_ns))]
 
+    def pod_lives(self, start_ns: int, end_ns: int) -> dict[str, list[tuple[int, int]]]:
+        """Of each pod's UID the intervals in which it was there, cut to [start_ns, end_ns)."""
+        lives: dict[str, list[tuple[int, int]]] = {}
+        for version in self.versions(start_ns, end_ns):
+            if version.raw.kind == "Pod":
+                interval = (max(version.from_ns, start_ns), min(version.to_ns, end_ns))
+                lives.setdefault(str(version.raw.metadata.get("uid")), []).append(interval)
+        return lives
+
     def state_at(self, at_ns: int) -> ClusterState:
         """The whole cluster at one moment."""
         with self._lock:

@@ -129,6 +129,31 @@ def network_policy_body(policy: NetworkPolicy) -> dict[str, Any]:
     return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
 
 
+def policy_text(policy: NetworkPolicy) -> str:
+    """One NetworkPolicy as YAML."""
+    return document(network_policy_body(policy))
+
+
+def policy_files(policies: Mapping[str, Iterable[NetworkPolicy]]) -> dict[str, str]:
+    """Policies by namespace as a folder for `kubectl apply -k` and git: path to text."""
+    out: dict[str, str] = {}
+    for namespace, found in policies.items():
+        texts = {policy.name: policy_text(policy) for policy in found}
+        out |= {f"{namespace}/{name}.yaml": text for name, text in texts.items()}
+        out[f"{namespace}/kustomization.yaml"] = kustomization(texts)
+    return out
+
+
+def kustomization(names: Iterable[str]) -> str:
+    """A Kustomization of the files of these names."""
+    body = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "resources": [f"{name}.yaml" for name in names],
+    }
+    return document(body)
+
+
 def _rule(rule: NetworkPolicyRule, ends: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
     if rule.peers is not None:

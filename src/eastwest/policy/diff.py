@@ -45,6 +45,18 @@ class Difference:
         if self.ports.other and not any(self.ports.slots):
             yield {"change": self.change, "src": str(self.src), "dst": str(self.dst), "protocol": "ICMP", "ports": ""}
 
+    def sentence(self, *, short: bool) -> str:
+        """`adds orders → orders-postgresql TCP 5432`; with the namespace unless `short`."""
+        verb = "adds" if self.change == "added" else "removes"
+        note = " (the workload itself is new or gone)" if self.new_end else ""
+        return f"{verb} {_name(self.src, short)} → {_name(self.dst, short)} {self.ports}{note}"
+
+
+def _name(end: ConnectionEnd, short: bool) -> str:
+    if isinstance(end, Workload):
+        return end.name if short else f"{end.namespace}/{end.name}"
+    return end
+
 
 def with_workloads_of(state: ClusterState, other: ClusterState) -> ClusterState:
     """A side that has policies only is completed with the other side's namespaces, nodes, pods and services."""

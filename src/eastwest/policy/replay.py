@@ -7,7 +7,7 @@ attempts that nobody answered are counted apart. `replay_use` says which permiss
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,11 @@ class Denied:
     reason: str
     established: bool
     missing: tuple[Missing, ...] = ()
+
+    def missing_policies(self) -> list[NetworkPolicy]:
+        """Policies that add what is missing; none where no NetworkPolicy can say it."""
+        made = (m.policy() for m in self.missing)
+        return [replace(p, name=f"{p.name}-{self.protocol.lower()}-{self.port}"[:253]) for p in made]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,27 +1,27 @@
-"""How long and how completely each workload was watched: from its pods' lives and from coverage.json."""
+"""How long and how completely each workload was watched: from its pods' lives and the coverage of its nodes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from eastwest.k8s.inventory import Inventory
 from eastwest.model.cluster import ClusterState
 from eastwest.model.flow import Workload
 from eastwest.policy.generate_report import Watch
 
 
 def watched(
-    inventory: Inventory, cluster: ClusterState, coverage: Mapping[str, Any] | None, start_ns: int, end_ns: int
+    lives: Mapping[str, Sequence[tuple[int, int]]],
+    cluster: ClusterState,
+    coverage: Mapping[str, Any] | None,
+    start_ns: int,
 ) -> dict[Workload, Watch]:
-    """Per workload of `cluster`: seconds in which at least one pod lived, pods, starts, and gaps of its nodes."""
+    """Per workload of `cluster`: seconds in which at least one pod lived, pods, starts, and gaps of its nodes.
+
+    lives: of each pod's UID its intervals [from, to) within the window, ns. coverage: the API's answer, or None.
+    """
     general, by_node, known = _gaps(coverage)
-    lives: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
-    for version in inventory.versions(start_ns, end_ns):
-        if version.raw.kind == "Pod":
-            uid = str(version.raw.metadata.get("uid"))
-            lives[uid].append((max(version.from_ns, start_ns), min(version.to_ns, end_ns)))
     spans: defaultdict[Workload, list[tuple[int, int]]] = defaultdict(list)
     pods: defaultdict[Workload, int] = defaultdict(int)
     started: defaultdict[Workload, int] = defaultdict(int)
@@ -31,7 +31,7 @@ def watched(
         gaps[w].update(general)
         if pod.uid is None:
             continue
-        mine = lives[pod.uid]
+        mine = lives.get(pod.uid, ())
         spans[w] += mine
         pods[w] += 1
         started[w] += bool(mine) and min(mine)[0] > start_ns
