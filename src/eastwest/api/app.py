@@ -11,7 +11,19 @@ from fastapi import APIRouter, FastAPI
 from eastwest import __version__
 from eastwest.api import console, problems
 from eastwest.api.auth import Authorised
-from eastwest.api.routes import bundle, coverage, events, filters, flows, health, inventory, servicemap, session, top
+from eastwest.api.routes import (
+    bundle,
+    coverage,
+    events,
+    filters,
+    flows,
+    health,
+    inventory,
+    policies,
+    servicemap,
+    session,
+    top,
+)
 from eastwest.api.services import Services
 
 DESCRIPTION = """Every connection in a Kubernetes cluster, as seen by the agents on its nodes.
@@ -49,7 +61,7 @@ def create_app(
     problems.install(app)
     for module in (health, session):
         app.include_router(module.router)
-    for module in (servicemap, flows, top, coverage, inventory, filters, bundle, events):
+    for module in (servicemap, flows, top, coverage, inventory, filters, bundle, events, policies):
         app.include_router(module.router, dependencies=[Authorised])
     for router in more:
         app.include_router(router)

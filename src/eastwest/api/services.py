@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from eastwest.model.cluster import ClusterState
+from eastwest.api.learning import InventoryView, Kept
 from eastwest.query.live import Landed
 from eastwest.runtime.topic import Topic
 from eastwest.store.protocol import Store
 from eastwest.store.questions import Range
-
-
-class InventoryView(Protocol):
-    """The cluster's objects over time."""
-
-    def state_at(self, at_ns: int) -> ClusterState:
-        """The whole cluster at one moment."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +31,7 @@ class Services:
     bundle: Callable[[Range], bytes]
     recording: Range | None = None
     recorded_coverage: Mapping[str, Any] | None = None  # the bundle's own, for its whole window
+    learned: Kept = field(default_factory=Kept, repr=False)
     token: str | None = field(default=None, repr=False)
     hosts: frozenset[str] = frozenset()
     """Host names that a browser may use without a token; guards a loopback server against DNS rebinding."""

@@ -16,6 +16,7 @@ from eastwest.model.cluster import Pod
 from eastwest.model.flow import Direction, EndKind, protocol_name
 from eastwest.model.policy import NetworkPolicy, NetworkPolicyRule
 from eastwest.policy.batch import DecisionColumns, decide_many
+from eastwest.policy.ends import Ends
 from eastwest.policy.engine import Engine
 from eastwest.policy.evidence import Evidence, Outsider
 from eastwest.policy.generate_rules import RuleMaker
@@ -80,24 +81,52 @@ class Replay:
     skipped: Mapping[str, int]
 
 
-def replay(engine: Engine, evidence: Evidence) -> Replay:
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Every row of the evidence, decided. `judged` is False where nobody can say, with the masks of `reasons`."""
+
+    engine: Engine
+    evidence: Evidence
+    src: Ends
+    dst: Ends
+    decided: DecisionColumns
+    reasons: Mapping[str, Mask]
+    judged: Mask
+
+    @property
+    def denied(self) -> Mask:
+        return self.judged & ~self.decided.allowed
+
+
+def judge(engine: Engine, evidence: Evidence) -> Judged:
     """Every distinct connection of `evidence` through `engine`, whose cluster's pods the evidence names."""
     src, dst = (engine.ends.columns(side.pod, side.address) for side in (evidence.src, evidence.dst))
-    decided = decide_many(engine, src, dst, evidence.protocol, evidence.port)
     reasons = _unjudged(evidence)
     judged = np.ones(len(evidence), bool)
     for mask in reasons.values():
         judged &= ~mask
-    denied = judged & ~decided.allowed
-    writer = _Writer(engine, evidence, decided)
+    decided = decide_many(engine, src, dst, evidence.protocol, evidence.port)
+    return Judged(engine, evidence, src, dst, decided, reasons, judged)
+
+
+def replay(engine: Engine, evidence: Evidence) -> Replay:
+    """`judge`, summed up."""
+    return summed(judge(engine, evidence))
+
+
+def summed(found: Judged) -> Replay:
+    """What the rows come to: denied per pair of ends, attempts, and what nothing used."""
+    evidence, decided, denied = found.evidence, found.decided, found.denied
+    used = found.judged & evidence.established & decided.allowed
+    writer = Writer(found)
     return Replay(
         flows=evidence.records,
         connections=len(evidence),
-        allowed=int((judged & decided.allowed).sum()),
+        allowed=int((found.judged & decided.allowed).sum()),
         denied=writer.rows(denied & evidence.established, with_rules=True),
         attempts=writer.rows(denied & ~evidence.established, with_rules=False),
-        unused=unused(engine, src, dst, evidence, judged & evidence.established & decided.allowed),
-        skipped={reason: int(mask.sum()) for reason, mask in reasons.items() if mask.any()},
+        unused=unused(found.engine, found.src, found.dst, evidence, used),
+        skipped={reason: int(mask.sum()) for reason, mask in found.reasons.items() if mask.any()},
     )
 
 
@@ -115,13 +144,13 @@ def _unjudged(evidence: Evidence) -> dict[str, Mask]:
     }
 
 
-class _Writer:
+class Writer:
     """Denied rows to words, summed per pair of workloads."""
 
-    def __init__(self, engine: Engine, evidence: Evidence, decided: DecisionColumns) -> None:
-        cluster = engine.universe.cluster
+    def __init__(self, found: Judged) -> None:
+        cluster, evidence = found.engine.universe.cluster, found.evidence
         self._evidence = evidence
-        self._decided = decided
+        self._decided = found.decided
         self._reader = Reader(cluster, evidence, Groups(cluster.pods))
         self._maker = RuleMaker(cluster, max_cidrs=8)
 
@@ -129,18 +158,18 @@ class _Writer:
         e = self._evidence
         found: dict[tuple[str, str, str, int], Denied] = {}
         for at in np.flatnonzero(which).tolist():
-            src, dst = self._ends(at)
+            src, dst = self.ends(at)
             key = (_name(src), _name(dst), protocol_name(int(e.protocol[at])), int(e.port[at]))
             before = found.get(key)
             count = int(e.connections[at]) + (before.connections if before else 0)
             if before is None:
-                missing = self._missing(at, src, dst) if with_rules else ()
-                found[key] = Denied(*key, count, self._reason(at), bool(e.established[at]), missing)
+                missing = self.missing(at, src, dst) if with_rules else ()
+                found[key] = Denied(*key, count, self.reason(at), bool(e.established[at]), missing)
             else:
                 found[key] = Denied(*key, count, before.reason, before.established, before.missing)
         return tuple(found[key] for key in sorted(found))
 
-    def _ends(self, at: int) -> tuple[Pod | Outsider, Pod | Outsider]:
+    def ends(self, at: int) -> tuple[Pod | Outsider, Pod | Outsider]:
         e = self._evidence
         return (
             self._reader.end(int(e.src.pod[at]), int(e.src.outsider[at])),
@@ -150,10 +179,10 @@ class _Writer:
     def _sides(self, at: int) -> list[int]:
         return [int(self._decided.egress[at]), int(self._decided.ingress[at])]
 
-    def _reason(self, at: int) -> str:
+    def reason(self, at: int) -> str:
         return "; ".join(d.text() for d in (self._decided.reasons[i] for i in self._sides(at)) if not d.allowed)
 
-    def _missing(self, at: int, src: Pod | Outsider, dst: Pod | Outsider) -> tuple[Missing, ...]:
+    def missing(self, at: int, src: Pod | Outsider, dst: Pod | Outsider) -> tuple[Missing, ...]:
         """One rule for each side that denied; none for protocols that no rule can name."""
         protocol = WITH_PORTS.get(self._evidence.protocol[at])
         out = []
