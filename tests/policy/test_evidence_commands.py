@@ -59,11 +59,11 @@ FLOWS = [
 ]  # fmt: skip
 
 
-def bundle(path: Path, flows: list[dict[str, Any]], coverage: Any = COMPLETE) -> Path:
+def bundle(path: Path, flows: list[dict[str, Any]], coverage: Any = COMPLETE, cluster: str = CLUSTER) -> Path:
     table = pa.Table.from_pylist(flows)
     for name in ("src_ip", "dst_ip"):
         table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.binary(16)))
-    write(path, Bundle(0, 100 * SECOND, table, {"all.yaml": CLUSTER}, coverage))
+    write(path, Bundle(0, 100 * SECOND, table, {"all.yaml": cluster}, coverage))
     return path
 
 

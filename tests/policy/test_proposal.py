@@ -34,9 +34,14 @@ def test_a_change_is_told_at_both_of_its_ends_and_equal_ones_share_a_line() -> N
     ports = ports_of("TCP", 8080)
     found = changes([Difference("added", UI, ORDERS, ports), Difference("added", UI, "10.0.0.0/8", ports)])
     (egress,), (ingress,) = found[UI], found[ORDERS]
-    assert egress.sentence(UI) == f"adds ui → orders, 10.0.0.0/8 {ports}"
+    assert egress.sentence(UI) == f"adds ui → orders and 10.0.0.0/8 {ports}"
     assert ingress.sentence(ORDERS) == f"adds ui → orders {ports}"
     assert ingress.direction is Direction.INGRESS
+
+
+def test_many_ends_are_told_by_number() -> None:
+    many = [Difference("removed", UI, f"10.0.{n}.0/24", ports_of("TCP", 80)) for n in range(7)]
+    assert [line.sentence(UI) for line in changes(many)[UI]] == ["removes ui → 7 outside ranges TCP 80"]
 
 
 def test_a_proposal_keeps_policies_of_other_namespaces() -> None:

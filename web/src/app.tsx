@@ -16,9 +16,12 @@ import { setView, useView } from "./state/view";
 
 const MapView = lazy(() => import("./views/map/map-view"));
 const FlowsView = lazy(() => import("./views/flows/flows-view"));
+const PoliciesView = lazy(() => import("./views/policies/policies-view"));
 const CoveragePanel = lazy(() => import("./components/coverage-panel"));
 const Shortcuts = lazy(() => import("./components/shortcuts"));
-const TITLES = { map: "Map", flows: "Flows" } as const;
+const TITLES = { map: "Map", flows: "Flows", policies: "Policies" } as const;
+
+const VIEWS = { map: MapView, flows: FlowsView, policies: PoliciesView } as const;
 
 /** The frame around every view: navigation, time range, namespace, coverage, theme, keys. */
 export function App() {
@@ -32,7 +35,7 @@ export function App() {
   const window = coverage.data?.window ?? null;
   if (window && window.recorded !== recorded) setRecorded(window.recorded);
   useKeyboard((command) => {
-    if (command === "map" || command === "flows") setView({ page: command });
+    if (command === "map" || command === "flows" || command === "policies") setView({ page: command });
     else if (command === "help") setHelp(true);
     else return false;
     return true;
@@ -40,7 +43,7 @@ export function App() {
   useEffect(() => {
     document.title = `${TITLES[view.page]}${view.namespace ? ` of ${view.namespace}` : ""} – eastwest`;
   }, [view.page, view.namespace]);
-  const View = view.page === "flows" ? FlowsView : MapView;
+  const View = VIEWS[view.page];
   return (
     <div className="ew-shell">
       <TopBar view={view} dark={theme === "dark"} onTheme={toggle} onHelp={() => setHelp(true)}>
@@ -51,7 +54,7 @@ export function App() {
         <NamespaceSelect
           known={inventory.data?.namespaces ?? []}
           value={view.namespace}
-          onChange={(namespace) => setView({ namespace, cursor: null, selected: null, row: null })}
+          onChange={(namespace) => setView({ namespace, cursor: null, selected: null, row: null, workload: null })}
         />
         <LiveToggle
           range={view.range}

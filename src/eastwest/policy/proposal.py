@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
 from eastwest.model.cluster import ClusterState
 from eastwest.model.flow import Direction, Workload
@@ -20,6 +20,7 @@ from eastwest.policy.generate import Generated, GenerateOptions, generate
 from eastwest.policy.generate_report import Watch, WorkloadReport
 from eastwest.policy.replay import Judged, Replay, judge, summed
 
+MOST_NAMED: Final = 6
 Learning = Literal["ready", "partial", "gaps", "not-run"]
 
 
@@ -101,9 +102,9 @@ class WorkloadChange:
 
     def sentence(self, workload: Workload) -> str:
         """`adds orders → orders-postgresql TCP 5432`; names with their namespace where it is another one."""
-        shown = [_name(peer, workload.namespace) for peer in self.peers[:4]]
-        rest = len(self.peers) - len(shown)
-        ends = ", ".join(shown) + (f" and {rest} more" if rest else "")
+        inside = [_name(peer, workload.namespace) for peer in self.peers if isinstance(peer, Workload)]
+        outside = [str(peer) for peer in self.peers if not isinstance(peer, Workload)]
+        ends = " and ".join(filter(None, (_some(inside, "workloads"), _some(outside, "outside ranges"))))
         src, dst = (workload.name, ends) if self.direction is Direction.EGRESS else (ends, workload.name)
         return f"{'adds' if self.change == 'added' else 'removes'} {src} → {dst} {self.ports}"
 
@@ -121,7 +122,10 @@ def changes(differences: Iterable[Difference]) -> dict[Workload, list[WorkloadCh
     }
 
 
-def _name(end: ConnectionEnd, namespace: str) -> str:
-    if not isinstance(end, Workload):
-        return end
+def _some(names: list[str], what: str) -> str:
+    """Few by name, many by number."""
+    return ", ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} {what}"
+
+
+def _name(end: Workload, namespace: str) -> str:
     return end.name if end.namespace == namespace else f"{end.namespace}/{end.name}"

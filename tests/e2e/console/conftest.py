@@ -11,11 +11,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from e2e.console.locked_shop import record
 from eastwest.api.console import FOLDER
 
 expect.set_options(timeout=20_000)  # patient: the lab's tests may run on the same two cores
@@ -80,20 +82,34 @@ def serve() -> Iterator[Callable[[str], str]]:
         process.wait(timeout=10)
 
 
+@contextmanager
+def _playing(bundle: Path, data: Path) -> Iterator[str]:
+    """The base URL of a real server that plays a bundle."""
+    port = _free_port()
+    listen = ["--listen", f"127.0.0.1:{port}", "--data", str(data), "--log-level", "warning"]
+    process = subprocess.Popen([sys.executable, "-m", "eastwest", "server", "--bundle", str(bundle), *listen])
+    _wait(f"http://127.0.0.1:{port}", process)
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    process.wait(timeout=20)
+
+
 @pytest.fixture(scope="session")
 def shop(serve: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The base URL of a console over the retail store's traffic: a real server playing the recording that ships."""
     if not RECORDING.exists():
         yield serve("shop")
         return
-    port = _free_port()
-    data = tmp_path_factory.mktemp("data")
-    listen = ["--listen", f"127.0.0.1:{port}", "--data", str(data), "--log-level", "warning"]
-    process = subprocess.Popen([sys.executable, "-m", "eastwest", "server", "--bundle", str(RECORDING), *listen])
-    _wait(f"http://127.0.0.1:{port}", process)
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    process.wait(timeout=20)
+    with _playing(RECORDING, tmp_path_factory.mktemp("data")) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of a console over a recording where a policy in force denies what is used."""
+    folder = tmp_path_factory.mktemp("locked")
+    with _playing(record(folder / "locked.zip"), folder / "data") as url:
+        yield url
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import { setView } from "../state/view";
 const PAGES: readonly { page: Page; text: string }[] = [
   { page: "map", text: "Map" },
   { page: "flows", text: "Flows" },
+  { page: "policies", text: "Policies" },
 ];
 
 /** Links are real links: they open in a new tab, and carry range and namespace along. */

@@ -1,5 +1,16 @@
 /** Builders for tests: a valid value of each API type, with what matters changed. */
-import type { Coverage, FlowRow, MapEdge, MapNode, NodeCoverage, ServiceMap, Window } from "../api/types";
+import type {
+  Coverage,
+  FlowRow,
+  MapEdge,
+  MapNode,
+  NodeCoverage,
+  PolicyEdge,
+  PolicyEffect,
+  PolicyReplay,
+  ServiceMap,
+  Window,
+} from "../api/types";
 
 export const window = (patch: Partial<Window> = {}): Window => ({
   start_ns: 0,
@@ -67,6 +78,45 @@ export function coverage(patch: Partial<Coverage> = {}): Coverage {
     lost: {},
     nodes: [nodeCoverage("node-a")],
     sentences: [],
+    ...patch,
+  };
+}
+
+export function policyEdge(source: string, target: string, patch: Partial<PolicyEdge> = {}): PolicyEdge {
+  return {
+    source,
+    target,
+    protocol: "TCP",
+    dst_port: 8080,
+    state: "allowed",
+    connections: 1,
+    reason: "",
+    missing_rule: "",
+    ...patch,
+  };
+}
+
+export function policyEffect(edges: readonly PolicyEdge[], patch: Partial<PolicyEffect> = {}): PolicyEffect {
+  return {
+    window: window(),
+    set: "generated",
+    level: "workload",
+    policies: 2,
+    edges: [...edges],
+    unused: [],
+    ...patch,
+  };
+}
+
+export function policyReplay(patch: Partial<PolicyReplay> = {}): PolicyReplay {
+  return {
+    flows: 12_345,
+    connections: 321,
+    allowed: 321,
+    denied: [],
+    attempts: [],
+    unused: [],
+    skipped: {},
     ...patch,
   };
 }

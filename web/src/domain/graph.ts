@@ -1,8 +1,9 @@
 /** From the server's map to what is drawn: what is hidden, what is bounded, and how everything is named. */
-import type { EndKind, MapEdge, MapNode, ServiceMap } from "../api/types";
+import type { EndKind, MapEdge, MapNode, PolicyEdge, ServiceMap } from "../api/types";
 import { bytes, count, percent, plural } from "./format";
 import type { Hideable } from "./url";
 
+export type PolicyState = PolicyEdge["state"];
 export type DrawnKind = EndKind | "more";
 
 export interface GraphNode {
@@ -31,6 +32,8 @@ export interface GraphEdge {
   /** DNS and traffic from nodes: always there, seldom the point. */
   quiet: boolean;
   members: readonly MapEdge[];
+  /** What the chosen policies do to it; null without policies, or where nothing can be said. */
+  policy: PolicyState | null;
 }
 
 export interface Group {
@@ -166,6 +169,7 @@ function drawEdges(
       answered,
       quiet,
       members,
+      policy: null,
     };
   });
 }

@@ -43,6 +43,20 @@ test("a table restores exactly", () => {
   expect(there(state)).toEqual(state);
 });
 
+test("policies restore exactly", () => {
+  const state: ViewState = {
+    ...DEFAULTS,
+    page: "policies",
+    namespace: "shop",
+    workload: "shop/Deployment/orders",
+    tab: "changes",
+  };
+  expect(there(state)).toEqual(state);
+  const overlay: ViewState = { ...DEFAULTS, policy: "generated" };
+  expect(formatUrl(overlay)).toBe("/map?policy=generated");
+  expect(there(overlay)).toEqual(overlay);
+});
+
 test("nonsense falls back to defaults", () => {
   const state = parseUrl("/elsewhere", "?range=yes&level=galaxy&hide=all&top=-1&size=x&start=2025&view=none&at=later");
   expect(state).toEqual(DEFAULTS);

@@ -1,10 +1,13 @@
 /** Everything that decides what is on screen, to and from the address bar. Defaults are left out. */
 import { DEFAULT_RANGE, formatLength, parseLength, parseMoment, type Range } from "./range";
 
-export type Page = "map" | "flows";
+export type Page = "map" | "flows" | "policies";
 export type Level = "workload" | "pod";
 export type FlowView = "cluster" | "aws" | "external";
 export type Hideable = "dns" | "probes" | "external";
+/** Whose effect the map shows: nothing, the policies in force, or those that traffic asks for. */
+export type PolicyOverlay = "off" | "current" | "generated";
+export type PolicyTab = "yaml" | "changes" | "evidence" | "unseen";
 export type Selected = { kind: "node" | "edge"; id: string };
 
 export interface ViewState {
@@ -15,6 +18,7 @@ export interface ViewState {
   hide: readonly Hideable[];
   top: number;
   find: string;
+  policy: PolicyOverlay;
   selected: Selected | null;
   view: FlowView;
   filter: string;
@@ -23,10 +27,14 @@ export interface ViewState {
   pageSize: number;
   cursor: string | null;
   row: string | null;
+  workload: string | null;
+  tab: PolicyTab;
   coverage: boolean;
 }
 
 export const HIDEABLE: readonly Hideable[] = ["dns", "probes", "external"];
+const PAGES: readonly Page[] = ["map", "flows", "policies"];
+export const POLICY_TABS: readonly PolicyTab[] = ["yaml", "changes", "evidence", "unseen"];
 export const DEFAULTS: ViewState = {
   page: "map",
   range: DEFAULT_RANGE,
@@ -35,6 +43,7 @@ export const DEFAULTS: ViewState = {
   hide: [],
   top: 100,
   find: "",
+  policy: "off",
   selected: null,
   view: "cluster",
   filter: "",
@@ -43,6 +52,8 @@ export const DEFAULTS: ViewState = {
   pageSize: 50,
   cursor: null,
   row: null,
+  workload: null,
+  tab: "yaml",
   coverage: false,
 };
 
@@ -71,13 +82,14 @@ export function parseUrl(path: string, search: string): ViewState {
   const query = new URLSearchParams(search);
   const columns = query.get("cols")?.split(",").filter(Boolean) ?? null;
   return {
-    page: path.replace(/\/$/, "").endsWith("/flows") ? "flows" : "map",
+    page: oneOf(path.replace(/\/$/, "").split("/").pop() ?? null, PAGES, "map"),
     range: parseRange(query),
     namespace: query.get("ns"),
     level: oneOf(query.get("level"), ["workload", "pod"], "workload"),
     hide: HIDEABLE.filter((what) => query.get("hide")?.split(",").includes(what)),
     top: positive(query.get("top"), DEFAULTS.top, 1000),
     find: query.get("find") ?? "",
+    policy: oneOf(query.get("policy"), ["off", "current", "generated"], "off"),
     selected: parseSelected(query),
     view: oneOf(query.get("view"), ["cluster", "aws", "external"], "cluster"),
     filter: query.get("filter") ?? "",
@@ -86,6 +98,8 @@ export function parseUrl(path: string, search: string): ViewState {
     pageSize: positive(query.get("size"), DEFAULTS.pageSize, 1000),
     cursor: query.get("cursor"),
     row: query.get("row"),
+    workload: query.get("workload"),
+    tab: oneOf(query.get("tab"), POLICY_TABS, "yaml"),
     coverage: query.get("panel") === "coverage",
   };
 }
@@ -109,6 +123,7 @@ function ofMap(state: ViewState): [string, string | null][] {
     ["hide", state.hide.length ? state.hide.join(",") : null],
     ["top", state.top === DEFAULTS.top ? null : String(state.top)],
     ["find", state.find || null],
+    ["policy", state.policy === "off" ? null : state.policy],
     ["node", state.selected?.kind === "node" ? state.selected.id : null],
     ["edge", state.selected?.kind === "edge" ? state.selected.id : null],
   ];
@@ -126,10 +141,19 @@ function ofFlows(state: ViewState): [string, string | null][] {
   ];
 }
 
+function ofPolicies(state: ViewState): [string, string | null][] {
+  return [
+    ["workload", state.workload],
+    ["tab", state.tab === DEFAULTS.tab ? null : state.tab],
+  ];
+}
+
+const OF_PAGE = { map: ofMap, flows: ofFlows, policies: ofPolicies } as const;
+
 /** The address of a state, such as `/map?ns=ui&edge=…`; carries only what its page shows. */
 export function formatUrl(state: ViewState): string {
   const query = new URLSearchParams();
-  for (const [key, value] of [...shared(state), ...(state.page === "map" ? ofMap(state) : ofFlows(state))])
+  for (const [key, value] of [...shared(state), ...OF_PAGE[state.page](state)])
     if (value != null) query.set(key, value);
   const text = query.toString();
   return `/${state.page}${text ? `?${text}` : ""}`;

@@ -32,14 +32,13 @@ def _learned(
         raise ParameterError("namespace", "policies are generated for one namespace, or for all without it")
     range_ = range_of(services, window, start, end)
     stamp = (services.inventory.revision, services.last_batch_ns(), services.now_ns() // LIVE_NS)
-    silent = services.recording is not None and services.recorded_coverage is None
     return services.learned.get(
         (namespace, window, start, end, *stamp),
         lambda: learn(
             services.store,
             services.inventory,
             range_,
-            None if silent else coverage_of(services, range_).model_dump(),
+            services.recorded_coverage if services.recording else coverage_of(services, range_).model_dump(),
             namespace or None,
         ),
     )

@@ -56,6 +56,7 @@ function elementsOf(graph: Graph): ElementDefinition[] {
         bend: 0,
         answered: edge.answered ? 1 : undefined,
         quiet: edge.quiet ? 1 : undefined,
+        denied: edge.policy === "denied" ? 1 : undefined,
       },
     })),
   ];

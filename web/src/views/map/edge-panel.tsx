@@ -1,11 +1,12 @@
 import Button from "@cloudscape-design/components/button";
-import type { MapEdge, MapNode, ServiceMap } from "../../api/types";
+import type { MapEdge, MapNode, PolicyEdge, ServiceMap } from "../../api/types";
 import { Facts, type Fact } from "../../components/facts";
 import { SidePanel } from "../../components/side-panel";
 import { Value } from "../../components/value";
 import { edgeFilter, viewOf } from "../../domain/filter";
 import { bytes, clock, moment } from "../../domain/format";
-import { portText, type GraphEdge } from "../../domain/graph";
+import { edgeId, portText, type GraphEdge } from "../../domain/graph";
+import { effectText } from "../../domain/policies";
 import { connectionsText, directions, observed, reporterText, roleSourceText } from "../../domain/panel";
 import { crossing, zoneReason } from "../../domain/zone";
 import { setView } from "../../state/view";
@@ -90,6 +91,24 @@ function factsOf(edge: MapEdge, ends: Ends): Fact[] {
   ];
 }
 
+/** What the chosen policies do to it, why, and what would allow it. */
+function Judgement({ effect }: { effect: PolicyEdge | undefined }) {
+  return (
+    <section>
+      <h3>{effectText(effect)}</h3>
+      {effect?.reason && <p>{effect.reason}</p>}
+      {effect?.missing_rule && (
+        <>
+          <p className="ew-soft ew-small">What is missing, ready to apply:</p>
+          <pre className="ew-yaml" tabIndex={0}>
+            {effect.missing_rule}
+          </pre>
+        </>
+      )}
+    </section>
+  );
+}
+
 function Single({ edge, map }: { edge: MapEdge; map: ServiceMap }) {
   const ends = {
     source: map.nodes.find(({ id }) => id === edge.source),
@@ -118,8 +137,15 @@ function Single({ edge, map }: { edge: MapEdge; map: ServiceMap }) {
   );
 }
 
+interface PanelProperties {
+  edge: GraphEdge;
+  map: ServiceMap;
+  effects: ReadonlyMap<string, PolicyEdge> | null;
+  onClose: () => void;
+}
+
 /** One connection, or the connections that a "+ n more" stands for. */
-export function EdgePanel({ edge, map, onClose }: { edge: GraphEdge; map: ServiceMap; onClose: () => void }) {
+export function EdgePanel({ edge, map, effects, onClose }: PanelProperties) {
   const [first, ...others] = edge.members;
   if (!first) return null;
   const title = edge.name.slice(0, edge.name.lastIndexOf(", "));
@@ -130,6 +156,7 @@ export function EdgePanel({ edge, map, onClose }: { edge: GraphEdge; map: Servic
       subtitle={edge.answered ? undefined : "Connections were opened, and none was answered."}
       onClose={onClose}
     >
+      {effects && others.length === 0 && <Judgement effect={effects.get(edgeId(first))} />}
       {others.length === 0 ? (
         <Single edge={first} map={map} />
       ) : (
@@ -138,6 +165,7 @@ export function EdgePanel({ edge, map, onClose }: { edge: GraphEdge; map: Servic
             <li key={`${member.source}${member.target}${portText(member)}`}>
               {names.get(member.source)} → {names.get(member.target)} {portText(member)},{" "}
               {bytes(member.bytes_forward + member.bytes_reverse)}
+              {effects?.get(edgeId(member))?.state === "denied" ? ", ✕ would be denied" : ""}
             </li>
           ))}
         </ul>

@@ -7,6 +7,7 @@ export function Legend() {
         <li>Arrow: from who opened the connection; width: bytes, logarithmic</li>
         <li>Dotted: DNS, and what nodes themselves open (probes)</li>
         <li>Dashed red with a bar: opened, never answered</li>
+        <li>Dash-dotted red with ✕ and a crossed arrow: the chosen policies would deny it</li>
         <li>Box: workload or pod; barrel: AWS service; ellipse: internet; hexagon: node</li>
         <li>Dashed box: not identified, or folded (“+ n more”)</li>
       </ul>

@@ -5,10 +5,16 @@ import Toggle from "@cloudscape-design/components/toggle";
 import type { RefObject } from "react";
 import { percent, plural } from "../../domain/format";
 import type { Graph } from "../../domain/graph";
-import { HIDEABLE, type Hideable, type Level, type ViewState } from "../../domain/url";
+import { HIDEABLE, type Hideable, type Level, type PolicyOverlay, type ViewState } from "../../domain/url";
 import { setView } from "../../state/view";
 
 const TOGGLES: Record<Hideable, string> = { dns: "DNS", probes: "From nodes", external: "External" };
+
+const OVERLAYS = [
+  { id: "off", text: "No policies" },
+  { id: "current", text: "Current" },
+  { id: "generated", text: "Generated" },
+];
 
 interface Properties {
   view: ViewState;
@@ -67,6 +73,12 @@ export function MapTools({ view, graph, search, onFit, onRearrange }: Properties
           {graph ? ` (${graph.hidden[what]})` : ""}
         </Toggle>
       ))}
+      <SegmentedControl
+        label="Policies"
+        selectedId={view.policy}
+        options={OVERLAYS}
+        onChange={({ detail }) => setView({ policy: detail.selectedId as PolicyOverlay })}
+      />
       <Rest graph={graph} />
       <div className="ew-tools-end">
         <Button iconName="zoom-to-fit" onClick={onFit} ariaLabel="Fit the map (f)" variant="icon" />

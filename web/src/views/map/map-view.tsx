@@ -1,12 +1,13 @@
 import type { InputProps } from "@cloudscape-design/components/input";
 import Spinner from "@cloudscape-design/components/spinner";
 import { useMemo, useRef, useState } from "react";
-import type { Coverage, ServiceMap } from "../../api/types";
+import type { Coverage, PolicyEdge, PolicyEffect, ServiceMap } from "../../api/types";
 import { Empty, ProblemNotice } from "../../components/notices";
 import { SidePanel } from "../../components/side-panel";
 import { explainEmpty } from "../../domain/empty";
 import { findIn } from "../../domain/find";
 import { buildGraph, type Graph } from "../../domain/graph";
+import { judged, judgements } from "../../domain/policies";
 import { rangeParameters } from "../../domain/range";
 import type { Selected, ViewState } from "../../domain/url";
 import { useAnswer } from "../../state/answer";
@@ -21,6 +22,7 @@ import { Legend } from "./legend";
 import { MapTools } from "./map-tools";
 import { NodePanel } from "./node-panel";
 import { Outline } from "./outline";
+import { PolicyNote } from "./policy-note";
 
 interface Properties {
   view: ViewState;
@@ -29,11 +31,18 @@ interface Properties {
   tick: number;
 }
 
-function Details({ graph, map, selected }: { graph: Graph; map: ServiceMap; selected: Selected | null }) {
+interface DetailsProperties {
+  graph: Graph;
+  map: ServiceMap;
+  selected: Selected | null;
+  effects: ReadonlyMap<string, PolicyEdge> | null;
+}
+
+function Details({ graph, map, selected, effects }: DetailsProperties) {
   const close = (): void => setView({ selected: null });
   const edge = selected?.kind === "edge" ? graph.edges.find(({ id }) => id === selected.id) : undefined;
   const node = selected?.kind === "node" ? graph.nodes.find(({ id }) => id === selected.id) : undefined;
-  if (edge) return <EdgePanel edge={edge} map={map} onClose={close} />;
+  if (edge) return <EdgePanel edge={edge} map={map} effects={effects} onClose={close} />;
   if (node) return <NodePanel node={node} graph={graph} onClose={close} />;
   if (!selected) return null;
   return (
@@ -44,16 +53,24 @@ function Details({ graph, map, selected }: { graph: Graph; map: ServiceMap; sele
 }
 
 export default function MapView({ view, coverage, theme, tick }: Properties) {
-  const { namespace, level, range, hide, top, find, selected } = view;
+  const { namespace, level, range, hide, top, find, selected, policy } = view;
   const {
     data: map,
     problem,
     loading,
   } = useAnswer<ServiceMap>("service-map", { namespace, level, ...rangeParameters(range) }, tick);
+  const effect = useAnswer<PolicyEffect>(
+    policy === "off" ? null : "policies/effect",
+    { namespace, level, set: policy, ...rangeParameters(range) },
+    Math.floor(tick / 10),
+  );
+  const shown = policy === "off" ? null : effect.data;
+  const effects = useMemo(() => (shown ? judgements(shown) : null), [shown]);
   const canvas = useRef<Canvas>(null);
   const search = useRef<InputProps.Ref>(null);
   const [pointed, setPointed] = useState<string | null>(null);
-  const graph = useMemo(() => (map ? buildGraph(map, { hide, top }) : null), [map, hide, top]);
+  const plain = useMemo(() => (map ? buildGraph(map, { hide, top }) : null), [map, hide, top]);
+  const graph = useMemo(() => (plain && effects ? judged(plain, effects) : plain), [plain, effects]);
   const found = useMemo(() => (graph ? findIn(graph, find) : null), [graph, find]);
   const question = loading ? null : [namespace, level, top, ...hide].join();
   const select = (chosen: Selected | null): void => setView({ selected: chosen });
@@ -87,6 +104,8 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
         onRearrange={() => canvas.current?.rearrange()}
       />
       {problem && <ProblemNotice problem={problem} />}
+      {policy !== "off" && effect.problem && <ProblemNotice problem={effect.problem} />}
+      {policy !== "off" && <PolicyNote policy={policy} effect={shown} loading={effect.loading} />}
       {graph && map && !empty && (
         <div className="ew-map-body">
           <Outline graph={graph} found={found} selected={selected} onSelect={select} onPoint={point} />
@@ -103,7 +122,7 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
             />
             <Legend />
           </div>
-          <Details graph={graph} map={map} selected={selected} />
+          <Details graph={graph} map={map} selected={selected} effects={effects} />
         </div>
       )}
       {empty && <Empty emptiness={explainEmpty(circumstances)} onRemedy={remedy} />}
