@@ -81,6 +81,14 @@ def test_the_map_shows_what_would_break(page: Page, locked: str, shoot: Shoot) -
     expect(note).to_contain_text("With the generated policies, 0 of")
 
 
+def test_a_phone_can_read_it(page: Page, locked: str) -> None:
+    page.set_viewport_size({"width": 420, "height": 900})
+    for tab in ("yaml", "evidence"):
+        page.goto(f"{locked}/policies?workload=shop/Deployment/orders&tab={tab}")
+        expect(page.get_by_role("tabpanel").first).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 420
+
+
 def test_an_empty_range_says_why(page: Page, locked: str) -> None:
     page.goto(f"{locked}/policies?ns=nowhere")
     expect(page.get_by_test_id("empty")).to_contain_text("No policies in namespace nowhere")

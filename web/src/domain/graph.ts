@@ -63,7 +63,8 @@ const OUTSIDE: Record<string, string> = {
   unknown: "Unknown",
 };
 
-export const edgeId = (edge: MapEdge): string => `${edge.source}>${edge.target}:${edge.protocol}:${edge.dst_port}`;
+export const edgeId = (edge: Pick<MapEdge, "source" | "target" | "protocol" | "dst_port">): string =>
+  `${edge.source}>${edge.target}:${edge.protocol}:${edge.dst_port}`;
 export const edgeBytes = (edge: MapEdge): number => edge.bytes_forward + edge.bytes_reverse;
 
 /** TCP 8080; ICMP has no port. */

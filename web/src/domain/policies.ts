@@ -64,7 +64,7 @@ export const unusedText = (unused: PolicyUnused): string =>
 
 /** What each edge of a map comes to, by the map's own edge id. */
 export function judgements(effect: PolicyEffect): Map<string, PolicyEdge> {
-  return new Map(effect.edges.map((edge) => [`${edge.source}>${edge.target}:${edge.protocol}:${edge.dst_port}`, edge]));
+  return new Map(effect.edges.map((edge) => [edgeId(edge), edge]));
 }
 
 const SEVERITY: readonly PolicyState[] = ["allowed", "unknown", "attempt", "denied"];

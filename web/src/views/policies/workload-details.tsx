@@ -7,6 +7,9 @@ import { setView } from "../../state/view";
 import { Evidence } from "./evidence";
 import { Yaml } from "./yaml";
 
+/** Up to so many ends are in the sentence itself. */
+const NAMED = 6;
+
 function Texts({ title, texts, none }: { title: string; texts: readonly PolicyText[]; none: string }) {
   return (
     <section className="ew-column">
@@ -47,6 +50,13 @@ function Changes({ workload }: { workload: WorkloadPolicy }) {
             {change.change === "added" ? "+" : "−"}
           </span>
           {change.sentence}
+          {change.peers.length > NAMED && (
+            <details>
+              <summary>Which ones</summary>
+              {change.peers.join(", ")}
+              {change.more_peers > 0 && ` and ${change.more_peers} more`}
+            </details>
+          )}
         </li>
       ))}
     </ul>

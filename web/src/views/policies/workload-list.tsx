@@ -1,3 +1,4 @@
+import { useEffect, useRef } from "react";
 import type { WorkloadPolicy } from "../../api/types";
 import { plural } from "../../domain/format";
 import { LEARNING, learningSummary, workloadId } from "../../domain/policies";
@@ -28,9 +29,15 @@ function Item({ workload, chosen }: { workload: WorkloadPolicy; chosen: boolean 
 
 /** Every workload by namespace, with how far it is known. */
 export function WorkloadList({ workloads, chosen }: { workloads: readonly WorkloadPolicy[]; chosen: string | null }) {
+  const list = useRef<HTMLElement>(null);
+  useEffect(() => {
+    const box = list.current;
+    const item = box?.querySelector<HTMLElement>('[aria-pressed="true"]');
+    if (box && item && box.scrollHeight > box.clientHeight) item.scrollIntoView({ block: "nearest" });
+  }, [chosen]);
   const namespaces = [...new Set(workloads.map(({ namespace }) => namespace))].sort();
   return (
-    <nav className="ew-outline" aria-label="Workloads">
+    <nav ref={list} className="ew-outline" aria-label="Workloads">
       <h2>{plural(workloads.length, "workload")}</h2>
       <p className="ew-soft ew-small ew-list-note">{learningSummary(workloads)}</p>
       <button
