@@ -75,7 +75,7 @@ EDGES = {
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("zoo")
     (folder / "zoo.yaml").write_text(ZOO)
-    plan = Plan([str(folder)], name=f"life{os.getpid() % 100000}", listen="127.0.0.1:17422")
+    plan = Plan([str(folder)], name=f"life{os.getpid() % 100000}", listen="127.0.0.1:0")
     with Stack(plan) as running:
         yield running
 

@@ -11,12 +11,13 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -47,7 +48,7 @@ class Plan:
     name: str = "demo"
     network: str = "routed"
     nodes: int = 3
-    listen: str = "127.0.0.1:7420"
+    listen: str = "127.0.0.1:7420"  # port 0: any that is free
     tick_s: float = 1.0
     agent_options: Sequence[str] = ()
     server_options: Sequence[str] = ()
@@ -110,6 +111,12 @@ class Stack:
     server: Part | None = None
     agents: dict[str, Part] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        host, _, port = self.plan.listen.rpartition(":")
+        if port == "0":
+            with socket.create_server((host.strip("[]"), 0)) as free:
+                self.plan = replace(self.plan, listen=f"{host}:{free.getsockname()[1]}")
+
     @property
     def url(self) -> str:
         return f"http://{self.plan.listen}"
@@ -156,6 +163,7 @@ class Stack:
             self.server = Part("the server", [*argv, *self.plan.server_options], self.folder / "server.log")
         self.server.start()
         self.wait_for("the server to answer", lambda: self._healthy(), 30)
+        self.server.check()  # it was not somebody else's server that answered
 
     def _healthy(self) -> bool:
         try:
@@ -198,8 +206,12 @@ class Stack:
             time.sleep(0.1)
 
     def get(self, path: str, **params: str) -> Any:
-        """One answer of the API. Raises StackError on an error answer."""
-        response = httpx.get(f"{self.url}{path}", params=params, timeout=30, trust_env=False)
+        """One answer of the API. Raises StackError on an error answer, and when there is none."""
+        try:
+            response = httpx.get(f"{self.url}{path}", params=params, timeout=30, trust_env=False)
+        except httpx.TransportError as error:
+            self.check()
+            raise StackError(f"GET {path}: {error}") from error
         if response.status_code != 200:
             raise StackError(f"GET {path} {json.dumps(params)} answered {response.status_code}: {response.text}")
         return response.json()
