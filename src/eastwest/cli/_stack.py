@@ -28,6 +28,7 @@ from eastwest.lab.runtime import Lab
 from eastwest.runtime.tokens import agent_token, load_secret
 
 PR_SET_PDEATHSIG = 1
+_REAP = 'read -r word || { "$0" -m eastwest lab down --name "$1"; rm -rf "$2"; }'
 Say = Callable[[str], None]
 
 
@@ -110,6 +111,7 @@ class Stack:
     lab: Lab | None = None
     server: Part | None = None
     agents: dict[str, Part] = field(default_factory=dict)
+    _reaper: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
         host, _, port = self.plan.listen.rpartition(":")
@@ -139,6 +141,7 @@ class Stack:
     # --- start -------------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Nodes first, then server and agents, and the workloads last: their first packets are seen, too."""
+        self._start_reaper()
         self.say(f"starting a cluster of {self.plan.nodes} nodes")
         self.lab = Lab.up([], self.plan.name, network=self.plan.network, nodes=self.plan.nodes)
         self.say("starting the server")
@@ -148,7 +151,20 @@ class Stack:
             self.start_agent(node.name)
         self.wait_for("every agent to report", self._all_report, 30)
         self.say(f"starting {', '.join(Path(s).name for s in self.plan.scenarios)}")
-        self.lab.apply(*self.plan.scenarios)
+        if self.plan.scenarios:
+            self.lab.apply(*self.plan.scenarios)
+
+    def _start_reaper(self) -> None:
+        """A process that outlives this one, also a kill -9, and then cleans up: its end of a pipe closes with us."""
+        argv = ["sh", "-c", _REAP, sys.executable, self.plan.name, str(self.folder)]
+        self._reaper = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def _dismiss_reaper(self) -> None:
+        if self._reaper is not None:
+            self._reaper.communicate(b"done\n")
+            self._reaper = None
 
     def _all_report(self) -> bool:
         assert self.lab is not None
@@ -233,3 +249,4 @@ class Stack:
             self.lab.down()
             self.lab = None
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._dismiss_reaper()
