@@ -30,7 +30,7 @@ def purchases(stack: Stack) -> int:
 
 
 def test_policies_learnt_in_one_window_hold_in_the_next(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with Stack(Plan(["retail-store"], name=f"gen{os.getpid() % 100000}", listen="127.0.0.1:17423")) as stack:
+    with Stack(Plan(["retail-store"], name=f"gen{os.getpid() % 100000}", listen="127.0.0.1:0")) as stack:
         wanted = expected.RETAIL_STORE
         stack.wait_for(
             "every edge of the shop",
