@@ -119,6 +119,6 @@ def test_every_format_is_a_kustomization(tmp_path: Path) -> None:
 
 def test_one_workloads_deny_never_undoes_anothers_accept() -> None:
     """Where a selector of one workload also covers another's pods, both policies apply to them: Accept must come first."""
-    made = Shop().run("web", labels={"app": "a"}).run("web-canary", labels={"app": "a", "track": "canary"}).run("db")
-    made.talk("web", "db", 5432).talk("web-canary", "db", 6379)
+    made = Shop().run("d", {}, workload="w").run("e", {"app": "a"}, selector={}, workload="w")
+    made.run("s", {}, kind="StatefulSet", workload="w").talk("d", "e", 53).talk("s", "d", 53, "UDP")
     assert denied(made, cluster_policies(made.generate())) == []
