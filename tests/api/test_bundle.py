@@ -21,6 +21,12 @@ def test_a_recording_answers_as_the_server_it_came_from(shop: RunningServer, tmp
         assert recorded["edges"] == original["edges"]
         assert recorded["nodes"] == original["nodes"]
         assert recorded["coverage"]["hook_bytes"] == original["coverage"]["hook_bytes"]
+        again = tmp_path / "again.zip"
+        again.write_bytes(server.get("/api/v1/bundle").content)
+        told, kept = read(again).coverage, played.coverage
+        assert told is not None
+        assert kept is not None
+        assert told["nodes"] == kept["nodes"]
         window = {"start_ns": played.window_start_ns, "end_ns": played.window_end_ns, "recorded": True}
         assert recorded["window"] == window
         assert len(server.get("/api/v1/service-map", window="10s").json()["edges"]) == 0

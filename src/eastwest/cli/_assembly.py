@@ -173,7 +173,9 @@ def _recorded(settings: Settings) -> Iterator[Site]:
                 last_batch_ns=lambda: None,
                 troubles=list,
                 metrics=exposer(own_families(counts, store, None)),
-                bundle=lambda asked: evidence.bundle(store, inventory, asked, range_.end_ns, recorded=True),
+                bundle=lambda asked: evidence.bundle(
+                    store, inventory, asked, range_.end_ns, recorded=True, told=played.coverage
+                ),
                 recording=range_,
                 recorded_coverage=played.coverage,
                 token=settings.token,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -26,10 +26,19 @@ _WORDS: Final = {"reporter": "client", "role_source": "unknown", "counted_in": "
 """What a record without these columns says: its source is the initiator, as the bundle's format promises."""
 
 
-def bundle(store: Store, inventory: Inventory, range_: Range, now_ns: int, *, recorded: bool = False) -> bytes:
-    """Records, cluster objects and coverage of a range as one zip."""
+def bundle(
+    store: Store,
+    inventory: Inventory,
+    range_: Range,
+    now_ns: int,
+    *,
+    recorded: bool = False,
+    told: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Records, cluster objects and coverage of a range as one zip. `told`: the coverage that a recording brought, whose
+    books the store does not have."""
     flows = store.ask(Records(range_))
-    accounts = coverage(store, range_, now_ns, recorded=recorded)
+    accounts = told or asdict(coverage(store, range_, now_ns, recorded=recorded))
     window = {"start_ns": range_.start_ns, "end_ns": range_.end_ns, "recorded": True}
     clusters = pc.unique(flows.column("cluster")).to_pylist()
     made = Bundle(
@@ -37,7 +46,7 @@ def bundle(store: Store, inventory: Inventory, range_: Range, now_ns: int, *, re
         window_end_ns=range_.end_ns,
         flows=flows,
         cluster_files=cluster_files(inventory.versions(range_.start_ns, range_.end_ns)),
-        coverage=asdict(accounts) | {"window": window},
+        coverage={**accounts, "window": window},
         cluster=",".join(sorted(str(c) for c in clusters)),
         tool_version=__version__,
     )
