@@ -166,8 +166,14 @@ AGENT_SHIPPING_LOST: Final = _node(
     "cause",
     unit="bytes",
 )
+AGENT_HOOK_EVENTS: Final = _node(
+    "agent_hook_events",
+    Kind.COUNTER,
+    "What the optional hooks saw, left out or lost, by event (docs/operations.md).",
+    "event",
+)
 AGENT_FAMILIES: Final = (
-    AGENT_INFO, AGENT_HOOK, AGENT_MEMORY, AGENT_CPU, AGENT_TICKS, AGENT_TICK_TIME, AGENT_LAST_TICK, AGENT_PODS,
+    AGENT_HOOK_EVENTS, AGENT_INFO, AGENT_HOOK, AGENT_MEMORY, AGENT_CPU, AGENT_TICKS, AGENT_TICK_TIME, AGENT_LAST_TICK, AGENT_PODS,
     AGENT_FLOW_ENTRIES, AGENT_FLOW_LIMIT, AGENT_BUFFER, AGENT_BUFFER_LIMIT, AGENT_SHIPPED, AGENT_RETRIES, AGENT_SHIPPING_LOST,
 )  # fmt: skip
 
