@@ -34,7 +34,7 @@ from eastwest.wire.client import Client
 
 log = logging.getLogger("eastwest.agent")
 LAST_SHIPPING_S: Final = 3.0
-POLL_S: Final = 0.5
+POLL_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
