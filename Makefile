@@ -3,6 +3,7 @@ SHELL := /bin/bash
 export UV_PROJECT_ENVIRONMENT ?= .venv
 PY := .venv/bin/python
 STAMPS := .stamps
+export PATH := $(CURDIR)/.node/bin:$(PATH)
 CLANG ?= clang
 WEB_OUT := src/eastwest/api/console
 
@@ -19,7 +20,8 @@ $(STAMPS)/apt: scripts/apt-packages.txt
 	@mkdir -p $(STAMPS); scripts/setup-apt.sh && touch $@
 $(STAMPS)/python: pyproject.toml uv.lock $(STAMPS)/apt
 	@scripts/setup-python.sh && touch $@
-$(STAMPS)/npm: web/package-lock.json $(STAMPS)/apt
+$(STAMPS)/npm: web/package-lock.json $(STAMPS)/python
+	@scripts/setup-node.sh
 	@echo "== web console: npm packages"; cd web && npm ci --no-audit --no-fund --loglevel=error && touch ../$@
 bpf: $(STAMPS)/apt
 	@$(MAKE) --no-print-directory -C bpf CLANG=$(CLANG)
@@ -41,6 +43,22 @@ unit:
 	@.venv/bin/pytest $(ARGS)
 	@cd web && npm test --silent
 check: lint types
+
+# --- the long ones; `make test` runs a fixed sample of each and prints how large it is ------------------------------
+bench: setup
+	@.venv/bin/python bench/policy.py && .venv/bin/python bench/agent.py $(ARGS)
+conformance: setup
+	@.venv/bin/eastwest policy conformance tests/golden/policy/cases $(ARGS)
+soak: setup
+	@echo "== property tests, 20 times as many examples; 200 generated clusters against network-config-analyzer"
+	@EASTWEST_NCA_CLUSTERS=200 HYPOTHESIS_PROFILE=soak .venv/bin/pytest -q --timeout 3600 tests/policy tests/k8s tests/wire tests/query tests/model
+	@echo "== kernel tests and real packets, five times over"
+	@for i in 1 2 3 4 5; do .venv/bin/pytest -q tests/bpf tests/agent tests/collector tests/e2e || exit 1; done
+	@echo "== the DNS parser under atheris, 10 minutes"
+	@uv run --with atheris python tests/agent/dns_fuzz.py -max_total_time=600
+golden: setup
+	@EASTWEST_GOLDEN=1 .venv/bin/pytest -q tests/policy/test_generate_golden.py
+	@.venv/bin/python scripts/columns_doc.py && .venv/bin/python scripts/metrics_doc.py
 fix:
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .
 clean:

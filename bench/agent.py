@@ -93,8 +93,9 @@ def show(results: dict[str, Any]) -> bool:
             note = f"  (limit {limit:g}{', BROKEN' if past else ''})" if limit is not None else ""
             if isinstance(value, dict):
                 note = (
-                    f"  [{value['ratio low quartile']} … {value['ratio high quartile']}], off/off {value['control']}, "
+                    f"  [{value['ratio low quartile']} … {value['ratio high quartile']}], off/off {value['control']}; "
                 )
+                note += f"for the same CPU {value['cpu ratio']} (off/off {value['cpu control']}); "
                 note += f"{value['rate']} a second without, {value['blocks']} blocks; wanted ≥ {RATIO_WANTED}"
                 value = value["ratio"]
             print(f"  {name:<34} {value:>10}{note}")

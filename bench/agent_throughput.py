@@ -1,7 +1,8 @@
 """What counting costs an application: round trips a second between two pods of one node, with and without the hooks.
 
 Both pods are on one node, so a round trip runs four hooks. Each block holds three slices in random order (off, off again,
-on); a ratio is within one block, so what the machine does meanwhile mostly cancels. off/off is the noise. The client is
+on); a ratio is within one block, so what the machine does meanwhile mostly cancels. off/off is the noise. Beside round trips a
+second stand round trips for each second of CPU that client and server really had: what others take away is not in it. The client is
 stopped while hooks change: a saturated machine would take seconds for each (a grace period of RCU).
 """
 
@@ -30,6 +31,7 @@ from eastwest.agent.netlink import list_links
 SLICE_S = 0.25
 WORKLOADS = {"TCP request/response 64 B": (64, 64, 1), "HTTP keep-alive, 8 connections": (120, 1200, 8)}
 CLONE_NEWNET = 0x40000000
+Rate = Callable[[Callable[[], None]], tuple[float, float]]
 
 
 def ratios(blocks: int = 40) -> dict[str, dict[str, float]]:
@@ -47,29 +49,28 @@ def ratios(blocks: int = 40) -> dict[str, dict[str, float]]:
 def _measure(tool: Path, folder: str, a: Pod, b: Pod, sizes: tuple[int, int, int], blocks: int) -> dict[str, float]:
     request, response, connections = sizes
     with _counting(tool, folder, a, b, request, response, connections) as rate, _hooks() as switch:
-        on, again, plain = [], [], []
-        for _ in range(blocks):
-            found: dict[str, float] = {}
-            for kind in random.sample(["off", "off again", "on"], 3):
-                found[kind] = rate(lambda k=kind: switch(k == "on"))
-            on.append(found["on"] / found["off"])
-            again.append(found["off again"] / found["off"])
-            plain.append(found["off"])
-    low, median, high = statistics.quantiles(on, n=4)
+        found = [_block(rate, switch) for _ in range(blocks)]
+    low, median, high = statistics.quantiles([b["on"][0] / b["off"][0] for b in found], n=4)
     return {
         "ratio": round(median, 3),
         "ratio low quartile": round(low, 3),
         "ratio high quartile": round(high, 3),
-        "control": round(statistics.median(again), 3),
-        "rate": round(statistics.median(plain)),
+        "control": round(statistics.median(b["off again"][0] / b["off"][0] for b in found), 3),
+        "cpu ratio": round(statistics.median(b["on"][1] / b["off"][1] for b in found), 3),
+        "cpu control": round(statistics.median(b["off again"][1] / b["off"][1] for b in found), 3),
+        "rate": round(statistics.median(b["off"][0] for b in found)),
         "blocks": blocks,
     }
 
 
+def _block(rate: Rate, switch: Callable[[bool], None]) -> dict[str, tuple[float, float]]:
+    """Three slices in random order, by name: (round trips a second, round trips a second of CPU)."""
+    kinds = random.sample(["off", "off again", "on"], 3)
+    return {kind: rate(lambda k=kind: switch(k == "on")) for kind in kinds}
+
+
 @contextmanager
-def _counting(
-    tool: Path, folder: str, a: Pod, b: Pod, request: int, response: int, connections: int
-) -> Iterator[Callable[[Callable[[], None]], float]]:
+def _counting(tool: Path, folder: str, a: Pod, b: Pod, request: int, response: int, connections: int) -> Iterator[Rate]:
     """Traffic from a to b; yields a function that changes something in silence, then measures one slice's round trips."""
     port, counts = str(9000 + connections), Path(folder, f"counts{connections}")
     server = b.spawn(str(tool), "server", port, str(request), str(response), stdout=-1)
@@ -83,19 +84,26 @@ def _counting(
         memory = mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED, mmap.PROT_READ)
     values = np.frombuffer(memory, np.uint64)
 
-    def rate(prepare: Callable[[], None]) -> float:
+    def rate(prepare: Callable[[], None]) -> tuple[float, float]:
         client.send_signal(signal.SIGSTOP)
         prepare()
         client.send_signal(signal.SIGCONT)
         time.sleep(0.03)
-        began, before = time.perf_counter(), int(values.sum())
+        cpu, began, before = _cpu_s(client.pid, server.pid), time.perf_counter(), int(values.sum())
         time.sleep(SLICE_S)
-        return (int(values.sum()) - before) / (time.perf_counter() - began)
+        trips = int(values.sum()) - before
+        return trips / (time.perf_counter() - began), trips / (_cpu_s(client.pid, server.pid) - cpu)
 
     yield rate
     for process in (client, server):
         process.kill()
         process.wait()
+
+
+def _cpu_s(*pids: int) -> float:
+    """Time on a CPU of all threads of these processes (/proc/PID/task/TID/schedstat, nanoseconds)."""
+    files = (f for pid in pids for f in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    return sum(int(f.read_text().split()[0]) for f in files) / 1e9
 
 
 @contextmanager

@@ -6,8 +6,6 @@ missing=()
 while read -r package; do
   case "$package" in
     "" | "#"*) continue ;;
-    nodejs) command -v node >/dev/null && continue ;;
-    npm) command -v npm >/dev/null && continue ;;
   esac
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done <scripts/apt-packages.txt

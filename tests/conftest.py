@@ -8,8 +8,20 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-OBJECTS = Path(__file__).parent.parent / "src" / "eastwest" / "agent" / "objects"
+settings.register_profile("default", deadline=None, derandomize=True)
+settings.register_profile("soak", deadline=None, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+def pytest_report_header() -> list[str]:
+    """How large the samples of the long suites are in this run."""
+    examples = settings().max_examples
+    clusters = os.environ.get("EASTWEST_NCA_CLUSTERS", "12")
+    return [
+        f"samples: {examples} examples a property test (make soak: 2000), {clusters} clusters against NCA (make soak: 200)"
+    ]
 
 
 def _why_no_kernel() -> str | None:

@@ -94,18 +94,18 @@ enum ew_flow_flags {
 	EW_FLAG_SNAT = 1 << 10,	  /* initiator_addr is valid */
 };
 
-struct ew_flow {
-	struct ew_set set[2];	 /* [epoch & 1] */
-	__u8 nat_addr[16];	 /* role client: the backend; role server: the Service address */
-	__u8 initiator_addr[16]; /* the original source, where masquerading hid it */
-	__u64 opened_ns;
-	__u64 quiet_since_ns; /* last packet that a drain saw */
-	__u32 flags;
-	__u32 isn;  /* initial sequence number of the last SYN */
+struct ew_flow { /* first what a drain looks at in every entry: it lies beside the key */
 	__u32 tick; /* of the last drain that looked at it */
+	__u32 flags;
+	__u32 isn; /* initial sequence number of the last SYN */
 	__u16 nat_port;
 	__u8 role;
 	__u8 role_source;
+	__u64 opened_ns;
+	__u64 quiet_since_ns; /* last packet that a drain saw */
+	struct ew_set set[2]; /* [epoch & 1] */
+	__u8 nat_addr[16];    /* role client: the backend; role server: the Service address */
+	__u8 initiator_addr[16]; /* the original source, where masquerading hid it */
 };
 _Static_assert(sizeof(struct ew_flow) == 176, "ew_flow");
 

@@ -306,3 +306,44 @@ def test_packets_before_the_pod_is_known_are_not_lost(net: Node, server: Receive
     assert client is not None
     assert client["connections"] == 1
     assert {k[7] for k in server.edges()} == {late.uid, b.uid}
+
+
+def test_a_burst_of_100_pods_misses_none(net: Node, server: Receiver, tmp_path: Path) -> None:
+    """bench/agent.py says how fast; here none is missed, and half of them were there at the start."""
+    pods = [net.pod(f"p{i}", linked=False) for i in range(100)]
+
+    def link(some: list[Pod]) -> None:
+        lines = [f"link add {p.veth} type veth peer name eth0 netns {p.netns}" for p in some]
+        lines += [f"link set {p.veth} up" for p in some]
+        subprocess.run(["ip", "-n", net.netns, "-batch", "-"], input="\n".join(lines), text=True, check=True)
+
+    link(pods[:50])
+    with agent(net, server, tmp_path) as running:
+        assert "recording 50 interfaces" in running.words()
+        link(pods[50:])
+        wait_for(lambda: running.words().count("belongs to pod") == 100, "all are hooked and named", 20)
+        wanted = {(p.veth, p.uid) for p in pods}
+        server.wait(
+            lambda r: any({(b.interface, b.pod_uid) for b in h.books} == wanted for h, _ in r.batches), "100 books"
+        )
+        running.stop()
+    server.assert_books_closed()
+
+
+def test_a_packet_that_ends_too_early_is_declared(net: Node, server: Receiver, tmp_path: Path) -> None:
+    a = net.pod("a")
+    code = """
+import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("eth0", 0))
+for kind, first in ((b"\\x08\\x00", b"\\x45"), (b"\\x86\\xdd", b"\\x60")):
+    s.send(b"\\x02" * 6 + b"\\x04" * 6 + kind + first + bytes(9))
+"""
+    with agent(net, server, tmp_path) as running:
+        a.run(code)
+        server.wait(lambda r: any(b.lost for h, _ in r.batches for b in h.books), "the loss")
+        running.stop()
+    server.assert_books_closed()
+    lost = [b.lost["unparsed_truncated"] for h, _ in server.batches for b in h.books if b.lost]
+    assert sum(x.packets for x in lost) == 2
+    assert sum(x.bytes for x in lost) == 20
+    assert server.records == []

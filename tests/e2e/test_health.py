@@ -79,7 +79,7 @@ spec:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("barn")
     (folder / "barn.yaml").write_text(BARN)
-    plan = Plan([str(folder), "photo-gallery"], name=f"hlth{os.getpid() % 100000}", listen="127.0.0.1:17423")
+    plan = Plan([str(folder), "photo-gallery"], name=f"hlth{os.getpid() % 100000}", listen="127.0.0.1:0")
     with Stack(plan) as running:
         running.wait_for("hens and ducks at the cow", lambda: len(_edges(running)) >= 3, 60)
         yield running

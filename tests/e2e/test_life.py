@@ -75,7 +75,7 @@ EDGES = {
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("zoo")
     (folder / "zoo.yaml").write_text(ZOO)
-    plan = Plan([str(folder)], name=f"life{os.getpid() % 100000}", listen="127.0.0.1:17422")
+    plan = Plan([str(folder)], name=f"life{os.getpid() % 100000}", listen="127.0.0.1:0")
     with Stack(plan) as running:
         yield running
 
@@ -114,9 +114,10 @@ def test_a_server_that_dies_loses_nothing_that_it_took(stack: Stack) -> None:
     os.kill(stack.server.process.pid, signal.SIGKILL)
     stack.server.process.wait()
     stack.start_server()
+    back_ns = time.time_ns()
     stack.wait_for(
         "every agent to catch up",
-        lambda: all(n["state"] == "reporting" for n in stack.get("/api/v1/coverage", window="5m")["nodes"]),
+        lambda: all(n["last_window_end_ns"] > back_ns for n in _coverage_nodes(stack, "5m")),
         30,
     )
     with contextlib.suppress(StackError):
@@ -139,14 +140,16 @@ def test_an_agent_that_dies_comes_back_and_its_absence_shows(stack: Stack) -> No
     process.wait()
     time.sleep(3)  # the absence itself: longer than two windows
     stack.start_agent(node)
+    stack.wait_for("its absence to show", lambda: bool(_of(stack, node)["gaps_ns"]), 20)
     stack.wait_for(
-        "the agent to report again",
-        lambda: {n["node"]: n["state"] for n in _coverage_nodes(stack, "10s")}.get(node) == "reporting",
-        20,
+        "its books to go on", lambda: _of(stack, node)["last_window_end_ns"] > time.time_ns() - 3 * 10**9, 20
     )
-    gone = next(n for n in _coverage_nodes(stack, "5m") if n["node"] == node)
-    assert gone["gaps_ns"], "an agent was away and nobody says so"
-    assert gone["unexplained_bytes"] == 0
+    assert _of(stack, node)["unexplained_bytes"] == 0
+    assert all(end - start > 2 * 10**9 for start, end in _of(stack, node)["gaps_ns"])
+
+
+def _of(stack: Stack, node: str) -> dict[str, Any]:
+    return next(n for n in _coverage_nodes(stack, "5m") if n["node"] == node)
 
 
 def _coverage_nodes(stack: Stack, window: str) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ ALL = expected.SYSTEM | expected.RETAIL_STORE | expected.ECOMMERCE | expected.PH
 @pytest.fixture(scope="module", params=["routed", "bridged", "vxlan"])
 def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     name = f"e2e{os.getpid() % 100000}{request.param[0]}"
-    plan = Plan(SCENARIOS, name=name, network=request.param, listen="127.0.0.1:17421")
+    plan = Plan(SCENARIOS, name=name, network=request.param, listen="127.0.0.1:0")
     with Stack(plan) as running:
         yield running
 

@@ -79,7 +79,7 @@ def test_more_rules_than_one_object_holds() -> None:
     for n in range(60):
         many.run(f"w{n}").talk("hub", f"w{n}", 80).talk(f"w{n}", "hub", 90)
     policies = cluster_policies(many.generate())
-    assert [p.priority for p in policies if p.name.startswith("shop.hub")] == [100, 101, 102]
+    assert [p.priority for p in policies if p.name.startswith("shop.hub")] == [100, 101, 102, 1000]
     assert parsed(policies) == policies
     assert denied(many, policies) == []
 
@@ -115,3 +115,10 @@ def test_every_format_is_a_kustomization(tmp_path: Path) -> None:
                 folder = name.split("/")[0]
                 assert all(f"{folder}/{r}" in made for r in yaml.safe_load(text)["resources"])
         write(tmp_path, made)
+
+
+def test_one_workloads_deny_never_undoes_anothers_accept() -> None:
+    """Where a selector of one workload also covers another's pods, both policies apply to them: Accept must come first."""
+    made = Shop().run("d", {}, workload="w").run("e", {"app": "a"}, selector={}, workload="w")
+    made.run("s", {}, kind="StatefulSet", workload="w").talk("d", "e", 53).talk("s", "d", 53, "UDP")
+    assert denied(made, cluster_policies(made.generate())) == []

@@ -67,17 +67,17 @@ SET: Final = np.dtype(
 )
 FLOW: Final = np.dtype(
     [
-        ("set", SET, 2),
-        ("nat_addr", "u1", 16),
-        ("initiator_addr", "u1", 16),
-        ("opened_ns", "u8"),
-        ("quiet_since_ns", "u8"),
+        ("tick", "u4"),
         ("flags", "u4"),
         ("isn", "u4"),
-        ("tick", "u4"),
         ("nat_port", "u2"),
         ("role", "u1"),
         ("role_source", "u1"),
+        ("opened_ns", "u8"),
+        ("quiet_since_ns", "u8"),
+        ("set", SET, 2),
+        ("nat_addr", "u1", 16),
+        ("initiator_addr", "u1", 16),
     ]
 )
 OVERFLOW: Final = np.dtype([("set", SET, 2), ("tick", "u4"), ("role_source", "u4")])

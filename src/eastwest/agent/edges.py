@@ -63,7 +63,7 @@ def _from_slice(records: NDArray[Any]) -> Edges:
     sums[:, 4:6] = records["tally"]["segments"]
     sums[:, 6] = records["opens"]
     sums[:, 7] = records["answered"]
-    return _group(Edges(words[:, :_WORDS].copy(), sums, records["first_ns"].copy(), records["last_ns"].copy()))
+    return _group(Edges(words[:, :_WORDS], sums, records["first_ns"], records["last_ns"]))
 
 
 def merge(parts: Sequence[Edges]) -> Edges:
@@ -85,7 +85,7 @@ def merge(parts: Sequence[Edges]) -> Edges:
 
 
 def _group(e: Edges) -> Edges:
-    if len(e) < 2:
+    if len(e) == 0:
         return e
     order, starts = _runs(e.words)
     return Edges(

@@ -9,7 +9,7 @@ import os
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -29,11 +29,11 @@ SECOND: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Entries of the maps; `records` bounds one chunk of a drain (120 B each, resident)."""
+    """Entries of the maps; `records` bounds one chunk of a drain (120 B each, resident), 0 chooses it by `flows`."""
 
     flows: int = DEFAULT_FLOW_ENTRIES
     overflow: int = DEFAULT_OVERFLOW_ENTRIES
-    records: int = 16_384
+    records: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class FlowKernel:
     which only the tick thread calls."""
 
     def __init__(self, sizes: Sizes | None = None, patience: Patience | None = None) -> None:
-        self.sizes = sizes or Sizes()
+        self.sizes = _chosen(sizes or Sizes())
         self.patience = patience or Patience()
         self._object, self.hooks = _load_best(self.sizes)
         self.maps = self._object.maps
@@ -168,6 +168,11 @@ class FlowKernel:
         self._memory.close()
         self._grace.close()
         self._object.close()
+
+
+def _chosen(sizes: Sizes) -> Sizes:
+    """A drain walks the whole map once for each chunk: four chunks at most up to 131,072 flows, 4 MB at most."""
+    return sizes if sizes.records else replace(sizes, records=min(32_768, max(1024, sizes.flows // 4)))
 
 
 def _listener(ifindex: int, protocol: int, port: int) -> bytes:

@@ -15,7 +15,11 @@ from eastwest.runtime.paths import DEFAULT_SERVER, server_url
 
 
 class ServerError(Exception):
-    """The server could not answer; the message says what to do."""
+    """The server could not answer; the message says what to do. `at` is the place in the filter, [start, end)."""
+
+    def __init__(self, message: str, at: tuple[int, int] | None = None) -> None:
+        super().__init__(message)
+        self.at = at
 
 
 def add_server_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,17 +70,19 @@ def open_client(args: argparse.Namespace, timeout_s: float = 30.0) -> httpx.Clie
     return httpx.Client(base_url=args.server, headers=headers, timeout=timeout_s, trust_env=False)
 
 
-def explain(args: argparse.Namespace, response: httpx.Response) -> str:
+def explain(args: argparse.Namespace, response: httpx.Response) -> ServerError:
     """An error response in words."""
     if response.status_code == 401:
-        return f"{args.server} wants a token: pass --token-file FILE or set EASTWEST_TOKEN"
+        return ServerError(f"{args.server} wants a token: pass --token-file FILE or set EASTWEST_TOKEN")
     try:
         problem = response.json()
     except json.JSONDecodeError:
-        return f"{args.server} answered {response.status_code}: {response.text[:200]}"
+        return ServerError(f"{args.server} answered {response.status_code}: {response.text[:200]}")
     detail = problem.get("detail") or problem.get("title") or response.reason_phrase
     where = f" (parameter {problem['parameter']})" if problem.get("parameter") else ""
-    return f"{detail}{where}"
+    position = problem.get("position")
+    at = None if position is None else (position, problem.get("end") or position + 1)
+    return ServerError(f"{detail}{where}", at)
 
 
 def get(args: argparse.Namespace, path: str, params: dict[str, str] | None = None) -> Any:
@@ -90,13 +96,17 @@ def get(args: argparse.Namespace, path: str, params: dict[str, str] | None = Non
             "or point --server at it"
         ) from error
     if response.status_code != 200:
-        raise ServerError(explain(args, response))
+        raise explain(args, response)
     return response.json()
 
 
 def pointer(problem: ServerError, filter_text: str | None) -> str:
-    """The message for the terminal."""
-    return f"eastwest: {problem}" + (f"\n  filter: {filter_text}" if filter_text else "")
+    """The message for the terminal, with the place in the filter marked."""
+    lines = [f"eastwest: {problem}"]
+    if filter_text is not None and problem.at is not None:
+        start, end = problem.at
+        lines += [f"  {filter_text}", "  " + " " * start + "^" * max(1, end - start)]
+    return "\n".join(lines)
 
 
 def print_json(value: Any) -> None:

@@ -11,12 +11,13 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -27,6 +28,7 @@ from eastwest.lab.runtime import Lab
 from eastwest.runtime.tokens import agent_token, load_secret
 
 PR_SET_PDEATHSIG = 1
+_REAP = 'read -r word || { "$0" -m eastwest lab down --name "$1"; rm -rf "$2"; }'
 Say = Callable[[str], None]
 
 
@@ -47,7 +49,7 @@ class Plan:
     name: str = "demo"
     network: str = "routed"
     nodes: int = 3
-    listen: str = "127.0.0.1:7420"
+    listen: str = "127.0.0.1:7420"  # port 0: any that is free
     tick_s: float = 1.0
     agent_options: Sequence[str] = ()
     server_options: Sequence[str] = ()
@@ -109,6 +111,13 @@ class Stack:
     lab: Lab | None = None
     server: Part | None = None
     agents: dict[str, Part] = field(default_factory=dict)
+    _reaper: subprocess.Popen[bytes] | None = None
+
+    def __post_init__(self) -> None:
+        host, _, port = self.plan.listen.rpartition(":")
+        if port == "0":
+            with socket.create_server((host.strip("[]"), 0)) as free:
+                self.plan = replace(self.plan, listen=f"{host}:{free.getsockname()[1]}")
 
     @property
     def url(self) -> str:
@@ -132,6 +141,7 @@ class Stack:
     # --- start -------------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Nodes first, then server and agents, and the workloads last: their first packets are seen, too."""
+        self._start_reaper()
         self.say(f"starting a cluster of {self.plan.nodes} nodes")
         self.lab = Lab.up([], self.plan.name, network=self.plan.network, nodes=self.plan.nodes)
         self.say("starting the server")
@@ -141,7 +151,20 @@ class Stack:
             self.start_agent(node.name)
         self.wait_for("every agent to report", self._all_report, 30)
         self.say(f"starting {', '.join(Path(s).name for s in self.plan.scenarios)}")
-        self.lab.apply(*self.plan.scenarios)
+        if self.plan.scenarios:
+            self.lab.apply(*self.plan.scenarios)
+
+    def _start_reaper(self) -> None:
+        """A process that outlives this one, also a kill -9, and then cleans up: its end of a pipe closes with us."""
+        argv = ["sh", "-c", _REAP, sys.executable, self.plan.name, str(self.folder)]
+        self._reaper = subprocess.Popen(
+            argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+
+    def _dismiss_reaper(self) -> None:
+        if self._reaper is not None:
+            self._reaper.communicate(b"done\n")
+            self._reaper = None
 
     def _all_report(self) -> bool:
         assert self.lab is not None
@@ -156,6 +179,7 @@ class Stack:
             self.server = Part("the server", [*argv, *self.plan.server_options], self.folder / "server.log")
         self.server.start()
         self.wait_for("the server to answer", lambda: self._healthy(), 30)
+        self.server.check()  # it was not somebody else's server that answered
 
     def _healthy(self) -> bool:
         try:
@@ -199,8 +223,12 @@ class Stack:
             time.sleep(0.1)
 
     def get(self, path: str, **params: str) -> Any:
-        """One answer of the API. Raises StackError on an error answer."""
-        response = httpx.get(f"{self.url}{path}", params=params, timeout=30, trust_env=False)
+        """One answer of the API. Raises StackError on an error answer, and when there is none."""
+        try:
+            response = httpx.get(f"{self.url}{path}", params=params, timeout=30, trust_env=False)
+        except httpx.TransportError as error:
+            self.check()
+            raise StackError(f"GET {path}: {error}") from error
         if response.status_code != 200:
             raise StackError(f"GET {path} {json.dumps(params)} answered {response.status_code}: {response.text}")
         return response.json()
@@ -222,3 +250,4 @@ class Stack:
             self.lab.down()
             self.lab = None
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._dismiss_reaper()

@@ -108,7 +108,7 @@ def _run_live(args: argparse.Namespace, console: Console) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    console = Console(stderr=False, highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     reason = None if args.recorded else why_not_real()
     if reason is not None:
         console.print(f"Real packets are not possible here: {reason}. Playing the recorded window instead.")

@@ -13,9 +13,9 @@ from eastwest.cli._table import UNKNOWN, Head, View, bytes_text, count_text, num
 EXAMPLES = """examples:
   eastwest flows                                            inside the cluster, biggest first
   eastwest flows --view aws                                 to AWS services
-  eastwest flows --view external --sort -connections
+  eastwest flows --view external --sort connections
   eastwest flows 'src_namespace=ui and dst_port=8080 and bytes_forward>1MB'
-  eastwest flows --columns health --sort -retransmits_established
+  eastwest flows --columns health --sort retransmits_established
   eastwest flows --limit 1000 --json > flows.json
 
 filter: words are column names (docs/columns.md); = != ~ < <= > >= in (a, b), and, or, not, ( ).
@@ -27,7 +27,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("filter", nargs="?", metavar="FILTER", help="which rows; see below")
     parser.add_argument("--view", choices=("cluster", "aws", "external"), default="cluster", help="default: cluster")
     parser.add_argument("--columns", choices=_health.COLUMNS, default="traffic", help="default: traffic")
-    parser.add_argument("--sort", default="-bytes_forward", metavar="[-]COLUMN", help="default: -bytes_forward")
+    parser.add_argument(
+        "--sort", default="bytes_forward", metavar="COLUMN", help="largest first (default bytes_forward)"
+    )
+    parser.add_argument("--ascending", action="store_true", help="smallest first")
     parser.add_argument("--limit", type=int, default=50, metavar="N", help="rows on this page (default 50)")
     parser.add_argument("--cursor", metavar="CURSOR", help="next page, as the previous one printed it")
     add_ask_arguments(parser)
@@ -92,7 +95,8 @@ def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
 
 
 def run(args: argparse.Namespace) -> int:
-    params = {"view": args.view, "sort": args.sort, "limit": str(args.limit)}
+    column = args.sort.lstrip("-")
+    params = {"view": args.view, "sort": column if args.ascending else f"-{column}", "limit": str(args.limit)}
     if args.filter:
         params["filter"] = args.filter
     if args.cursor:

@@ -53,7 +53,7 @@ def _download(args: argparse.Namespace, target: Path) -> None:
         ):
             if response.status_code != 200:
                 response.read()
-                raise ServerError(explain(args, response))
+                raise explain(args, response)
             task = progress.add_task("", total=None)
             for chunk in response.iter_bytes():
                 file.write(chunk)

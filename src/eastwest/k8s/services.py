@@ -22,7 +22,7 @@ def named_namespace(name: str, labels: dict[str, str] | None = None, origin: Ori
     return Namespace(name, dict(sorted({**(labels or {}), NAME_LABEL: name}.items())), origin)
 
 
-NODE_ADDRESSES: Final = "eastwest.io/node-addresses"
+NODE_ADDRESSES: Final = "eastwest.dev/node-addresses"
 """Annotation: further addresses of the node's interfaces, as its agent reported them, separated by spaces."""
 
 

@@ -1,7 +1,7 @@
 """The same permissions as ClusterNetworkPolicy (v1alpha2), for platform teams that lock down what has no policy yet.
 
-One policy per workload in the Baseline tier: Accept what was seen, then Deny the rest; a NetworkPolicy of the workload's
-team replaces it. Outside egress is by domain name where every address has one. The API's ingress peers are pods only, so
+Two policies per workload in the Baseline tier: one Accepts what was seen, one with the last priority Denies the rest; a
+NetworkPolicy of the workload's team replaces them. Outside egress is by domain name where every address has one. The API's ingress peers are pods only, so
 what comes from outside or from nodes is neither accepted nor denied here.
 """
 
@@ -23,6 +23,8 @@ from eastwest.policy.generate import Generated
 from eastwest.policy.generate_rules import EVERYWHERE, NAMESPACE_LABEL, GeneratedRule
 
 PRIORITY: Final = 100
+DENY_PRIORITY: Final = 1000
+"""After every Accept: the subjects of two workloads may overlap, and one's Deny must not undo the other's Accept."""
 MAX_RULES: Final = 25
 _PODS: Final = (ClusterPolicyPeer(namespaces=LabelSelector()),)
 _EVERYONE: Final = (*_PODS, ClusterPolicyPeer(networks=tuple(EVERYWHERE.values())))
@@ -42,7 +44,7 @@ def cluster_policies(generated: Generated, *, by_domain: bool = True) -> tuple[C
 def _policies(
     namespace: str, name: str, pods: LabelSelector, rules: Sequence[GeneratedRule], by_domain: bool
 ) -> Iterator[ClusterNetworkPolicy]:
-    """Accept rules in as many objects as they need, in order of priority; Deny last."""
+    """Accept rules in as many objects as they need, in order of priority; Deny in one of its own, last of all."""
     sides: dict[Direction, list[ClusterPolicyRule]] = {d: [] for d in Direction}
     for rule in rules:
         peers = _peers(namespace, rule, by_domain)
@@ -50,17 +52,17 @@ def _policies(
             ports = tuple(ClusterPolicyPort(protocol, number, number) for protocol, number in rule.ports)
             for at in range(0, len(ports), MAX_RULES):
                 sides[rule.direction].append(ClusterPolicyRule("Accept", peers, ports[at : at + MAX_RULES]))
-    seen = {rule.direction for rule in rules}
-    if Direction.INGRESS in seen:
-        sides[Direction.INGRESS].append(ClusterPolicyRule("Deny", _PODS))
-    if Direction.EGRESS in seen:
-        sides[Direction.EGRESS].append(ClusterPolicyRule("Deny", _EVERYONE))
     subject = (LabelSelector(((NAMESPACE_LABEL, namespace),)), pods)
-    count = max(1, *(-(-len(side) // MAX_RULES) for side in sides.values()))
-    for n in range(count):
+    for n in range(max(-(-len(side) // MAX_RULES) for side in sides.values())):
         ingress, egress = (tuple(sides[d][n * MAX_RULES : (n + 1) * MAX_RULES]) for d in Direction)
         suffix = f"-{n + 1}" if n else ""
         yield ClusterNetworkPolicy(name + suffix, "Baseline", PRIORITY + n, None, subject, ingress, egress)
+    seen = {rule.direction for rule in rules}
+    yield ClusterNetworkPolicy(
+        f"{name}-deny", "Baseline", DENY_PRIORITY, None, subject,
+        ingress=(ClusterPolicyRule("Deny", _PODS),) if Direction.INGRESS in seen else (),
+        egress=(ClusterPolicyRule("Deny", _EVERYONE),) if Direction.EGRESS in seen else (),
+    )  # fmt: skip
 
 
 def _peers(namespace: str, rule: GeneratedRule, by_domain: bool) -> tuple[ClusterPolicyPeer, ...]:

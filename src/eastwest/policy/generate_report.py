@@ -130,6 +130,7 @@ class Report:
     def _watched(self) -> list[str]:
         return [
             f"{w.workload}: {w.watch.seconds:.0f} s, {w.watch.pods} pods, {w.watch.started} started in the window"
+            + ("" if w.watch.started or w.never_ran else ": what it needs only at a start, such as DNS, may be missing")
             + "".join(f"; {gap}" for gap in w.watch.gaps)
             for w in self.workloads
         ]

@@ -236,7 +236,8 @@ def test_a_large_cluster_is_bounded_and_quick(page: Page, serve: Serve, shoot: S
     assert page.evaluate("performance.now()") - took < 30_000
 
 
-def test_a_server_with_a_token_asks_for_it(page: Page, serve: Serve, complaints: list[str]) -> None:
+def test_a_server_with_a_token_asks_for_it(page: Page, serve: Serve, forgiven: list[str]) -> None:
+    forgiven.append("401")
     page.goto(serve("token"))
     page.get_by_label("Token", exact=True).fill("open")
     page.get_by_role("button", name="Sign in").click()
@@ -244,15 +245,12 @@ def test_a_server_with_a_token_asks_for_it(page: Page, serve: Serve, complaints:
     page.get_by_label("Token", exact=True).fill("sesame")
     page.keyboard.press("Enter")
     expect(edge(page)).to_be_visible()
-    assert all("401" in complaint for complaint in complaints)
-    complaints.clear()
 
 
-def test_an_error_names_the_parameter_to_change(page: Page, shop: str, complaints: list[str]) -> None:
+def test_an_error_names_the_parameter_to_change(page: Page, shop: str, forgiven: list[str]) -> None:
+    forgiven.append("400")
     page.goto(f"{shop}/flows?sort=nonsense")
     expect(page.get_by_text(re.compile("nonsense.*parameter: sort"))).to_be_visible()
-    assert all("400" in complaint for complaint in complaints)
-    complaints.clear()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -272,7 +270,8 @@ def test_nothing_serious_bars_anyone(page: Page, shop: str, path: str, theme: Li
     assert [(v["id"], v["nodes"][0]["html"][:200], v["nodes"][0]["failureSummary"]) for v in serious] == []
 
 
-def test_an_unreachable_server_is_said_and_the_map_stays(page: Page, serve: Serve, complaints: list[str]) -> None:
+def test_an_unreachable_server_is_said_and_the_map_stays(page: Page, serve: Serve, forgiven: list[str]) -> None:
+    forgiven.append("ERR_FAILED")
     page.goto(serve("shop"))
     expect(edge(page)).to_be_visible()
     page.route("**/api/v1/service-map*", lambda route: route.abort())
@@ -281,5 +280,3 @@ def test_an_unreachable_server_is_said_and_the_map_stays(page: Page, serve: Serv
     expect(edge(page)).to_be_visible()
     page.unroute("**/api/v1/service-map*")
     expect(page.get_by_text("The server does not answer.")).to_have_count(0, timeout=15_000)
-    assert all("ERR_FAILED" in complaint for complaint in complaints)
-    complaints.clear()
