@@ -31,7 +31,7 @@ struct {
 	__type(value, struct ports);
 } dns_ports SEC(".maps");
 
-/* Records of 64 + 128, 512 or 1472 bytes; 2 MiB hold about 10 000 small ones */
+/* Records of 64 + 128, 512 or 1472 bytes; the agent sets the size: 256 KiB hold 1300 small ones */
 struct {
 	__uint(type, RINGBUF);
 	__uint(max_entries, 2 << 20);

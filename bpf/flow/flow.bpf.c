@@ -16,6 +16,7 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
+#define DNS_PORT 53
 #define TCX_NEXT -1 /* for clsact: TC_ACT_UNSPEC; both leave the packet to whoever comes next */
 
 static __always_inline void add(__u64 *to, __u64 amount)
@@ -314,6 +315,14 @@ static __always_inline __u32 read_epoch(void)
 	return value ? *(volatile __u32 *)value & 1 : 0;
 }
 
+/* Before counting: without room for an entry the ports are elided from the key. */
+static __always_inline bool is_dns(const struct ew_flow_key *key)
+{
+	if (key->protocol != PROTO_UDP && key->protocol != PROTO_TCP)
+		return false;
+	return key->pod_port == DNS_PORT || key->peer_port == DNS_PORT;
+}
+
 static __always_inline int observe(struct __sk_buff *skb, __u32 dir)
 {
 	__u32 ifindex = skb->ifindex;
@@ -322,6 +331,7 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 dir)
 	struct ew_flow_key key = {};
 	struct packet p = {.key = &key, .dir = dir};
 	enum verdict verdict;
+	bool dns;
 
 	if (!interface)
 		return TCX_NEXT; /* being taken away */
@@ -342,12 +352,16 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 dir)
 	p.now_ns = bpf_ktime_get_coarse_ns();
 	books->hook[dir].bytes += p.bytes;
 	books->hook[dir].packets += 1;
-	if (verdict == PARSED && count_error(skb, &p))
-		return TCX_NEXT;
-	if (verdict == PARSED)
-		count_flow(skb, &p, books);
-	else
+	if (verdict != PARSED) {
 		count_lost(books, verdict == PARSED_FRAGMENT ? EW_LOST_FRAGMENT : EW_LOST_TRUNCATED, &p);
+		return TCX_NEXT;
+	}
+	if (count_error(skb, &p))
+		return TCX_NEXT;
+	dns = is_dns(&key);
+	count_flow(skb, &p, books);
+	if (dns)
+		bpf_tail_call(skb, &dns_tail, dir); /* returns only when nobody is there */
 	return TCX_NEXT;
 }
 

@@ -63,6 +63,14 @@ struct {
 	__type(value, struct ew_record);
 } records SEC(".maps");
 
+/* Programs that look at DNS packets, by direction; empty unless the dns object is lent (docs/decisions/0073): 4 B, 4 B. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PROG_ARRAY);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, __u32);
+} dns_tail SEC(".maps");
+
 /* A place to build an entry, too large for the stack: key 4 B, value 176 B per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -36,7 +36,7 @@ struct {
 	__type(value, struct sock_entry);
 } sockets SEC(".maps");
 
-/* 144 bytes a record with its header; 8 MiB hold 58 000 */
+/* 144 bytes a record with its header; the agent sets the size: 512 KiB hold 3600 */
 struct {
 	__uint(type, RINGBUF);
 	__uint(max_entries, 8 << 20);

@@ -134,9 +134,10 @@ class Node:
     def __init__(self) -> None:
         self.netns = f"ewt-{secrets.token_hex(3)}"
         self.pods: list[Pod] = []
-        self._cgroup = cgroup2_root() / self.netns
+        self.tree = cgroup2_root() / self.netns  # the node's own part of the cgroup tree
 
     def __enter__(self) -> Node:
+        self.tree.mkdir()
         ip("netns", "add", self.netns)
         ip("link", "set", "lo", "up", netns=self.netns)
         self.sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
@@ -148,10 +149,10 @@ class Node:
                 self.kill(pod)
         with contextlib.suppress(RuntimeError):
             ip("netns", "del", self.netns)
-        for path in sorted(self._cgroup.rglob("*"), reverse=True):
+        for path in sorted(self.tree.rglob("*"), reverse=True):
             if path.is_dir():
                 _rmdir(path)
-        _rmdir(self._cgroup)
+        _rmdir(self.tree)
 
     def sysctl(self, *settings: str) -> None:
         self.exec("sysctl", "-qw", *settings)
@@ -168,7 +169,7 @@ class Node:
         self.exec("nft", "-f", "-", stdin=rules)
 
     def cgroup(self, uid: str) -> Path:
-        path = self._cgroup / "kubepods" / "burstable" / f"pod{uid}" / "c0"
+        path = self.tree / "kubepods" / "burstable" / f"pod{uid}" / "c0"
         path.mkdir(parents=True, exist_ok=True)
         return path
 

@@ -147,7 +147,8 @@ def agent(node: Node, receiver: Receiver, folder: Path, *options: str, tick_s: f
     token.write_text(TOKEN + "\n")
     log = folder / f"agent-{os.urandom(3).hex()}.log"
     argv = [sys.executable, "-m", "eastwest", "agent", "--node", "n1", "--cluster", "c1", "--token-file", str(token)]
-    argv += ["--server", f"unix:{receiver.path}", "--tick", str(tick_s), *options]
+    argv += ["--server", f"unix:{receiver.path}", "--tick", str(tick_s)]
+    argv += ["--cgroup", str(node.tree), *options]
     with log.open("wb") as out:
         process = subprocess.Popen(["ip", "netns", "exec", node.netns, *argv], stderr=out)
     running = RunningAgent(process, log)

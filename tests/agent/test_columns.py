@@ -8,12 +8,17 @@ import numpy as np
 
 from eastwest.agent.abi import RECORD
 from eastwest.agent.columns import Context, columns
+from eastwest.agent.dns import hook as dns_hook
+from eastwest.agent.drop import hook as drop_hook
 from eastwest.agent.edges import from_records, merge
+from eastwest.agent.sock import health
 from eastwest.model.flow import ip_bytes
 from eastwest.wire.batch import encode
 from eastwest.wire.decode import decode
 from wire.factories_wire import make_header
 
+OPTIONAL = {*health.COLUMNS, *drop_hook.COLUMNS, *dns_hook.COLUMNS}
+"""What hooks beside flow would fill in."""
 CONTEXT = Context("c1", "n1", 10, 20, 1_000_000, {3: "uid-3", 5: None})
 
 
@@ -40,7 +45,8 @@ def test_every_column() -> None:
             bytes=(100, 200), service=np.frombuffer(ip_bytes("10.96.0.1"), np.uint8), service_port=80,
         )
     )  # fmt: skip
-    assert row == {
+    assert [n for n, value in row.items() if value is not None and n in OPTIONAL] == []
+    assert {n: value for n, value in row.items() if n not in OPTIONAL} == {
         "window_start_ns": 10, "window_end_ns": 20, "first_seen_ns": 1_000_005, "last_seen_ns": 1_000_006,
         "cluster": "c1", "node": "n1", "pod_uid": "uid-3", "reporter": "client", "role_source": "handshake",
         "src_ip": ip_bytes("10.0.0.1"), "src_port": None, "dst_ip": ip_bytes("fd00::2"), "dst_port": 8080,

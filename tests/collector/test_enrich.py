@@ -67,7 +67,7 @@ def test_both_ends_by_address() -> None:
     )  # fmt: skip
     assert (out["dst_pod"], out["dst_node"], out["dst_zone"], out["dst_region"]) == ("db", "n1", "eu-1a", "eu-1")
     assert (out["src_named_by"], out["dst_named_by"]) == ("pod_ip", "pod_ip")
-    assert (out["service"], out["service_namespace"], out["dst_aws_service"], out["dst_dns_name"]) == (None,) * 4
+    assert (out["service"], out["service_namespace"], out["dst_aws_service"]) == (None,) * 3
 
 
 @pytest.mark.parametrize(("reporter", "side"), [("client", "src"), ("server", "dst"), ("unknown", "src")])

@@ -228,7 +228,7 @@ def with_tcp(rows: pa.Table, *values: dict[str, int] | None) -> pa.Table:
     """`rows` with the socket hook's columns: 0 where not said, null throughout for None."""
     for column in TCP_COLUMNS:
         cells = [None if v is None else v.get(column, 0) for v in values]
-        rows = rows.append_column(column, pa.array(cells, pa.uint64()))
+        rows = rows.set_column(rows.column_names.index(column), column, pa.array(cells, pa.uint64()))
     return rows
 
 

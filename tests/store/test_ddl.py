@@ -30,7 +30,9 @@ def test_types_say_what_is_unknown_and_how_rows_merge() -> None:
     assert flows["cluster"] == "LowCardinality(String)"
     for column in COLUMNS:
         if column.merge is Merge.SUM:
-            assert rollup[column.name].startswith("SimpleAggregateFunction(sum, UInt64)")
+            wanted = "Nullable(UInt64)" if column.nullable else "UInt64"
+            assert rollup[column.name].startswith(f"SimpleAggregateFunction(sum, {wanted})")
+    assert rollup["rtt_min_us"].startswith("SimpleAggregateFunction(min, Nullable(UInt64))")
     assert rollup["first_seen_ns"].startswith("SimpleAggregateFunction(min")
     assert all("anyLast" in rollup[name] for name in ROLLUP_ATTRIBUTES)
     assert not any("Aggregate" in rollup[name] for name in ROLLUP_KEYS)

@@ -169,6 +169,52 @@ def test_conditions_are_about_edges_not_reports(store: Store, range_: Range) -> 
     assert count("dst_workload", Operator.EQ, "carts") == 1
 
 
+HEALTH = ("retransmits_established", "resets", "rtt_count", "rtt_min_us", "drops")
+
+
+def health(edge: dict[str, Any]) -> tuple[int | None, ...]:
+    return tuple(edge[name] for name in HEALTH)
+
+
+def test_unknown_health_stays_unknown_and_known_adds_up(store: Store, range_: Range) -> None:
+    """Also over windows and minutes: null and null is null, null and 5 is 5, 0 is 0."""
+    known = {"retransmits_established": 2, "resets": 0, "rtt_count": 5, "rtt_min_us": 70, "drops": 0}
+    later, other = NOON + 10 * SECOND, pod("src", "shop", "cart", ip="10.0.0.9")
+    rows = [
+        CLIENT,
+        record(UI, CARTS, at=later, **VIA, **known),
+        record(UI, CARTS, at=later + 10 * SECOND, **VIA, **known | {"rtt_min_us": 40}),
+        record(other, CARTS),
+        record(other, CARTS, at=later),
+    ]
+    found = {edge["src_workload"]: edge for edge in edges(store, range_, *rows)}
+    assert health(found["ui"]) == (4, 0, 10, 40, 0)
+    assert health(found["cart"]) == (None,) * 5
+    answer = {row["source_name"]: row for row in store.ask(Edges(range_, "workload")).to_pylist()}
+    assert health(answer["ui"]) == (4, 0, 10, 40, 0)
+    assert health(answer["cart"]) == (None,) * 5
+
+
+def test_what_each_end_sent_again_adds_up_and_the_rest_is_the_reporters(store: Store, range_: Range) -> None:
+    client = record(UI, CARTS, **VIA, retransmits_established=2, resets=1, rtt_count=5, rtt_min_us=70, drops=1)
+    server = record(
+        UI, CARTS, reporter="server", retransmits_established=3, resets=1, rtt_count=7, rtt_min_us=9, drops=2
+    )
+    (edge,) = edges(store, range_, client, server)
+    assert health(edge) == (5, 1, 5, 70, 3)
+
+
+def test_a_name_learned_later_is_kept(store: Store, range_: Range) -> None:
+    web = internet("dst", "93.184.216.34")
+    rows = [
+        record(UI, web),
+        record(UI, web, at=NOON + 5 * SECOND, dst_dns_name="example.org"),
+        record(UI, web, at=NOON + 10 * SECOND),
+    ]
+    (edge,) = edges(store, range_, *rows)
+    assert edge["dst_dns_name"] == "example.org"
+
+
 def test_pods_behind_one_address_abroad_are_edges_of_their_own(store: Store, range_: Range) -> None:
     other = pod("src", "shop", "ui", 2, ip="10.0.0.2")
     web = internet("dst", "93.184.216.34", "example.org")

@@ -20,18 +20,21 @@ from eastwest.agent.kernel import FlowKernel, Patience, Sizes
 from eastwest.agent.metrics import AgentMetrics, HookTotals
 from eastwest.agent.metrics_exporter import Exporter
 from eastwest.agent.metrics_fetch import NameFetcher
+from eastwest.agent.metrics_hooks import Increment, of_dns, of_drops
 from eastwest.agent.metrics_names import PodNames
 from eastwest.agent.metrics_node import Health
+from eastwest.agent.optional_hooks import Choice, OptionalHooks
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
 from eastwest.agent.recorder import Recorder, Window
 from eastwest.agent.shipper import Shipper
 from eastwest.agent.watcher import Watcher
-from eastwest.model.batch import BatchHeader
+from eastwest.model.batch import BatchHeader, HookStatus
 from eastwest.wire.batch import encode_records
 from eastwest.wire.client import Client
 
 log = logging.getLogger("eastwest.agent")
 LAST_SHIPPING_S: Final = 3.0
+POLL_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,9 @@ class Config:
     sizes: Sizes = field(default_factory=Sizes)
     patience: Patience = field(default_factory=Patience)
     buffer_bytes: int = DEFAULT_LIMIT_BYTES
+    cgroup: Path | None = None  # sockets of its processes tell TCP health; None: nobody's do
+    drops: bool = True
+    dns: bool = True
     reference_metrics: bool = False  # also publish the metric names of EKS container network observability
 
 
@@ -88,14 +94,21 @@ class Agent:
         """Load, attach to every pod that is there, and begin to count. Raises LoadError, OSError, ValueError."""
         self._client()
         self._kernel = FlowKernel(self._config.sizes, self._config.patience)
-        self._watcher = Watcher(self._kernel, self._interfaces)
-        self._recorder = Recorder(self._kernel, self._interfaces, self._config.cluster, self._config.node)
+        self._hooks = OptionalHooks(
+            Choice(self._config.cgroup, drops=self._config.drops, dns=self._config.dns),
+            self._kernel.maps["flows"],
+            Path("/proc/self/ns/net").stat().st_ino,
+        )
+        if self._hooks.dns is not None:
+            self._hooks.dns.lend(self._kernel.maps["dns_tail"])
+        self._watcher = Watcher(self._kernel, self._interfaces, self._hooks.adopt)
+        self._recorder = Recorder(self._kernel, self._interfaces, self._hooks, self._config.cluster, self._config.node)
         if self._exporter is not None:
             self._exporter.start()
             self._name_fetcher.start()
         self._watcher.start()
         self._shipper.start()
-        for hook in self._kernel.hooks:
+        for hook in self._all_hooks():
             if hook.state == "refused":
                 log.warning("%s is refused by this kernel; unknown: %s (%s)", hook.name, hook.columns, hook.reason)
         log.info(
@@ -108,10 +121,21 @@ class Agent:
     def run(self) -> None:
         """One window a tick, until stopped; then the last window, and everything is let go."""
         due = time.monotonic() + self._config.tick_s
-        while not self._stopping.wait(max(0.0, due - time.monotonic())):
+        while not self._wait(due):
             self._tick()
             due = max(due + self._config.tick_s, time.monotonic())
         self._close()
+
+    def _wait(self, due: float) -> bool:
+        """Until `due` (time.monotonic), emptying the rings now and then; True when stopped before."""
+        while not self._stopping.wait(min(POLL_S, max(0.0, due - time.monotonic()))):
+            if time.monotonic() >= due:
+                return False
+            self._hooks.poll()
+        return True
+
+    def _all_hooks(self) -> tuple[HookStatus, ...]:
+        return (*self._kernel.hooks, *self._hooks.statuses)
 
     def stop(self) -> None:
         """Make `run` return; safe in a signal handler."""
@@ -156,7 +180,7 @@ class Agent:
             agent_version=__version__,
             records=window.rows,
             books=window.books,
-            hooks=self._kernel.hooks,
+            hooks=self._all_hooks(),
             node_addresses=netlink.list_addresses(),
         )
 
@@ -177,8 +201,18 @@ class Agent:
             shipped_batches=self._shipper.shipped,
             shipping_failures=dict(self._shipper.outcomes),
             shipping_lost_bytes=dict(self._outbox.lost_bytes),
+            hook_counters=window.sensed.counters,
         )
-        self._metrics.tick(header, window.columns, totals, health)
+        self._metrics.tick(header, window.columns, totals, health, more=self._more(window))
+
+    def _more(self, window: Window) -> list[Increment]:
+        """What the optional hooks add to pods' counters."""
+        dns, drops, attributed = window.sensed.dns, window.sensed.drops, window.sensed.attributed
+        found = list(of_dns(dns.by_pod(), window.pod_of)) if dns is not None else []
+        if drops is not None and attributed is not None:
+            reasons, packets = drops["key"]["reason"].tolist(), drops["value"]["packets"].tolist()
+            found += of_drops(attributed.ifindex.tolist(), reasons, packets, window.pod_of, self._hooks.drop_reason)
+        return found
 
     def _close(self) -> None:
         self._watcher.stop()
@@ -188,5 +222,6 @@ class Agent:
         if self._exporter is not None:
             self._name_fetcher.stop()
             self._exporter.stop()
+        self._hooks.close()
         self._kernel.close()
         log.info("stopped")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from eastwest.agent.abi import COUNTED_IN, ROLE_SOURCES, ROLES
 from eastwest.agent.edges import SUMS, Edges
 from eastwest.model.flow import Protocol, Reporter
+from eastwest.model.schema import AGENT_COLUMNS, Type
 from eastwest.wire.batch import ColumnData, Maybe, Words
 
 # Tables, because numpy.isin would load numpy.ma: 10 MiB on every node.
@@ -58,7 +59,17 @@ def columns(edges: Edges, context: Context) -> dict[str, ColumnData]:
         "counted_in": Words(keys["counted_in"], COUNTED_IN),
     }
     result.update({name: edges.sums[:, i] for i, name in enumerate(SUMS)})
-    return result
+    return result | unknown(n, result)
+
+
+def unknown(n: int, given: Mapping[str, ColumnData]) -> dict[str, ColumnData]:
+    """Nulls for every column of AGENT_COLUMNS that is not given: what optional hooks would fill."""
+    rest = [c for c in AGENT_COLUMNS if c.name not in given]
+    never = np.zeros(n, np.bool_)
+    return {
+        c.name: Words(np.zeros(n, np.intp), (None,)) if c.type is Type.STRING else Maybe(np.zeros(n, np.uint64), never)
+        for c in rest
+    }
 
 
 def _wall(monotonic_ns: NDArray[np.uint64], context: Context) -> NDArray[np.int64]:

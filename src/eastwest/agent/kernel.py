@@ -21,7 +21,7 @@ from eastwest.model.batch import HookStatus
 
 DEFAULT_FLOW_ENTRIES: Final = 65_536
 DEFAULT_OVERFLOW_ENTRIES: Final = 16_384
-_MAPS: Final = ("flows", "overflow", "interfaces", "held", "listeners", "epoch", "records")
+_MAPS: Final = ("flows", "overflow", "interfaces", "held", "listeners", "epoch", "records", "dns_tail")
 _PROGRAMS: Final = ("ew_from_pod", "ew_to_pod", "ew_drain")
 _CONNTRACK_COLUMNS: Final = ("service_ip", "service_port")
 SECOND: Final = 1_000_000_000

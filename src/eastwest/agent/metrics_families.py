@@ -166,9 +166,16 @@ AGENT_SHIPPING_LOST: Final = _node(
     "cause",
     unit="bytes",
 )
+AGENT_HOOK_EVENTS: Final = _node(
+    "agent_hook_events",
+    Kind.COUNTER,
+    "What the optional hooks saw, left out or lost, by event (docs/decisions/0070 to 0073).",
+    "event",
+)
 AGENT_FAMILIES: Final = (
     AGENT_INFO, AGENT_HOOK, AGENT_MEMORY, AGENT_CPU, AGENT_TICKS, AGENT_TICK_TIME, AGENT_LAST_TICK, AGENT_PODS,
     AGENT_FLOW_ENTRIES, AGENT_FLOW_LIMIT, AGENT_BUFFER, AGENT_BUFFER_LIMIT, AGENT_SHIPPED, AGENT_RETRIES, AGENT_SHIPPING_LOST,
+    AGENT_HOOK_EVENTS,
 )  # fmt: skip
 
 FAMILIES: Final = (*POD_FAMILIES, *NODE_FAMILIES, *AGENT_FAMILIES)

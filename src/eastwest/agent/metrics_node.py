@@ -29,6 +29,7 @@ class Health:
     shipped_batches: int = 0  # since the agent started
     shipping_failures: Mapping[str, int] = field(default_factory=dict)  # by outcome, since the agent started
     shipping_lost_bytes: Mapping[str, int] = field(default_factory=dict)  # by cause, since the agent started
+    hook_counters: Mapping[str, int] = field(default_factory=dict)  # by event, since the agent started
 
 
 class NodeMetrics:
@@ -119,6 +120,7 @@ class NodeMetrics:
         self._set(m.AGENT_FLOW_LIMIT, {(): health.flow_limit})
         self._set(m.AGENT_BUFFER, {(): health.buffer_bytes})
         self._set(m.AGENT_BUFFER_LIMIT, {(): health.buffer_limit_bytes})
+        self._set(m.AGENT_HOOK_EVENTS, {(event,): n for event, n in health.hook_counters.items()})
         self._set(m.AGENT_SHIPPED, {(): health.shipped_batches})
         self._set(m.AGENT_RETRIES, {(outcome,): n for outcome, n in health.shipping_failures.items()})
         self._set(m.AGENT_SHIPPING_LOST, {(cause,): n for cause, n in health.shipping_lost_bytes.items()})

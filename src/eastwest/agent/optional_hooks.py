@@ -1,15 +1,12 @@
 """The hooks beside flow: TCP health, drops, DNS. Each may be off or refused; what is missing is said, never zero.
 
 One object for the agent's tick: `poll` often, `sense` before each drain (while the flow map still knows connections that
-have ended), `columns` after it. The watcher calls `adopt` and `forget` as pods come and go.
+have ended), `columns` after it, `forget` when a pod is gone. The watcher thread calls `adopt` as pods come.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -35,11 +32,24 @@ from eastwest.agent.sock import hook as sock_hook
 from eastwest.agent.sock.health import Health
 from eastwest.agent.sock.waiting import Waiting
 from eastwest.model.batch import HookStatus
+from eastwest.model.flow import Protocol
 from eastwest.wire.batch import ColumnData, Maybe, Words
 
 log = logging.getLogger("eastwest.agent")
 
+HOOKS: Final = ("sock", "dns", "drops")
+"""What can be left off, in an operator's words."""
+
 _UNKNOWN_WHEN_ZERO: Final = frozenset({"rtt_min_us"})
+
+
+def cgroup_root() -> Path:
+    """Where this machine has its cgroup v2 tree (proc_pid_mountinfo(5): fields after " - " are type, source …)."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields, _, rest = line.partition(" - ")
+        if rest.startswith("cgroup2 "):
+            return Path(fields.split()[4])
+    return Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +65,7 @@ class Choice:
 
 def interfaces_by_namespace(interfaces: Iterable[Interface]) -> dict[int, int]:
     """Inode of each known pod's namespace -> the host's end of its veth."""
-    found: dict[int, int] = {}
-    for interface in interfaces:
-        if interface.pod is not None:
-            with contextlib.suppress(OSError):  # that process has ended
-                found[os.stat(f"/proc/{interface.pod.pid}/ns/net").st_ino] = interface.ifindex  # noqa: PTH116
-    return found
+    return {i.pod.netns: i.ifindex for i in interfaces if i.pod is not None and i.pod.netns is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class OptionalHooks:
         )
         self._watch = DnsWatch()
         self._waiting = Waiting(strangers=choice.host)
-        self._dns_lock = threading.Lock()  # guards _watch and the DNS ring: `forget` comes from the watcher
+        self._unresolved = 0  # connections that had no flow, since the start
         self.statuses: tuple[HookStatus, ...] = (sock, drops, dns)
 
     @property
@@ -107,16 +112,14 @@ class OptionalHooks:
 
     def forget(self, ifindex: int) -> None:
         """A pod's interface is gone."""
-        with self._dns_lock:
-            self._watch.names.forget_pod(ifindex)
+        self._watch.names.forget_pod(ifindex)
 
     def poll(self) -> None:
         """Empty the rings; several times a second, so that they never fill up."""
         if self._sock is not None:
             self._sock.poll()
         if self._dns is not None:
-            with self._dns_lock:
-                self._watch.see(self._dns.sightings())
+            self._watch.see(self._dns.sightings())
 
     def sense(self, interface_of: Mapping[int, int]) -> Sensed:
         """Everything since the last call. `interface_of`: inode of a pod's namespace -> the host's end of its veth."""
@@ -132,8 +135,7 @@ class OptionalHooks:
             attributed = attribute(drops, interface_of, self._node_netns, self._resolve)
         tally = None
         if self._dns is not None:
-            with self._dns_lock:
-                tally = self._watch.close_window(time.monotonic_ns())
+            tally = self._watch.close_window(time.monotonic_ns())
         return Sensed(found, drops, attributed, losses, tally, self._counters(found))
 
     def columns(self, edges: Edges, sensed: Sensed) -> tuple[Edges, dict[str, ColumnData]]:
@@ -142,14 +144,13 @@ class OptionalHooks:
             joined, figures = edges, {name: np.zeros(len(edges), np.uint64) for name in health.COLUMNS}
         else:
             joined, figures = health.onto(edges, sensed.health)
-        known = np.full(len(joined), sensed.health is not None)
+        known = np.asarray((joined.keys["protocol"] == Protocol.TCP) & (sensed.health is not None))
         result: dict[str, ColumnData] = {
             name: Maybe(column, known & (column > 0) if name in _UNKNOWN_WHEN_ZERO else known)
             for name, column in figures.items()
         }
         result["drops"] = _drops_column(joined, sensed)
-        with self._dns_lock:
-            result["dst_dns_name"] = server_names(joined, self._watch.names, time.monotonic_ns())
+        result["dst_dns_name"] = server_names(joined, self._watch.names, time.monotonic_ns())
         result["src_dns_name"] = Words(np.zeros(len(joined), np.intp), (None,))
         return joined, result
 
@@ -174,8 +175,9 @@ class OptionalHooks:
         return self._resolver.resolve(keys)
 
     def _counters(self, found: Health | None) -> dict[str, int]:
+        self._unresolved += found.unresolved if found is not None else 0
         totals: dict[str, int] = {
-            "sock_unresolved": found.unresolved if found is not None else 0,  # of this window
+            "sock_unresolved": self._unresolved,
             "sock_of_no_pod": self._waiting.left_out,
         }
         readers: tuple[tuple[str, Callable[[], dict[str, int]] | None], ...] = (

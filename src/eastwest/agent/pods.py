@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,8 @@ class PodProcess:
 
     uid: str
     pid: int
+    netns: int | None = field(default=None, compare=False)
+    """Inode of that namespace; it names the pod's sockets also when the process has ended."""
 
 
 def pod_uid(cgroup_text: str) -> str | None:
@@ -52,7 +54,7 @@ def find(wanted: Collection[int], nsid_of: Callable[[int], int | None], proc: Pa
     for pid, inode in namespaces(proc):
         members.setdefault(inode, []).append(pid)
     found: dict[int, PodProcess] = {}
-    for pids in members.values():
+    for inode, pids in members.items():
         nsid = next(
             (n for n in (_nsid(proc / str(pid) / "ns" / "net", nsid_of) for pid in pids) if n is not None), None
         )
@@ -61,7 +63,7 @@ def find(wanted: Collection[int], nsid_of: Callable[[int], int | None], proc: Pa
         oldest = min(pids, key=lambda pid: _started(pid, proc))
         uid = _uid_of(oldest, proc)
         if uid is not None:
-            found[nsid] = PodProcess(uid, oldest)
+            found[nsid] = PodProcess(uid, oldest, inode)
     return found
 
 

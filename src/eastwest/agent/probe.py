@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Final
 
 from eastwest.agent import bpf, loader
 from eastwest.agent.kernel import FlowKernel, Sizes
+from eastwest.agent.optional_hooks import Choice, OptionalHooks
 from eastwest.model.batch import HookStatus
 from eastwest.model.schema import AGENT_COLUMNS, Role
 
@@ -14,16 +16,23 @@ _LOOPBACK: Final = 1
 _EVERYTHING: Final = tuple(c.name for c in AGENT_COLUMNS if c.role is Role.MEASURE)
 
 
-def probe() -> tuple[HookStatus, ...]:
-    """The hooks of the flow object: `tcx` carries everything; `conntrack` names the backend of a Service."""
+def probe(choice: Choice) -> tuple[HookStatus, ...]:
+    """`tcx` carries everything; `conntrack` names the backend of a Service; then the optional hooks of `choice`."""
     try:
         kernel = FlowKernel(Sizes(64, 64, 64))
     except (loader.LoadError, OSError) as error:
         return (HookStatus("tcx", "refused", str(error), _EVERYTHING),)
     try:
-        return tuple(_try_tcx(kernel) if hook.name == "tcx" else hook for hook in kernel.hooks)
+        own = tuple(_try_tcx(kernel) if hook.name == "tcx" else hook for hook in kernel.hooks)
+        return own + _try_optional(kernel, choice)
     finally:
         kernel.close()
+
+
+def _try_optional(kernel: FlowKernel, choice: Choice) -> tuple[HookStatus, ...]:
+    hooks = OptionalHooks(choice, kernel.maps["flows"], Path("/proc/self/ns/net").stat().st_ino)
+    hooks.close()
+    return hooks.statuses
 
 
 def _try_tcx(kernel: FlowKernel) -> HookStatus:

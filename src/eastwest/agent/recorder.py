@@ -6,8 +6,8 @@ It ships nothing and waits for nothing but the kernel.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from eastwest.agent.columns import Context, columns
 from eastwest.agent.edges import Edges
 from eastwest.agent.interfaces import Interface, Interfaces
 from eastwest.agent.kernel import Drained, FlowKernel
+from eastwest.agent.optional_hooks import OptionalHooks, Sensed, interfaces_by_namespace
 from eastwest.model.batch import Amount, Books
 from eastwest.wire.batch import Columns
 
@@ -36,6 +37,9 @@ class Window:
     hook_packets: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 2), np.int64))
     drained: Drained = field(default_factory=lambda: Drained(0))
     drain_seconds: float = 0.0
+    sensed: Sensed = field(default_factory=Sensed)
+    pod_of: Mapping[int, str | None] = field(default_factory=dict)
+    """Interface index -> UID of its pod."""
 
     @property
     def recorded(self) -> Amount:
@@ -45,8 +49,10 @@ class Window:
 class Recorder:
     """Not thread-safe. `kernel` and `interfaces` are shared with the watcher."""
 
-    def __init__(self, kernel: FlowKernel, interfaces: Interfaces, cluster: str, node: str) -> None:
-        self._kernel, self._interfaces = kernel, interfaces
+    def __init__(
+        self, kernel: FlowKernel, interfaces: Interfaces, hooks: OptionalHooks, cluster: str, node: str
+    ) -> None:
+        self._kernel, self._interfaces, self._hooks = kernel, interfaces, hooks
         self._cluster, self._node = cluster, node
         self._start_ns = time.time_ns()
         self._purge = False
@@ -55,6 +61,7 @@ class Recorder:
         """Drain now. `final`: nothing may wait for a next window."""
         self._settle()
         started = time.monotonic()
+        sensed = self._hooks.sense(interfaces_by_namespace(self._interfaces.snapshot()))
         quiet = self._kernel.turn()
         end_ns, offset_ns = time.time_ns(), time.time_ns() - time.monotonic_ns()
         accounted, hold = self._interfaces.drained()
@@ -67,13 +74,13 @@ class Recorder:
             hold=hold,
         )
         self._purge = False
-        found = edges.merge(parts)
+        found, optional = self._hooks.columns(edges.merge(parts), sensed)
         context = Context(
             self._cluster, self._node, self._start_ns, end_ns, offset_ns, {i.ifindex: i.pod_uid for i in accounted}
         )
         window = self._account(found, accounted, quiet, context, drained, started)
         self._start_ns = end_ns
-        return window
+        return replace(window, columns={**window.columns, **optional}, sensed=sensed, pod_of=context.pod_uids)
 
     def _settle(self) -> None:
         """Release the interfaces whose pod was found; let go of those that are no pod's."""
@@ -88,6 +95,7 @@ class Recorder:
     def _forget(self, interface: Interface) -> None:
         self._kernel.set_listeners(interface.ifindex, set(), interface.listeners)
         self._kernel.remove_interface(interface.ifindex)
+        self._hooks.forget(interface.ifindex)
         interface.before.clear()
         self._purge = True
 

@@ -10,6 +10,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 from eastwest.agent import listeners, netlink, pods
@@ -26,8 +27,11 @@ NAMING_S: Final = 0.25  # while there is more to attach
 class Watcher:
     """Inert until `start`; must be started in the node's network namespace."""
 
-    def __init__(self, kernel: FlowKernel, interfaces: Interfaces) -> None:
-        self._kernel, self._interfaces = kernel, interfaces
+    def __init__(
+        self, kernel: FlowKernel, interfaces: Interfaces, adopt: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """`adopt` gets an open descriptor of a pod's network namespace, once, when the pod was found."""
+        self._kernel, self._interfaces, self._adopt = kernel, interfaces, adopt
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = threading.Event()
         self._settled = threading.Event()
@@ -133,6 +137,17 @@ class Watcher:
             if pod is not None:
                 log.info("interface %s belongs to pod %s", interface.link.name, pod.uid)
                 self._read_one(interface, pod)
+                self._adopt_sockets(pod)
+
+    def _adopt_sockets(self, pod: PodProcess) -> None:
+        try:
+            netns_fd = os.open(f"/proc/{pod.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return  # that process has ended, and with it what it had open
+        try:
+            self._adopt(netns_fd)
+        finally:
+            os.close(netns_fd)
 
     def _attach(self, interface: Interface) -> None:
         held = self._interfaces.attaching(interface)

@@ -81,7 +81,33 @@ class MapNode(BaseModel):
     pods: int | None = Field(None, description="pods seen behind a workload in this window")
 
 
-class MapEdge(BaseModel):
+class TcpHealth(BaseModel):
+    """How the connections of an edge fared; null where no hook of the node says (see coverage: hooks).
+
+    Retransmissions, timeouts and drops are those of both ends; the rest is the reporting end's.
+    """
+
+    connection_attempts: int | None = None
+    connection_failures: int | None = Field(None, description="ended without having been established")
+    resets: int | None = Field(None, description="established connections that a RST ended, sent or received")
+    connection_timeouts: int | None = Field(None, description="established connections given up after no answer")
+    retransmits: int | None = Field(None, description="segments sent again, all phases")
+    retransmits_syn: int | None = None
+    retransmits_established: int | None = None
+    retransmits_closing: int | None = None
+    rtos: int | None = Field(None, description="retransmission timeouts, all phases")
+    rtos_syn: int | None = None
+    rtos_established: int | None = None
+    rtos_closing: int | None = None
+    connect_mean_us: float | None = Field(None, description="SYN to established")
+    rtt_min_us: int | None = None
+    rtt_mean_us: float | None = None
+    rtt_p50_us: float | None = Field(None, description="from a histogram: within a factor of 2")
+    rtt_p99_us: float | None = None
+    drops: int | None = Field(None, description="packets of any protocol that the kernel dropped on the ends' nodes")
+
+
+class MapEdge(TcpHealth):
     """One edge per (source, target, protocol, dst_port); source is the initiator, dst_port the backend's."""
 
     source: str
@@ -103,6 +129,8 @@ class MapEdge(BaseModel):
     last_seen_ns: int
     reporter: Literal["client", "server", "unknown"] = Field(description="whose report the figures are")
     role_source: str
+    category: str | None = Field(None, description="as in FlowRow; null when several are behind the edge")
+    dst_dns_name: str | None = Field(None, description="a name by which the target was looked up")
 
 
 class ServiceMap(BaseModel):
@@ -113,7 +141,7 @@ class ServiceMap(BaseModel):
     coverage: Coverage
 
 
-class FlowRow(BaseModel):
+class FlowRow(TcpHealth):
     """One row of the flow table: an edge between two pods or external ends in the window."""
 
     src_kind: str
@@ -146,6 +174,8 @@ class FlowRow(BaseModel):
     service: str | None
     service_ip: str | None
     service_port: int | None
+    category: str | None
+    zone_pair: str | None = Field(description="zone of the initiator > zone of the server")
     reporter: str
     role_source: str
     connections: int

@@ -197,6 +197,7 @@ class Stack:
             token_file.write_text(agent_token(secret, self.plan.name, node))
             argv = [sys.executable, "-m", "eastwest", "agent", "--node", node, "--cluster", self.plan.name]
             argv += ["--server", f"unix:{self.ingest_socket}", "--token-file", str(token_file)]
+            argv += ["--cgroup", self.lab.node(node).cgroup]
             argv += ["--tick", str(self.plan.tick_s), *self.plan.agent_options]
             self.agents[node] = Part(
                 f"the agent of {node}", self.lab.node_command(node, argv), self.folder / f"{node}.log"

@@ -45,6 +45,15 @@ def count_text(value: int | None) -> str:
     return UNKNOWN if value is None else f"{value:,}"
 
 
+def us_text(value: float | None) -> str:
+    """1234 µs -> '1.2 ms'; unknown is a dash."""
+    if value is None:
+        return UNKNOWN
+    if value < 1000:
+        return f"{value:.0f} µs"
+    return f"{value / 1e3:.1f} ms" if value < 1e6 else f"{value / 1e6:.1f} s"
+
+
 def _plain(heads: Sequence[Head], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> str:
     lines = ["\t".join(h.name for h in heads), *("\t".join(row) for row in rows)]
     lines += [f"# {note}" for note in notes]

@@ -14,6 +14,7 @@ from eastwest.agent.agent import Agent, Config
 from eastwest.agent.kernel import DEFAULT_FLOW_ENTRIES, Sizes
 from eastwest.agent.loader import LoadError
 from eastwest.agent.memory import keep_small
+from eastwest.agent.optional_hooks import HOOKS, Choice, cgroup_root
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES
 from eastwest.agent.probe import probe
 from eastwest.runtime.paths import DEFAULT_SERVER
@@ -26,6 +27,8 @@ examples:
       --listen 127.0.0.1:7421
       with metrics for Prometheus at http://127.0.0.1:7421/metrics
   eastwest agent --node n1 --cluster lab --server unix:/run/eastwest/agents.sock --token-file t --tick 1
+  eastwest agent --node n1 --cluster lab --token-file t --without drops
+      with TCP health and DNS, but without the kernel's drops
   eastwest agent --probe
       which hooks this kernel accepts, and what stays unknown without them
 
@@ -61,6 +64,19 @@ def register(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_LIMIT_BYTES,
         help="memory for windows that wait for the server; what does not fit is declared lost (default: %(default)s)",
     )
+    parser.add_argument(
+        "--cgroup",
+        metavar="PATH",
+        type=Path,
+        help="TCP health of the sockets in this part of the cgroup v2 tree (default: its root, the whole node)",
+    )
+    parser.add_argument(
+        "--without",
+        metavar="HOOK,...",
+        type=_hooks,
+        default=frozenset(),
+        help=f"leave optional hooks off: {', '.join(HOOKS)} (default: all on)",
+    )
     parser.add_argument("--listen", metavar="HOST:PORT", help="serve /metrics and /healthz (default: off)")
     parser.add_argument(
         "--reference-metrics",
@@ -71,10 +87,18 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="with --probe: as JSON")
 
 
+def _hooks(text: str) -> frozenset[str]:
+    names = frozenset(part.strip() for part in text.split(",") if part.strip())
+    if unknown := sorted(names - set(HOOKS)):
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no optional hook; there are {', '.join(HOOKS)}")
+    return names
+
+
 def run(args: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     if args.probe:
-        return _probe(as_json=args.json)
+        choice = Choice(_cgroup(args), drops="drops" not in args.without, dns="dns" not in args.without)
+        return _probe(choice, as_json=args.json)
     missing = [f"--{n.replace('_', '-')}" for n in ("node", "cluster", "token_file") if getattr(args, n) is None]
     if missing:
         print(f"eastwest agent: {', '.join(missing)} missing (see eastwest agent --help)", file=sys.stderr)
@@ -105,12 +129,19 @@ def _config(args: argparse.Namespace) -> Config:
         listen=args.listen,
         sizes=Sizes(flows=args.flow_map_size),
         buffer_bytes=args.buffer_bytes,
+        cgroup=_cgroup(args),
+        drops="drops" not in args.without,
+        dns="dns" not in args.without,
         reference_metrics=args.reference_metrics,
     )
 
 
-def _probe(*, as_json: bool) -> int:
-    hooks = probe()
+def _cgroup(args: argparse.Namespace) -> Path | None:
+    return None if "sock" in args.without else args.cgroup or cgroup_root()
+
+
+def _probe(choice: Choice, *, as_json: bool) -> int:
+    hooks = probe(choice)
     if as_json:
         print(json.dumps([asdict(h) for h in hooks], indent=2))
     else:
@@ -118,4 +149,4 @@ def _probe(*, as_json: bool) -> int:
             print(f"{hook.name:<12} {hook.state:<8} {hook.reason or ''}")
             if hook.columns and hook.state != "on":
                 print(f"{'':<12} unknown without it: {', '.join(hook.columns)}")
-    return 0 if all(h.state == "on" for h in hooks) else 1
+    return 0 if all(h.state != "refused" for h in hooks) else 1

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
+from eastwest.cli import _health
 from eastwest.cli._ask import add_ask_arguments, ask, recorded_note
 from eastwest.cli._table import UNKNOWN, Head, View, bytes_text, count_text, number
 
@@ -13,6 +15,7 @@ EXAMPLES = """examples:
   eastwest flows --view aws                                 to AWS services
   eastwest flows --view external --sort connections
   eastwest flows 'src_namespace=ui and dst_port=8080 and bytes_forward>1MB'
+  eastwest flows --columns health --sort retransmits_established
   eastwest flows --limit 1000 --json > flows.json
 
 filter: words are column names (docs/columns.md); = != ~ < <= > >= in (a, b), and, or, not, ( ).
@@ -23,6 +26,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("filter", nargs="?", metavar="FILTER", help="which rows; see below")
     parser.add_argument("--view", choices=("cluster", "aws", "external"), default="cluster", help="default: cluster")
+    parser.add_argument("--columns", choices=_health.COLUMNS, default="traffic", help="default: traffic")
     parser.add_argument(
         "--sort", default="bytes_forward", metavar="COLUMN", help="largest first (default bytes_forward)"
     )
@@ -41,6 +45,11 @@ def _end(row: dict[str, Any], side: str) -> str:
     if row[f"{side}_kind"] == "node":
         return f"node {row[f'{side}_node']}"
     return str(row[f"{side}_dns_name"] or row[f"{side}_ip"])
+
+
+def _healthy(row: dict[str, Any]) -> list[str]:
+    port = f"{row['protocol']} {row['dst_port']}" if row["dst_port"] else row["protocol"]
+    return [_end(row, "src"), _end(row, "dst"), port, *_health.cells(row)]
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -72,13 +81,17 @@ HEADS = [
 ]
 
 
-def _view(answer: dict[str, Any]) -> View:
+HEALTH_HEADS = [Head("FROM", style="cyan"), Head("TO", style="green"), Head("PORT"), *_health.HEADS]
+
+
+def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
     notes = recorded_note(answer["window"])
     if answer["next_cursor"]:
         notes.append(f"more rows: --cursor {answer['next_cursor']}")
     if not answer["rows"]:
         notes.append("no rows: nothing in this window matches")
-    return View(f"{len(answer['rows'])} flows", HEADS, [_cells(row) for row in answer["rows"]], notes)
+    heads, cells = (HEALTH_HEADS, _healthy) if columns == "health" else (HEADS, _cells)
+    return View(f"{len(answer['rows'])} flows", heads, [cells(row) for row in answer["rows"]], notes)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -88,4 +101,4 @@ def run(args: argparse.Namespace) -> int:
         params["filter"] = args.filter
     if args.cursor:
         params["cursor"] = args.cursor
-    return ask(args, "/api/v1/flows", params, _view)
+    return ask(args, "/api/v1/flows", params, partial(_view, columns=args.columns))

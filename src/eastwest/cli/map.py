@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from typing import Any
 
+from eastwest.cli import _health
 from eastwest.cli._ask import add_ask_arguments, ask, coverage_notes, recorded_note
 from eastwest.cli._table import UNKNOWN, Head, View, bytes_text, count_text, number
 
@@ -12,6 +14,7 @@ EXAMPLES = """examples:
   eastwest map                               every edge of the last 15 minutes, by workload
   eastwest map -n catalog --level pod        one namespace, pod by pod
   eastwest map --window 5m --watch           live
+  eastwest map --columns health              round-trip times, retransmissions, resets, drops
   eastwest map --json | jq '.edges | length'
 """
 
@@ -19,6 +22,7 @@ EXAMPLES = """examples:
 def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("-n", "--namespace", metavar="NS", help="only edges with an end in this namespace")
+    parser.add_argument("--columns", choices=_health.COLUMNS, default="traffic", help="default: traffic")
     parser.add_argument("--level", choices=("workload", "pod"), default="workload", help="default: workload")
     add_ask_arguments(parser)
 
@@ -28,7 +32,7 @@ def _label(node: dict[str, Any]) -> str:
     return f"{node['namespace']}/{name}" if node["namespace"] else name
 
 
-def _view(answer: dict[str, Any]) -> View:
+def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
     names = {node["id"]: _label(node) for node in answer["nodes"]}
     edges = sorted(answer["edges"], key=lambda e: -(e["bytes_forward"] + e["bytes_reverse"]))
     rows = [
@@ -56,6 +60,9 @@ def _view(answer: dict[str, Any]) -> View:
         number("OPENED"),
         number("UNANSWERED"),
     ]
+    if columns == "health":
+        heads = [*heads[:3], *_health.HEADS]
+        rows = [[*row[:3], *_health.cells(e)] for row, e in zip(rows, edges, strict=True)]
     notes = recorded_note(answer["window"]) + coverage_notes(answer["coverage"])
     if not rows:
         notes.append("no edges in this window: is an agent running, and is the window long enough?")
@@ -66,4 +73,4 @@ def run(args: argparse.Namespace) -> int:
     params = {"level": args.level}
     if args.namespace:
         params["namespace"] = args.namespace
-    return ask(args, "/api/v1/service-map", params, _view)
+    return ask(args, "/api/v1/service-map", params, partial(_view, columns=args.columns))

@@ -19,6 +19,7 @@ from eastwest.collector.ranges.public import is_public
 from eastwest.k8s.inventory import AMBIGUOUS, NOBODY, End, Inventory, Naming
 from eastwest.model.flow import EndKind, Reporter
 from eastwest.model.schema import COLLECTOR_COLUMNS
+from eastwest.query.category import with_category
 
 Ints = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
@@ -50,7 +51,7 @@ class Enricher:
         self._book = _Book(())
 
     def enrich(self, table: pa.Table) -> pa.Table:
-        """`table` with every one of COLLECTOR_COLUMNS added (or replaced; a dns_name already there is kept).
+        """`table` with every one of COLLECTOR_COLUMNS added (or replaced).
 
         Needs src_ip, dst_ip, dst_port, first_seen_ns and last_seen_ns; uses pod_uid, reporter, service_ip and
         service_port where they are there.
@@ -74,7 +75,7 @@ class Enricher:
             self._outside(ips, found)
             named.update(self._book.columns(side, found, mine))
         named |= self._book.service_columns(service)
-        return _append(table, named)
+        return _categorised(_append(table, named))
 
     def _local(self, table: pa.Table, naming: Naming) -> tuple[Ints, NDArray[np.bool_]]:
         """(index of the reporting pod by its UID or NOBODY, whether it is the destination)."""
@@ -183,6 +184,13 @@ def _append(table: pa.Table, named: dict[str, Arrow]) -> pa.Table:
         field = pa.field(column.name, pa.string(), nullable=column.nullable)
         table = table.append_column(field, values) if at < 0 else table.set_column(at, field, values)
     return table
+
+
+def _categorised(table: pa.Table) -> pa.Table:
+    found = with_category(table.drop_columns(["category", "zone_pair"]))
+    return table.set_column(table.schema.get_field_index("category"), "category", found["category"]).set_column(
+        table.schema.get_field_index("zone_pair"), "zone_pair", found["zone_pair"]
+    )
 
 
 def _addresses(table: pa.Table, name: str) -> Bytes:

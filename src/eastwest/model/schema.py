@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from eastwest.model.histogram import BUCKETS
+
 
 class Type(StrEnum):
     """The value's type, independent of any engine."""
@@ -71,6 +73,11 @@ def _sum(name: str, unit: str, doc: str) -> Column:
     return Column(name, Type.U64, Role.MEASURE, Merge.SUM, Stage.AGENT, doc, unit=unit)
 
 
+def _tcp(name: str, unit: str, doc: str, merge: Merge = Merge.SUM) -> Column:
+    """A figure of the reporting end's own sockets; null where the hook is off or refused."""
+    return Column(name, Type.U64, Role.MEASURE, merge, Stage.AGENT, doc, unit=unit, nullable=True)
+
+
 def _end(side: str, who: str) -> tuple[Column, ...]:
     """The columns that name one end of a flow."""
 
@@ -95,7 +102,6 @@ def _end(side: str, who: str) -> tuple[Column, ...]:
         named("zone", f"availability zone of the {who} (label topology.kubernetes.io/zone of its node)"),
         named("region", f"region of the {who}: its node's, or the one AWS publishes for its address"),
         named("aws_service", f"AWS service of the {who} as ip-ranges.json names it, the specific over AMAZON"),
-        named("dns_name", f"name by which the {who}'s address was looked up"),
         named(
             "named_by",
             f"how the {who} was named: pod_uid, pod_ip, node_ip, cluster_ip, aws_ranges, public_address, "
@@ -104,6 +110,12 @@ def _end(side: str, who: str) -> tuple[Column, ...]:
         ),
     )
 
+
+_PHASES: Final = (
+    ("syn", "before the connection was established"),
+    ("established", "while it might still send data"),
+    ("closing", "after its FIN"),
+)
 
 COLUMNS: Final[tuple[Column, ...]] = (
     Column("window_start_ns", Type.TIME, Role.TIME, Merge.MIN, Stage.AGENT, "start of the agent's window, inclusive", "ns"),
@@ -134,10 +146,41 @@ COLUMNS: Final[tuple[Column, ...]] = (
     _sum("packets_reverse", "packets", "packets from server to initiator at the hook"),
     _sum("segments_forward", "segments", "packets on the wire from initiator to server, after segmentation"),
     _sum("segments_reverse", "segments", "packets on the wire from server to initiator, after segmentation"),
+    _tcp("connection_attempts", "attempts", "connect() called by the reporting pod"),
+    _tcp("connection_failures", "failures", "connections of the reporting end that ended without having been established"),
+    _tcp("resets", "resets", "established connections that a RST ended, sent or received"),
+    _tcp("connection_timeouts", "timeouts", "established connections that the reporting end gave up after no answer"),
+    *(
+        _tcp(f"retransmits_{phase}", "retransmits", f"segments the reporting end sent again {when}, as TcpRetransSegs counts")
+        for phase, when in _PHASES
+    ),
+    *(_tcp(f"rtos_{phase}", "rtos", f"retransmission timeouts of the reporting end {when}") for phase, when in _PHASES),
+    _tcp("connect_sum_us", "us", "sum of the times from SYN to established, of connections established in the window"),
+    _tcp("connect_count", "count", "connections in connect_sum_us"),
+    _tcp("rtt_min_us", "us", "least round-trip time the kernel knows of any connection", Merge.MIN),
+    _tcp("rtt_sum_us", "us", "sum of the round-trip times measured last: one a window of a live connection, one at its end"),
+    _tcp("rtt_count", "count", "samples in rtt_sum_us"),
+    *(
+        _tcp(f"rtt_bucket_{i:02d}", "rtt", f"round-trip times in bucket {i} of model.histogram")
+        for i in range(BUCKETS)
+    ),
+    _tcp("drops", "drops", "packets of this record that the kernel dropped on this node, whatever the reason"),
+    *(
+        Column(f"{side}_dns_name", Type.STRING, Role.PROVENANCE, Merge.LAST, Stage.AGENT, doc, nullable=True)
+        for side, doc in (
+            ("src", "name by which the initiator's address was looked up"),
+            ("dst", "name by which the reporting pod (else another of its node) looked up the address it connected to"),
+        )
+    ),
     *_end("src", "initiator"),
     *_end("dst", "server"),
     _key("service_namespace", Type.STRING, "namespace of the Service the client connected to", nullable=True, stage=Stage.COLLECTOR),
     _key("service", Type.STRING, "name of the Service the client connected to", nullable=True, stage=Stage.COLLECTOR),
+    _key(
+        "category", Type.STRING, "where it goes: intra_zone, inter_zone, inter_region, aws, internet, node, service or "
+        "unknown; null in records of a version that did not say", nullable=True, stage=Stage.COLLECTOR,
+    ),
+    _key("zone_pair", Type.STRING, "zone of the initiator > zone of the server", nullable=True, stage=Stage.COLLECTOR),
 )  # fmt: skip
 
 AGENT_COLUMNS: Final = tuple(c for c in COLUMNS if c.stage is Stage.AGENT)

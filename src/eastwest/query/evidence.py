@@ -16,12 +16,14 @@ from eastwest.k8s.raw import Problem, RawObject, load_text
 from eastwest.k8s.sources import ObjectSource
 from eastwest.k8s.write import cluster_files
 from eastwest.model.schema import AGENT_COLUMNS, COLUMNS, Column, Stage
+from eastwest.query.category import with_category
 from eastwest.query.coverage import coverage
 from eastwest.store.parts import ARROW, Part, cut
 from eastwest.store.protocol import Store
 from eastwest.store.questions import Range, Records
 from eastwest.wire.bundle import Bundle, write_zip
 
+_SIDES: Final = {f"{side}_{name}" for side in ("src", "dst") for name in ("kind", "zone", "region")}
 _WORDS: Final = {"reporter": "client", "role_source": "unknown", "counted_in": "flow", "node": "recorded"}
 """What a record without these columns says: its source is the initiator, as the bundle's format promises."""
 
@@ -79,6 +81,8 @@ def span(played: Bundle) -> Range:
 def parts(played: Bundle, enrich: Callable[[pa.Table], pa.Table]) -> Iterator[Part]:
     """The bundle's records as parts for an empty store; ends without names are named from its cluster objects."""
     flows = _completed(played)
+    if not {"category", "zone_pair"} & set(flows.column_names) and set(flows.column_names) >= _SIDES:
+        flows = with_category(flows)  # a bundle of a version that did not say; its names stand
     missing = [c.name for c in COLUMNS if c.name not in flows.column_names]
     if missing or flows.column("src_kind").null_count or flows.column("dst_kind").null_count:
         flows = enrich(flows)
@@ -95,7 +99,7 @@ def _completed(played: Bundle) -> pa.Table:
             default = _default(column, columns, played, flows.num_rows)
             columns[column.name] = default if given is None else pc.coalesce(given, default)
     if "src_kind" not in columns or "dst_kind" not in columns:
-        columns = {n: c for n, c in columns.items() if _stage(n) is Stage.AGENT or n.endswith("dns_name")}
+        columns = {n: c for n, c in columns.items() if _stage(n) is Stage.AGENT}
     return pa.table(columns)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from eastwest.model.flow import ip_bytes, ip_from_bytes, protocol_name
 from eastwest.model.schema import BY_NAME, Type
 from eastwest.query.errors import ParameterError
+from eastwest.query.health import health
 from eastwest.store.predicates import Predicate
 from eastwest.store.protocol import Store
 from eastwest.store.questions import After, Flows, Range
@@ -73,7 +74,7 @@ def _row(row: Row) -> Row:
     for name in _ADDRESSES:
         row[name] = None if row[name] is None else str(ip_from_bytes(row[name]))
     row["protocol"] = protocol_name(row["protocol"])
-    return row
+    return row | health(row)
 
 
 def _digest(table: Table) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from eastwest.model.flow import protocol_name
+from eastwest.query.health import health
 from eastwest.store.predicates import Predicate
 from eastwest.store.protocol import Store
 from eastwest.store.questions import Edges, Level, Range
@@ -25,6 +26,8 @@ _SUMS: Final = (
     "last_seen_ns",
     "reporter",
     "role_source",
+    "category",
+    "dst_dns_name",
 )
 
 
@@ -80,6 +83,7 @@ def service_map(store: Store, range_: Range, level: Level, where: Predicate) -> 
                 "service": via["2"],
                 "service_port": via["3"],
                 **{name: row[name] for name in _SUMS},
+                **health(row),
             }
         )
     edges.sort(key=lambda e: (e["source"], e["target"], e["protocol"], e["dst_port"]))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from eastwest.model.schema import BY_NAME, COLUMNS, Stage, Type
-from eastwest.store.edges import EDGE_COLUMNS, edges
+from eastwest.store.edges import EDGE_COLUMNS, EDGE_SUMS, edges
 from eastwest.store.questions import (
     Edges,
     Extent,
@@ -25,16 +25,6 @@ from eastwest.store.source import Scope, relation
 from eastwest.store.statement import Binder, Statement
 from eastwest.store.where import column, condition
 
-_SUMS: Final = (
-    "bytes_forward",
-    "bytes_reverse",
-    "packets_forward",
-    "packets_reverse",
-    "segments_forward",
-    "segments_reverse",
-    "connections",
-    "connections_established",
-)
 PODS_LISTED: Final = 10_000
 """Pods named per edge in an answer to Edges; more are not told apart."""
 
@@ -157,11 +147,12 @@ def _edges(question: Edges, scope: Scope, binder: Binder) -> str:
     inner = edges(question.range, question.where, scope, binder)
     ends = f"{_end('src', question.level)},\n  {_end('dst', question.level)}"
     keys = ", ".join((*_END_PARTS, "protocol", "dst_port"))
-    sums = ", ".join(f"sum(e.{n}) AS {n}" for n in _SUMS)
+    sums = ", ".join(f"sum(e.{n}) AS {n}" for n in EDGE_SUMS)
     known = f"{_known('src', 'source', question.level)}, {_known('dst', 'target', question.level)}"
     return f"""SELECT {keys}, {sums}, min(e.first_seen_ns) AS first_seen_ns, max(e.last_seen_ns) AS last_seen_ns, {known},
   argMax(tuple(e.service_namespace, e.service, e.service_port), (isNotNull(e.service_ip), e.bytes_forward)) AS via,
-  argMin(e.reporter, e.rank) AS reporter, argMin(e.role_source, e.rank) AS role_source
+  min(e.rtt_min_us) AS rtt_min_us, if(uniqExact(e.category) = 1, any(e.category), NULL) AS category,
+  max(e.dst_dns_name) AS dst_dns_name, argMin(e.reporter, e.rank) AS reporter, argMin(e.role_source, e.rank) AS role_source
 FROM (SELECT *, {ends} FROM {inner} WHERE {condition(question.where, binder)}) AS e GROUP BY {keys}"""
 
 

@@ -35,7 +35,13 @@ EDGE_KEYS: Final = (
 )
 _SERVICE: Final = ("service_namespace", "service", "service_ip", "service_port")
 _READ: Final = tuple(c.name for c in ROLLUP_COLUMNS)
-_SUMS: Final = tuple(c.name for c in COLUMNS if c.merge is Merge.SUM)
+EDGE_SUMS: Final = tuple(c.name for c in COLUMNS if c.merge is Merge.SUM)
+_LEAST: Final = "rtt_min_us"
+BOTH_ENDS: Final = (
+    *(f"{what}_{phase}" for what in ("retransmits", "rtos") for phase in ("syn", "established", "closing")),
+    "drops",
+)
+"""Added up over both ends' reports: each end's kernel knows only what itself sent again or dropped."""
 _ATTRIBUTES: Final = tuple(
     c.name
     for c in ROLLUP_COLUMNS
@@ -47,7 +53,8 @@ EDGE_COLUMNS: Final = (
     *_ATTRIBUTES,
     *_SERVICE,
     "reporter",
-    *_SUMS,
+    *EDGE_SUMS,
+    _LEAST,
     "first_seen_ns",
     "last_seen_ns",
     "wire_bytes_forward",
@@ -71,6 +78,8 @@ def _mirrored(name: str) -> str:
 def _turned(name: str) -> str:
     if name == "dst_port":
         return "if(turn, toUInt16(ifNull(src_port, 0)), dst_port) AS dst_port"
+    if name == "zone_pair":
+        return "if(turn, concat(r.dst_zone, '>', r.src_zone), r.zone_pair) AS zone_pair"
     other = _mirrored(name)
     return name if other == name or name == "src_port" else f"if(turn, r.{other}, r.{name}) AS {name}"
 
@@ -128,23 +137,25 @@ def edges(range_: Range, where: Predicate, scope: Scope, binder: Binder) -> str:
     keys = ", ".join(EDGE_KEYS)
     # A hash of anything and NULL is NULL; no name is empty.
     hashed = ", ".join(f"ifNull({n}, '')" if BY_NAME[n].nullable else n for n in EDGE_KEYS)
-    sums = ", ".join(f"sum(s.{n}) AS {n}" for n in _SUMS)
+    sums = ", ".join(f"sum(s.{n}) AS {n}" for n in EDGE_SUMS)
     attributes = ", ".join(f"anyLast(s.{n}) AS {n}" for n in _ATTRIBUTES)
     service = ", ".join(f"tupleElement(via, {i}) AS {n}" for i, n in enumerate(_SERVICE, 1))
     via = ", ".join(f"s.{n}" for n in _SERVICE)
     sides = f"""(
-  SELECT {keys}, rank, {attributes}, {sums}, min(s.first_seen_ns) AS first_seen_ns, max(s.last_seen_ns) AS last_seen_ns,
+  SELECT {keys}, rank, {attributes}, {sums}, min(s.{_LEAST}) AS {_LEAST}, min(s.first_seen_ns) AS first_seen_ns, max(s.last_seen_ns) AS last_seen_ns,
     argMax(tuple({via}), (isNotNull(s.service_ip), s.bytes_forward)) AS via
   FROM ({_reports(range_, scope, binder, where)}) AS s
   GROUP BY {keys}, rank
 )"""
+    # Sums of a nullable column pass over null, and are null when all is.
+    both = ", ".join(f"sum(x.{n}) OVER (PARTITION BY {keys}) AS {n}" for n in BOTH_ENDS)
     return f"""(
 SELECT {keys}, {", ".join(_ATTRIBUTES)}, {service},
   multiIf(rank = 1, 'client', rank = 2, 'server', 'unknown') AS reporter,
-  {", ".join(_SUMS)}, first_seen_ns, last_seen_ns,
+  {", ".join(n for n in EDGE_SUMS if n not in BOTH_ENDS)}, {both}, {_LEAST}, first_seen_ns, last_seen_ns,
   {_wire_bytes("forward")} AS wire_bytes_forward, {_wire_bytes("reverse")} AS wire_bytes_reverse,
   lower(hex(sipHash128({hashed}))) AS edge_id, rank
-FROM {_certain_ends(sides) if scope.unnamed else sides}
+FROM {_certain_ends(sides) if scope.unnamed else sides} AS x
 ORDER BY rank
 LIMIT 1 BY {keys}
 )"""

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from eastwest.model.batch import Amount, BatchHeader
-from eastwest.model.schema import COLUMNS, Merge, Type
+from eastwest.model.schema import BY_NAME, COLUMNS, Merge, Type
 from eastwest.store.ddl import DAY_NS, HOUR_NS, MINUTE_NS, ROLLUP_ATTRIBUTES, ROLLUP_COLUMNS, ROLLUP_KEYS
 
 ARROW: Final[dict[Type, Any]] = {
@@ -97,7 +97,7 @@ def rollup(flows: pa.Table) -> pa.Table:
     minutes = flows.append_column("minute_ns", _floor(flows.column("window_start_ns"), MINUTE_NS))
     keys = ["minute_ns", *ROLLUP_KEYS]
     sums = [(c.name, _AGGREGATES[c.merge]) for c in ROLLUP_COLUMNS if c.merge in _AGGREGATES]
-    aggregates: list[Any] = [*sums, *((name, "one") for name in ROLLUP_ATTRIBUTES)]
+    aggregates: list[Any] = [*sums, *((name, _choice(name)) for name in ROLLUP_ATTRIBUTES)]
     grouped = minutes.group_by(keys).aggregate(aggregates)
     renamed = grouped.rename_columns(
         [name.removesuffix(f"_{how}") if how else name for name, how in _outputs(sums, keys)]
@@ -105,12 +105,17 @@ def rollup(flows: pa.Table) -> pa.Table:
     return renamed.select(["minute_ns", *(c.name for c in ROLLUP_COLUMNS)])
 
 
+def _choice(name: str) -> str:
+    """Equal for all records of a key: any. A name learned later: one that is not null."""
+    return "max" if BY_NAME[name].merge is Merge.LAST else "one"
+
+
 def _outputs(sums: Sequence[tuple[str, Any]], keys: Sequence[str]) -> list[tuple[str, str]]:
     """(output name, its suffix) in the order in which Arrow gives them."""
     return [
         *((key, "") for key in keys),
         *((f"{name}_{how}", how) for name, how in sums),
-        *((f"{name}_one", "one") for name in ROLLUP_ATTRIBUTES),
+        *((f"{name}_{_choice(name)}", _choice(name)) for name in ROLLUP_ATTRIBUTES),
     ]
 
 

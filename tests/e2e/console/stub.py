@@ -60,6 +60,8 @@ def edge(line: tuple[Any, ...]) -> api.MapEdge:
         bytes_forward=size // 6, bytes_reverse=size - size // 6, packets_forward=size // 900, packets_reverse=size // 800,
         segments_forward=size // 880, segments_reverse=size // 700, connections=size // 20_000, connections_established=size // 20_000,
         first_seen_ns=END_NS - 880_000_000_000, last_seen_ns=END_NS - 2_000_000_000, reporter="client", role_source="handshake",
+        category="intra_zone", retransmits=size // 100_000, retransmits_established=size // 100_000, resets=0, rtt_min_us=90,
+        rtt_p50_us=140.0, rtt_p99_us=2_300.0, connection_failures=0, drops=0,
     )  # fmt: skip
 
 
@@ -104,10 +106,15 @@ def row(line: tuple[Any, ...], index: int) -> api.FlowRow:
             f"{side}_zone": n.zone, f"{side}_region": n.region, f"{side}_aws_service": n.name if n.kind == "aws" else None,
             f"{side}_dns_name": None, f"{side}_ip": f"10.0.{len(n.name)}.{index + 1}", f"{side}_named_by": "pod_uid" if pod else None,
         }  # fmt: skip
-    e = edge(line).model_dump(exclude={"source", "target"})
+    e = edge(line).model_dump(exclude={"source", "target", "dst_dns_name"})
     service_ip = "10.96.0.10" if e["service"] else None
     return api.FlowRow(
-        **ends, **e, service_ip=service_ip, wire_bytes_forward=e["bytes_forward"], wire_bytes_reverse=e["bytes_reverse"]
+        **ends,
+        **e,
+        zone_pair=None,
+        service_ip=service_ip,
+        wire_bytes_forward=e["bytes_forward"],
+        wire_bytes_reverse=e["bytes_reverse"],
     )
 
 

@@ -1,6 +1,6 @@
 /** The columns of the flow table: titles, how to read a value, and why one may be unknown. */
 import type { FlowRow } from "../api/types";
-import { bytes, count, shortMoment, UNKNOWN } from "./format";
+import { bytes, count, microseconds, shortMoment, UNKNOWN } from "./format";
 import type { FlowView } from "./url";
 
 export interface Cell {
@@ -140,8 +140,15 @@ export const FLOW_COLUMNS: readonly FlowColumn[] = [
   measure("segments_reverse", "Segments reverse", count),
   measure("wire_bytes_forward", "Wire bytes forward", bytes),
   measure("wire_bytes_reverse", "Wire bytes reverse", bytes),
+  measure("retransmits_established", "Sent again", count),
+  measure("resets", "Resets", count),
+  measure("connection_failures", "Failed to connect", count),
+  measure("rtt_min_us", "Least round trip", microseconds),
+  measure("drops", "Packets dropped", count),
   measure("first_seen_ns", "First seen (UTC)", shortMoment),
   measure("last_seen_ns", "Last seen (UTC)", shortMoment),
+  plain("category", "Category", "Connection", "Not recorded."),
+  plain("zone_pair", "Zones", "Connection", "The zone of an end is not known."),
   plain("reporter", "Reported by", "Provenance", "Not recorded."),
   plain("role_source", "Roles known from", "Provenance", "Not recorded."),
 ];

@@ -93,6 +93,12 @@ export function duration(seconds: number): string {
   return parts.join(" ");
 }
 
+/** A time in µs in the unit that people would use: 850 µs, 1.2 ms, 3.4 s. */
+export function microseconds(us: number): string {
+  if (us < 1000) return `${Math.round(us)} µs`;
+  return us < 1e6 ? `${Number((us / 1e3).toPrecision(3))} ms` : `${Number((us / 1e6).toPrecision(3))} s`;
+}
+
 /** "1 gap", "2 gaps". */
 export function plural(amount: number, word: string): string {
   return `${count(amount)} ${word}${amount === 1 ? "" : "s"}`;

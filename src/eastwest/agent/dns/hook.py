@@ -16,6 +16,7 @@ from eastwest.model.batch import HookStatus
 
 COLUMNS: Final = ("src_dns_name", "dst_dns_name")
 DEFAULT_PORTS: Final = (53,)
+RING_BYTES: Final = 1 << 18  # its pages are resident, twice: 1300 small messages between two polls
 
 _MAPS: Final = ("dns_ports", "dns_ring", "dns_counters")
 FROM_POD: Final = "dns_from_pod"
@@ -29,7 +30,7 @@ class HookRefusedError(RuntimeError):
 class DnsHook:
     """Open from construction to `close`. At most four ports. Raises HookRefusedError."""
 
-    def __init__(self, ports: tuple[int, ...] = DEFAULT_PORTS, ring_bytes: int = 2 << 20) -> None:
+    def __init__(self, ports: tuple[int, ...] = DEFAULT_PORTS, ring_bytes: int = RING_BYTES) -> None:
         if len(ports) > 4:
             raise ValueError(f"{len(ports)} DNS ports: at most 4 can be watched")
         try:

@@ -25,7 +25,8 @@ from eastwest.model.batch import HookStatus
 _SOCK_OPS: Final = 3  # BPF_CGROUP_SOCK_OPS
 _MAPS: Final = ("sockets", "sock_ring", "sock_counters")
 _PROGRAMS: Final = ("sock_ops", "sock_live", "sock_adopt")
-_VISITS: Final = 8  # at most, per tick, while the ring fills up during a visit of the live sockets
+RING_BYTES: Final = 1 << 19  # its pages are resident, twice: 3600 records between two polls
+_VISITS: Final = 128  # at most, per tick, while the ring fills up during a visit of the live sockets
 
 
 class HookRefusedError(RuntimeError):
@@ -35,7 +36,7 @@ class HookRefusedError(RuntimeError):
 class SockHook:
     """Open from construction to `close`. Raises HookRefusedError."""
 
-    def __init__(self, cgroup: Path, ring_bytes: int = 8 << 20) -> None:
+    def __init__(self, cgroup: Path, ring_bytes: int = RING_BYTES) -> None:
         try:
             self._object = load("sock", _MAPS, _PROGRAMS, {"sock_ring": ring_bytes})
         except LoadError as error:

@@ -9,6 +9,7 @@ from typing import Final
 
 from eastwest.model.flow import EndKind, Protocol, Reporter, RoleSource
 from eastwest.model.schema import BY_NAME, Column, Type
+from eastwest.query.health import BUCKET_COLUMNS
 
 NOT_IN_AN_EDGE: Final = ("window_start_ns", "window_end_ns", "node", "pod_uid", "counted_in", "src_port")
 """Columns of single records that edges no longer hold."""
@@ -93,7 +94,11 @@ _ALIASES: Final = (
 
 WORDS: Final[dict[str, Word]] = {
     word.name: word
-    for word in (*(_own(c) for c in BY_NAME.values() if c.name not in NOT_IN_AN_EDGE), *_WIRE, *_ALIASES)
+    for word in (
+        *(_own(c) for c in BY_NAME.values() if c.name not in (*NOT_IN_AN_EDGE, *BUCKET_COLUMNS)),
+        *_WIRE,
+        *_ALIASES,
+    )
 }
 
 

@@ -6,6 +6,7 @@ import { Value } from "../../components/value";
 import { edgeFilter, viewOf } from "../../domain/filter";
 import { bytes, clock, moment } from "../../domain/format";
 import { edgeId, portText, type GraphEdge } from "../../domain/graph";
+import { health, lookedUp } from "../../domain/health";
 import { effectText } from "../../domain/policies";
 import { connectionsText, directions, observed, reporterText, roleSourceText } from "../../domain/panel";
 import { crossing, zoneReason } from "../../domain/zone";
@@ -109,6 +110,14 @@ function Judgement({ effect }: { effect: PolicyEdge | undefined }) {
   );
 }
 
+function healthFacts(edge: MapEdge, map: ServiceMap): Fact[] {
+  const name = { name: "Looked up as", cell: lookedUp(edge, map.coverage) };
+  return [name, ...health(edge, map.coverage)].map(({ name, cell }) => ({
+    name,
+    value: <Value text={cell.text} why={cell.why} />,
+  }));
+}
+
 function Single({ edge, map }: { edge: MapEdge; map: ServiceMap }) {
   const ends = {
     source: map.nodes.find(({ id }) => id === edge.source),
@@ -133,6 +142,8 @@ function Single({ edge, map }: { edge: MapEdge; map: ServiceMap }) {
         L3 bytes as counted at the pod’s interface; average rates from {clock(start_ns)} to {clock(end_ns)} UTC.
       </p>
       <Facts facts={factsOf(edge, ends)} />
+      <h3>Health</h3>
+      <Facts facts={healthFacts(edge, map)} />
     </>
   );
 }

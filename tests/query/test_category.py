@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from eastwest.collector.category import CATEGORIES, with_category
+from eastwest.query.category import CATEGORIES, with_category
 
 A, B, C = ("eu-west-1a", "eu-west-1"), ("eu-west-1b", "eu-west-1"), ("us-east-1a", "us-east-1")
 NOWHERE = (None, None)
