@@ -151,7 +151,8 @@ class World:
         for column in TCP_COLUMNS:
             bad = self.loud and column in ("retransmits_established", "rtos_established", "connection_failures")
             value = 5 if bad else 1 if column.startswith("rtt") else 0
-            flows = flows.append_column(column, pa.array([value] * flows.num_rows, pa.uint64()))
+            at = flows.schema.get_field_index(column)
+            flows = flows.set_column(at, flows.schema.field(at), pa.array([value] * flows.num_rows, pa.uint64()))
         return flows
 
 
