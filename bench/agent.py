@@ -25,6 +25,9 @@ LIMITS = {
     ("process", "RSS MiB"): 45.0,
     ("process", "peak RSS MiB"): 64.0,
     ("process", "CPU % of a core"): 2.0,
+    ("every hook", "RSS MiB"): 45.0,
+    ("every hook", "peak RSS MiB"): 64.0,
+    ("every hook", "CPU % of a core"): 2.0,
     ("burst", "all hooked and named s"): 4.0,
 }
 RATIO_WANTED = 0.94
@@ -33,7 +36,9 @@ RATIO_WANTED = 0.94
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--blocks", type=int, default=40, help="paired blocks of the throughput ratio (default: 40)")
-    parser.add_argument("--skip", default="", help="parts to leave out: program, drain, process, burst, throughput")
+    parser.add_argument(
+        "--skip", default="", help="parts to leave out: program, drain, process, every hook, burst, throughput"
+    )
     args = parser.parse_args()
     if os.geteuid() != 0:
         print("bench/agent.py needs root: network namespaces and eBPF", file=sys.stderr)
@@ -54,6 +59,7 @@ def measure(skip: set[str], blocks: int) -> dict[str, Any]:
         "program": agent_kernel.program_ns,
         "drain": agent_kernel.drain_ms,
         "process": agent_process.at_100k_flows,
+        "every hook": agent_process.every_hook_at_100k_flows,
         "burst": agent_process.burst,
         "throughput": lambda: agent_throughput.ratios(blocks),
     }
@@ -79,6 +85,7 @@ def show(results: dict[str, Any]) -> bool:
         "program": "per packet, ns beyond an empty program",
         "drain": "one tick at 100,000 flows and 5,000 edges, ms of CPU",
         "process": "the process at 100,000 flows per 5 s, map of 131,072",
+        "every hook": "the same with TCP health, DNS and drops on; every packet is dropped, which is their worst case",
         "burst": "100 new pods at once",
         "throughput": "throughput with the hooks, of what it is without (median of paired blocks)",
     }

@@ -6,6 +6,12 @@ import subprocess
 import sys
 
 
+def test_no_huge_pages() -> None:
+    code = "from eastwest.agent.memory import keep_small; keep_small(); print(open('/proc/self/status').read())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "THP_enabled:\t0" in done.stdout
+
+
 def test_the_knobs_are_taken() -> None:
     code = "from eastwest.agent.memory import keep_small; print(keep_small())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
