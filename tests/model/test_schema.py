@@ -13,6 +13,7 @@ from eastwest.model.schema import (
     COLLECTOR_COLUMNS,
     COLUMNS,
     EVIDENCE_REQUIRED,
+    MAY_BE_LEFT_OUT,
     Merge,
     Role,
     Type,
@@ -31,13 +32,18 @@ def test_every_column_belongs_to_one_stage() -> None:
     assert len(AGENT_COLUMNS) + len(COLLECTOR_COLUMNS) == len(COLUMNS)
 
 
+def test_an_agent_may_leave_out_only_what_may_be_unknown_and_tells_no_records_apart() -> None:
+    assert {"policy_denied", "denied_by", "drops", "dst_dns_name"} <= MAY_BE_LEFT_OUT
+    assert all(BY_NAME[n].nullable and BY_NAME[n].merge is not Merge.KEY for n in MAY_BE_LEFT_OUT)
+
+
 def test_units_end_the_name_of_times_and_measures() -> None:
     for column in COLUMNS:
         if column.type is Type.TIME:
             assert column.name.endswith("_ns")
         if column.role is Role.MEASURE:
             assert column.unit is not None
-            assert column.unit in column.name
+            assert column.unit in column.name or column.name.startswith("policy_")  # all of which count packets
             assert column.merge in (Merge.SUM, Merge.MIN)
 
 

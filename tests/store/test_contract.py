@@ -52,6 +52,16 @@ def test_records_come_back_as_they_went_in(store: Store) -> None:
     assert rows(answer) == rows(flows)
 
 
+def test_a_journalled_block_of_an_older_version_goes_in_with_nulls(store: Store) -> None:
+    newer = ["policy_allowed", "policy_denied", "policy_would_deny", "allowed_by", "denied_by"]
+    for part in cut("old", table(record(UI, CARTS)), [receipt()]):
+        rows_ = part.rows if part.table == "batches" else part.rows.drop_columns(newer)
+        store.insert(Part(part.table, part.token, rows_))
+    (got,) = rows(store.ask(Records(DAY)))
+    assert [got[name] for name in newer] == [None] * 5
+    assert rows(store.ask(Edges(DAY)))[0]["connections"] == 1  # the minutes are there, too
+
+
 def test_the_same_token_changes_nothing(store: Store) -> None:
     for _ in range(3):
         keep(store, table(record(UI, CARTS)), "same", receipt())

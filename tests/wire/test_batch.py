@@ -87,6 +87,26 @@ def test_decode_names_the_problem() -> None:
             decode(bad)
 
 
+def test_an_agent_of_an_older_schema_is_accepted_and_what_it_does_not_know_is_null() -> None:
+    table = decode(encode(make_header(), make_columns()))[1]
+    newer = ["policy_allowed", "policy_denied", "policy_would_deny", "allowed_by", "denied_by"]
+    got = decode(frame(make_header(), _stream(table.drop_columns(newer))))[1]
+    assert got.schema == AGENT_SCHEMA
+    assert [got.column(name).null_count for name in newer] == [3] * 5
+    assert got.drop_columns(newer) == table.drop_columns(newer)
+
+
+def test_columns_in_another_order_or_unheard_of_are_refused() -> None:
+    table = decode(encode(make_header(), make_columns()))[1]
+    reversed_ = table.select(table.column_names[::-1])
+    with pytest.raises(BatchError, match="another order"):
+        decode(frame(make_header(), _stream(reversed_)))
+    with pytest.raises(BatchError, match=r"unexpected \['mood'\].*update the server first"):
+        decode(frame(make_header(), _stream(table.append_column("mood", table["drops"]))))
+    with pytest.raises(BatchError, match=r"missing \['src_port'\]"):
+        decode(frame(make_header(), _stream(table.drop_columns(["src_port"]))))
+
+
 def _with_type(name: str, type_: pa.DataType) -> pa.Schema:
     index = AGENT_SCHEMA.get_field_index(name)
     return AGENT_SCHEMA.set(index, pa.field(name, type_, nullable=False))

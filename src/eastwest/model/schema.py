@@ -41,7 +41,7 @@ class Merge(StrEnum):
     SUM = "sum"
     MIN = "min"
     MAX = "max"
-    LAST = "last"  # the value of the later record
+    LAST = "last"  # the value of the later record that has one
 
 
 class Stage(StrEnum):
@@ -76,6 +76,11 @@ def _sum(name: str, unit: str, doc: str) -> Column:
 def _tcp(name: str, unit: str, doc: str, merge: Merge = Merge.SUM) -> Column:
     """A figure of the reporting end's own sockets; null where the hook is off or refused."""
     return Column(name, Type.U64, Role.MEASURE, merge, Stage.AGENT, doc, unit=unit, nullable=True)
+
+
+def _ruled(name: str, doc: str) -> Column:
+    """Packets by what the reporting pod's own side decided; null where nothing decides (enforcement off or refused)."""
+    return Column(name, Type.U64, Role.MEASURE, Merge.SUM, Stage.AGENT, doc, unit="packets", nullable=True)
 
 
 def _end(side: str, who: str) -> tuple[Column, ...]:
@@ -165,6 +170,16 @@ COLUMNS: Final[tuple[Column, ...]] = (
         for i in range(BUCKETS)
     ),
     _tcp("drops", "drops", "packets of this record that the kernel dropped on this node, whatever the reason"),
+    _ruled("policy_allowed", "packets that the policies at the reporting pod let pass; null where no policy decides"),
+    _ruled("policy_denied", "packets that the policies at the reporting pod dropped; null where no policy decides"),
+    _ruled("policy_would_deny", "packets that passed, and that enforcing would have dropped (audit); null where no policy decides"),
+    *(
+        Column(name, Type.STRING, Role.PROVENANCE, Merge.LAST, Stage.AGENT, doc, nullable=True)
+        for name, doc in (
+            ("allowed_by", "tier, policy and rule that let packets pass at the reporting pod, as model.plan.Reason.key"),
+            ("denied_by", "tier, policy and rule that denied (or would have) at the reporting pod, as model.plan.Reason.key"),
+        )
+    ),
     *(
         Column(f"{side}_dns_name", Type.STRING, Role.PROVENANCE, Merge.LAST, Stage.AGENT, doc, nullable=True)
         for side, doc in (
@@ -185,6 +200,9 @@ COLUMNS: Final[tuple[Column, ...]] = (
 
 AGENT_COLUMNS: Final = tuple(c for c in COLUMNS if c.stage is Stage.AGENT)
 """What an agent sends, in wire order."""
+
+MAY_BE_LEFT_OUT: Final = frozenset(c.name for c in AGENT_COLUMNS if c.nullable and c.role is not Role.KEY)
+"""What an agent of an older version need not send: the server takes it as null. Keys are never left out."""
 
 COLLECTOR_COLUMNS: Final = tuple(c for c in COLUMNS if c.stage is Stage.COLLECTOR)
 """What the collector adds."""

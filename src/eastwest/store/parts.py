@@ -96,27 +96,22 @@ def rollup(flows: pa.Table) -> pa.Table:
     """Sums per minute and ROLLUP_KEYS, in the columns of edges_1m."""
     minutes = flows.append_column("minute_ns", _floor(flows.column("window_start_ns"), MINUTE_NS))
     keys = ["minute_ns", *ROLLUP_KEYS]
-    sums = [(c.name, _AGGREGATES[c.merge]) for c in ROLLUP_COLUMNS if c.merge in _AGGREGATES]
-    aggregates: list[Any] = [*sums, *((name, _choice(name)) for name in ROLLUP_ATTRIBUTES)]
+    known = {c.name for c in ROLLUP_COLUMNS if flows.column(c.name).null_count < flows.num_rows}
+    aggregates: list[Any] = [
+        (c.name, _AGGREGATES[c.merge]) for c in ROLLUP_COLUMNS if c.merge in _AGGREGATES and c.name in known
+    ]
+    aggregates += [(name, _choice(name)) for name in ROLLUP_ATTRIBUTES if name in known]
     grouped = minutes.group_by(keys).aggregate(aggregates)
-    renamed = grouped.rename_columns(
-        [name.removesuffix(f"_{how}") if how else name for name, how in _outputs(sums, keys)]
-    )
+    renamed = grouped.rename_columns([*keys, *(name for name, _ in aggregates)])
+    for column in ROLLUP_COLUMNS:  # what hooks that are off would fill costs nothing
+        if column.name not in known and column.name not in keys:
+            renamed = renamed.append_column(column.name, pa.nulls(renamed.num_rows, ARROW[column.type]))
     return renamed.select(["minute_ns", *(c.name for c in ROLLUP_COLUMNS)])
 
 
 def _choice(name: str) -> str:
     """Equal for all records of a key: any. A name learned later: one that is not null."""
     return "max" if BY_NAME[name].merge is Merge.LAST else "one"
-
-
-def _outputs(sums: Sequence[tuple[str, Any]], keys: Sequence[str]) -> list[tuple[str, str]]:
-    """(output name, its suffix) in the order in which Arrow gives them."""
-    return [
-        *((key, "") for key in keys),
-        *((f"{name}_{how}", how) for name, how in sums),
-        *((f"{name}_{_choice(name)}", _choice(name)) for name in ROLLUP_ATTRIBUTES),
-    ]
 
 
 _LOSS: Final[tuple[tuple[str, pa.DataType], ...]] = (

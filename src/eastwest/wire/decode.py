@@ -10,7 +10,7 @@ from typing import Final
 import pyarrow as pa
 
 from eastwest.model.batch import BatchHeader
-from eastwest.model.schema import AGENT_COLUMNS, Column, Type
+from eastwest.model.schema import AGENT_COLUMNS, MAY_BE_LEFT_OUT, Column, Type
 from eastwest.wire import header as header_json
 from eastwest.wire.batch import MAGIC, PREFIX
 from eastwest.wire.header import BatchError
@@ -36,7 +36,10 @@ AGENT_SCHEMA: Final = pa.schema([_field(c) for c in AGENT_COLUMNS])
 
 
 def decode(body: bytes) -> tuple[BatchHeader, pa.Table]:
-    """Read and check one body. Raises BatchError (a ValueError) that says what is wrong; never anything else."""
+    """Read and check one body: the table has AGENT_SCHEMA. Raises BatchError (a ValueError) that says what is wrong.
+
+    Columns that an older agent does not know (MAY_BE_LEFT_OUT) are null.
+    """
     if len(body) < PREFIX.size:
         raise BatchError(f"body of {len(body)} bytes is too short for a batch")
     magic, length = PREFIX.unpack_from(body)
@@ -57,6 +60,7 @@ def _read_stream(body: bytes, start: int) -> pa.Table:
             _check_schema(reader.schema)
             table = reader.read_all()
         table.validate(full=True)
+        table = _completed(table)
     except BatchError:
         raise
     except (pa.ArrowException, ValueError, OSError, MemoryError, OverflowError) as error:
@@ -66,18 +70,34 @@ def _read_stream(body: bytes, start: int) -> pa.Table:
 
 def _check_schema(schema: pa.Schema) -> None:
     """Names, order, types and nullability, before any record is read."""
-    if schema.names != AGENT_SCHEMA.names:
-        missing = [n for n in AGENT_SCHEMA.names if n not in schema.names]
+    given = set(schema.names)
+    wanted = [name for name in AGENT_SCHEMA.names if name in given or name not in MAY_BE_LEFT_OUT]
+    if schema.names != wanted:
+        missing = [n for n in wanted if n not in given]
         extra = [n for n in schema.names if n not in AGENT_SCHEMA.names]
+        newer = ": the agent is newer than this server; update the server first" if extra and not missing else ""
         raise BatchError(
-            f"columns differ from the schema: missing {missing}, unexpected {extra[:20]}, or another order"
+            f"columns differ from the schema: missing {missing}, unexpected {extra[:20]}, or another order{newer}"
         )
-    for got, want in zip(schema, AGENT_SCHEMA, strict=True):
+    for got in schema:
+        want = AGENT_SCHEMA.field(got.name)
         if got.type != want.type or got.nullable != want.nullable:
             raise BatchError(
                 f"column {got.name}: expected {want.type}{'' if want.nullable else ' not null'}, "
                 f"got {str(got.type)[:60]}{'' if got.nullable else ' not null'}"
             )
+
+
+def _completed(table: pa.Table) -> pa.Table:
+    """Every column of AGENT_SCHEMA; nulls for what the agent left out."""
+    given = set(table.column_names)
+    if len(given) == len(AGENT_SCHEMA):
+        return table
+    columns = [
+        table.column(field.name) if field.name in given else pa.nulls(table.num_rows, field.type)
+        for field in AGENT_SCHEMA
+    ]
+    return pa.table(columns, schema=AGENT_SCHEMA)
 
 
 def _check(header: BatchHeader, table: pa.Table) -> None:
