@@ -17,8 +17,9 @@ from eastwest.wire.batch import encode
 from eastwest.wire.decode import decode
 from wire.factories_wire import make_header
 
-OPTIONAL = {*health.COLUMNS, *drop_hook.COLUMNS, *dns_hook.COLUMNS}
-"""What hooks beside flow would fill in."""
+VERDICTS = {"policy_allowed", "policy_denied", "policy_would_deny", "allowed_by", "denied_by"}
+OPTIONAL = {*health.COLUMNS, *drop_hook.COLUMNS, *dns_hook.COLUMNS, *VERDICTS}
+"""What hooks beside flow, and enforcement, would fill in."""
 CONTEXT = Context("c1", "n1", 10, 20, 1_000_000, {3: "uid-3", 5: None})
 
 
