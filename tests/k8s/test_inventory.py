@@ -288,3 +288,14 @@ def test_a_bundle_carries_what_agents_told() -> None:
 
 def _added(body: dict[str, Any]) -> Event:
     return Event(EventType.ADDED, RawObject(body, "test"), 1)
+
+
+def test_readiness_is_what_the_condition_says_at_the_time() -> None:
+    starting, ready = pod("web", "10.0.0.1"), pod("web", "10.0.0.1")
+    ready.body["status"]["conditions"] = [{"type": "PodScheduled"}, {"type": "Ready", "status": "True"}]
+    failing = pod("web", "10.0.0.1")
+    failing.body["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    inventory = Inventory()
+    inventory.fold([added(starting, 10), modified(ready, 20), modified(failing, 30)])
+    said = [inventory.state_at(at * SECOND).pods[0].ready for at in (15, 25, 35)]
+    assert said == [None, True, False]

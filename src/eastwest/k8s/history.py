@@ -69,7 +69,7 @@ class History:
 
 
 def essence(raw: RawObject) -> Any:
-    """What of an object anybody here reads: everything but bookkeeping and conditions of its status."""
+    """What of an object anybody here reads: everything but bookkeeping and, but for a pod's readiness, conditions."""
     metadata, status = raw.metadata, raw.body.get("status")
     annotations = metadata.get("annotations")
     return (
@@ -82,4 +82,16 @@ def essence(raw: RawObject) -> Any:
         {k: status[k] for k in ("phase", "podIP", "podIPs", "addresses", "loadBalancer") if k in status}
         if isinstance(status, dict)
         else None,
+        readiness(raw),
     )
+
+
+def readiness(raw: RawObject) -> list[dict[str, Any]]:
+    """A pod's condition Ready without its times: a list of one, or of none where nothing says."""
+    status = raw.body.get("status")
+    conditions = status.get("conditions") if raw.kind == "Pod" and isinstance(status, dict) else None
+    return [
+        {"type": "Ready", "status": c.get("status")}
+        for c in (conditions if isinstance(conditions, list) else ())
+        if isinstance(c, dict) and c.get("type") == "Ready"
+    ]

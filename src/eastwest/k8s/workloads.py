@@ -87,7 +87,16 @@ def pod(reader: Reader) -> Pod:
         phase=phase,
         annotations=metadata.mapping("annotations"),
         origin=Origin(raw.file, raw.line),
+        ready=_ready(status),
     )
+
+
+def _ready(status: Fields) -> bool | None:
+    """The condition Ready: what the readiness probes came to."""
+    for condition in status.items("conditions"):
+        if condition.text("type") == "Ready":
+            return condition.text("status") == "True"
+    return None
 
 
 class Owners:

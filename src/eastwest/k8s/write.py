@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from eastwest.k8s.history import Version
+from eastwest.k8s.history import Version, readiness
 from eastwest.k8s.ipindex import FOREVER
 from eastwest.k8s.sources import VALID_FROM, VALID_TO
 from eastwest.k8s.workloads import TEMPLATES
@@ -94,6 +94,8 @@ def _recorded(version: Version) -> dict[str, Any]:
     status = raw.body.get("status")
     if isinstance(status, dict):
         body["status"] = {k: status[k] for k in _STATUS if k in status}
+        if ready := readiness(raw):
+            body["status"]["conditions"] = ready
     if raw.kind == "Pod" or raw.kind in TEMPLATES:
         body = _public(body)
     ordered: dict[str, Any] = _sorted({**body, "metadata": metadata})
