@@ -91,7 +91,7 @@ def readiness(raw: RawObject) -> list[dict[str, Any]]:
     status = raw.body.get("status")
     conditions = status.get("conditions") if raw.kind == "Pod" and isinstance(status, dict) else None
     return [
-        {"type": "Ready", "status": c.get("status")}
+        {"type": "Ready", "status": c["status"]}
         for c in (conditions if isinstance(conditions, list) else ())
-        if isinstance(c, dict) and c.get("type") == "Ready"
+        if isinstance(c, dict) and c.get("type") == "Ready" and "status" in c
     ]
