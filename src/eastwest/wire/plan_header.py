@@ -138,8 +138,19 @@ class Fields:
                 raise PlanError(f"{self.path}.{name}[{i}]: {text[:60]!r} is not a network") from None
         return tuple(texts)
 
+    def optional_text(self, name: str) -> str | None:
+        return None if self.get(name) is None else self.text(name)
+
+    def optional(self, name: str) -> Fields | None:
+        """The object there, or None for null."""
+        value = self.get(name)
+        return None if value is None else Fields(value, f"{self.path}.{name}")
+
+    def objects(self, name: str) -> list[Fields]:
+        return [Fields(v, f"{self.path}.{name}[{i}]") for i, v in enumerate(self._items(name))]
+
     def pods(self, name: str) -> tuple[PlanPod, ...]:
-        return tuple(_pod(Fields(v, f"{self.path}.{name}[{i}]")) for i, v in enumerate(self._items(name)))
+        return tuple(_pod(fields) for fields in self.objects(name))
 
     def side(self, name: str) -> Side:
         items, path = self._items(name), f"{self.path}.{name}"
