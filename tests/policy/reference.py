@@ -22,6 +22,9 @@ class Choices:
     ip_block_matches_pods: bool = True
     host_network_is_node: bool = True
     self_allowed: bool = True
+    deny_cluster: bool = False
+    deny_namespaces: tuple[tuple[str, bool], ...] = ()
+    deny_nodes: tuple[tuple[dict[str, str], bool], ...] = ()  # labels of the node
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,17 @@ def side(cluster, choices, direction, me: Place, peer: Place, dst: Place, protoc
     if isolated:
         return False
     answer = tier(cluster, "Baseline", direction, me.pod, peer, at, protocol, port)
-    return True if answer is None else answer
+    return not posture_denies(cluster, choices, me.pod) if answer is None else answer
+
+
+def posture_denies(cluster: ClusterState, choices: Choices, me: Pod) -> bool:
+    """The namespace's word, else that of the node's groups (one deny is enough), else the cluster's."""
+    for name, denies in choices.deny_namespaces:
+        if name == me.namespace:
+            return denies
+    has = next((dict(n.labels) for n in cluster.nodes if n.name == me.node), {})
+    groups = [denies for wanted, denies in choices.deny_nodes if me.node and wanted.items() <= has.items()]
+    return any(groups) if groups else choices.deny_cluster
 
 
 def tier(cluster, name, direction, me: Pod, peer: Place, dst: Place, protocol: int, port: int) -> bool | None:  # type: ignore[no-untyped-def]

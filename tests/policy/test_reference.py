@@ -11,14 +11,26 @@ from hypothesis import strategies as st
 
 from eastwest.model.cluster import ClusterState
 from eastwest.model.flow import ip_bytes
+from eastwest.model.plan import Posture
 from eastwest.policy import Engine, Options, decide_many
+from eastwest.policy.posture import Postures
 from policy import reference
-from policy.clusters import OUTSIDE, PORTS, clusters
+from policy.clusters import NAMESPACES, OUTSIDE, PORTS, clusters
 
 PROTOCOLS = (1, 6, 17, 132)
 LAW = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+postures_ = st.sampled_from(Posture)
+postures = st.builds(
+    Postures,
+    postures_,
+    st.dictionaries(st.sampled_from(NAMESPACES), postures_, max_size=2).map(lambda d: tuple(sorted(d.items()))),
+    st.dictionaries(st.sampled_from(("pool=a", "pool=b", "pool=none")), postures_, max_size=3).map(
+        lambda d: tuple(sorted(d.items()))
+    ),
+)
 options = st.builds(
     Options,
+    posture=st.one_of(st.just(Postures()), postures),
     ip_block_matches_pods=st.booleans(),
     host_network=st.sampled_from(("exempt", "ordinary")),
     self_traffic=st.sampled_from(("allow", "ordinary")),
@@ -26,7 +38,14 @@ options = st.builds(
 
 
 def choices(o: Options) -> reference.Choices:
-    return reference.Choices(o.ip_block_matches_pods, o.host_network == "exempt", o.self_traffic == "allow")
+    return reference.Choices(
+        o.ip_block_matches_pods,
+        o.host_network == "exempt",
+        o.self_traffic == "allow",
+        o.posture.cluster == "deny",
+        tuple((name, p == "deny") for name, p in o.posture.namespaces),
+        tuple((dict([text.split("=")]), p == "deny") for text, p in o.posture.nodes),
+    )
 
 
 def places(cluster: ClusterState, engine: Engine, family: int):

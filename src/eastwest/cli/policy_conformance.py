@@ -67,8 +67,9 @@ def parse_objects(objects: list[dict[str, Any]]) -> ClusterState:
 
 
 def run(args: argparse.Namespace) -> int:
-    options, rows, broken, cases = options_of(args), list[Row](), 0, 0
+    rows, broken, cases = list[Row](), 0, 0
     try:
+        options = options_of(args)
         for case in load_cases(args.paths):
             cases += 1
             try:

@@ -11,8 +11,10 @@ from typing import Any, Final
 
 from eastwest.k8s.manifests import Problem, load
 from eastwest.model.cluster import ClusterState
+from eastwest.model.plan import Posture
 from eastwest.policy import Engine, Options
 from eastwest.policy.addresses import parse_address
+from eastwest.policy.posture import ALLOW_ALL, Postures
 
 CLEAN: Final = 0
 FINDINGS: Final = 1
@@ -55,6 +57,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="ICMP passes by rules without ports (default: portless), or always (allow)",
     )
     group.add_argument(
+        "--posture",
+        action="append",
+        default=[],
+        metavar="[SCOPE=]allow|deny",
+        help="what holds where no policy decides (default: allow); SCOPE is cluster, namespace:NAME or nodes:GROUP, where "
+        "GROUP is names (node-a,node-b) or labels (pool=blue); may be repeated",
+    )
+    group.add_argument(
         "--domains",
         metavar="FILE",
         help='JSON file {"name": ["address", …]}: decides domainNames rules, which accept nothing without it',
@@ -62,12 +72,36 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def options_of(args: argparse.Namespace) -> Options:
+    """The engine's options as chosen. Raises InputError."""
     return Options(
         ip_block_matches_pods=args.ip_block_matches_pods == "yes",
         host_network=args.host_network,
         self_traffic=args.self_traffic,
         icmp=args.icmp,
+        posture=postures_of(args.posture),
     )
+
+
+def postures_of(words: Iterable[str]) -> Postures:
+    """Several `[SCOPE=]allow|deny` as one value; a later word overrides an earlier one. Raises InputError."""
+    out = ALLOW_ALL
+    for word in words:
+        scope, _, value = word.rpartition("=")
+        kind, _, name = (scope or "cluster").partition(":")
+        try:
+            posture = Posture(value)
+            if (kind, name) == ("cluster", ""):
+                out = out.with_cluster(posture)
+            elif kind == "namespace" and name:
+                out = out.with_namespace(name, posture)
+            elif kind == "nodes" and name:
+                out = out.with_nodes(name, posture)
+            else:
+                raise ValueError(f"no scope {scope!r}")
+        except ValueError as error:
+            expected = "expected deny, namespace:shop=deny or nodes:pool=blue=deny"
+            raise InputError(f"--posture {word}: {expected} ({error})") from None
+    return out
 
 
 def domains_of(args: argparse.Namespace) -> dict[str, tuple[str, ...]] | None:

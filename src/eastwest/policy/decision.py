@@ -18,6 +18,7 @@ class Tier(StrEnum):
     ADMIN = "Admin"
     NETWORK_POLICY = "NetworkPolicy"
     BASELINE = "Baseline"
+    POSTURE = "Posture"  # nothing decided, and the default posture denies
     DEFAULT = "Default"  # nothing decided: allowed
 
 
@@ -29,7 +30,7 @@ class Decision:
     rule: 0-based index in that policy's ingress or egress list; None when the isolation itself denied.
     isolated_by: for a NetworkPolicy denial, every policy that isolates this side and none of which has a rule for it.
     undecided: domain rules (as `policy[rule]`) that might accept the connection if the destination has such a name.
-    exemption: which exemption or default applied, when no policy decided.
+    exemption: which exemption, posture or default applied, when no policy decided.
     """
 
     action: Action

@@ -62,9 +62,10 @@ class Engine:
         self.peers: tuple[PeerSet, ...] = tuple(sets.sets)
         self.tables: dict[Direction, list[RuleTable]] = {}
         self.table_of_pod: dict[Direction, Ids] = {}
+        postures = self.universe.denied_by_posture(self.options.posture)
         for direction in Direction:
             mine = [p for p in self.policies if p.direction is direction]
-            self.tables[direction], self.table_of_pod[direction] = build_tables(mine, len(cluster.pods))
+            self.tables[direction], self.table_of_pod[direction] = build_tables(mine, len(cluster.pods), postures)
         self._build_identities(cuts)
         self.ends = EndResolver(self.universe, self.identities)
         self._memo: dict[tuple[Direction, int, int, int], tuple[Segment, ...]] = {}

@@ -79,7 +79,9 @@ def rules_in_force(engine: Engine, pod: int, direction: Direction) -> SideInForc
     if table.isolated_by:
         rest = "denied: isolated, and no rule matches"
     else:
-        rest = "allowed: no policy decides it" if table.rules else "allowed: no policy selects this side"
+        what = "no policy decides it" if table.rules else "no policy selects this side"
+        scope = table.posture
+        rest = f"allowed: {what}" if scope is None else f"denied: {what}, and the default posture of {scope} is deny"
     return SideInForce(direction, table.isolated_by, tuple(_in_force(engine, r) for r in table.rules), rest)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from eastwest.policy.posture import ALLOW_ALL, Postures
+
 HostNetwork = Literal["exempt", "ordinary"]
 SelfTraffic = Literal["allow", "ordinary"]
 Icmp = Literal["portless", "allow"]
@@ -26,9 +28,11 @@ class Options:
     self_traffic: "allow" = a pod always reaches its own address (kubernetes/kubernetes#95879); "ordinary" = by rules.
     icmp: "portless" = protocols without ports (ICMP and all that is not TCP, UDP, SCTP) pass by rules without ports
         only; "allow" = they always pass.
+    posture: what holds where no policy decides, per cluster, node group and namespace.
     """
 
     ip_block_matches_pods: bool = True
     host_network: HostNetwork = "exempt"
     self_traffic: SelfTraffic = "allow"
     icmp: Icmp = "portless"
+    posture: Postures = ALLOW_ALL

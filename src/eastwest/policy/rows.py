@@ -93,7 +93,7 @@ class PairRows:
                 granted[peers] = self.ports.union(granted[peers], self._rule_ports(rule, peers, subject_ports))
             return self.ports.union(allowed, self.ports.intersection(open_, granted))
         self._ordered(table.baseline, subject_ports, open_, allowed)
-        return self.ports.union(allowed, open_)
+        return allowed if table.posture is not None else self.ports.union(allowed, open_)
 
     def _ordered(self, rules: Iterable[Rule], subject_ports: int | None, open_: PortIds, allowed: PortIds) -> None:
         """First match wins; updates `open_` and `allowed`. Passed ports are open again for the next tier."""

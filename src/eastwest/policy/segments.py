@@ -1,7 +1,7 @@
 """One side of one connection, decided for all ports at once: a list of tiers, each taking what it can decide.
 
 A tier gets the ports still open and returns the segments it decided and the ports it leaves ("pass" or no match) to
-the next tier. The first decision that is not "pass" wins; what nobody decides is allowed.
+the next tier. The first decision that is not "pass" wins; what nobody decides is allowed unless the posture is deny.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from eastwest.policy.ports import EVERYTHING, NOTHING, PortSet
 from eastwest.policy.rules import Rule
 from eastwest.policy.tables import RuleTable
 
-NOT_SELECTED: Final = "no policy selects this side, so it is allowed"
-NO_MATCH: Final = "no policy decides it, so it is allowed"
+UNSELECTED: Final = "no policy selects this side"
+UNDECIDED: Final = "no policy decides it"
 ICMP_ALLOWED: Final = "protocols without ports always pass (option icmp=allow)"
 
 Hits = Callable[[Rule], PortSet]
@@ -111,12 +111,19 @@ def _baseline(walk: _Walk) -> None:
     _ordered(walk, walk.table.baseline)
 
 
+def _posture(walk: _Walk) -> None:
+    scope = walk.table.posture
+    if scope is not None:
+        reason = f"{UNDECIDED if walk.table.rules else UNSELECTED}, and the default posture of {scope} is deny"
+        walk.decide(EVERYTHING, Decision("deny", Tier.POSTURE, walk.direction, exemption=reason))
+
+
 def _default(walk: _Walk) -> None:
-    reason = NO_MATCH if walk.table.rules else NOT_SELECTED
-    walk.decide(EVERYTHING, Decision("allow", Tier.DEFAULT, walk.direction, exemption=reason))
+    reason = UNDECIDED if walk.table.rules else UNSELECTED
+    walk.decide(EVERYTHING, Decision("allow", Tier.DEFAULT, walk.direction, exemption=f"{reason}, so it is allowed"))
 
 
-TIERS: Final[tuple[Callable[[_Walk], None], ...]] = (_admin, _network_policy, _baseline, _default)
+TIERS: Final[tuple[Callable[[_Walk], None], ...]] = (_admin, _network_policy, _baseline, _posture, _default)
 
 
 def _by_rule(rule: Rule) -> Decision:

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eastwest.model.cluster import ClusterState, Labels, Namespace, Pod
+from eastwest.model.plan import Posture
 from eastwest.model.policy import LabelSelector, Requirement
 from eastwest.policy.addresses import parse_address
 from eastwest.policy.options import Options
+from eastwest.policy.posture import ALLOW_ALL, Postures
 
 Mask = NDArray[np.bool_]
 """True where a pod (or an identity) belongs to the set."""
@@ -129,6 +131,20 @@ class Universe:
         elif namespace is not None:
             out = out & (self.pod_namespace == self._namespace_index.get(namespace, -1))
         return out & self._pod_labels.select(pods) if pods is not None else out
+
+    def denied_by_posture(self, postures: Postures) -> list[str | None] | None:
+        """Of each pod the scope whose default posture denies, None where it allows; None = it allows all of them.
+
+        Pods that are their node have no posture.
+        """
+        if postures == ALLOW_ALL:
+            return None
+        labels = {n.name: n.labels for n in self.cluster.nodes}
+        out: list[str | None] = []
+        for i, pod in enumerate(self.pods):
+            posture, scope = postures.of_pod(pod.namespace, pod.node, labels.get(pod.node or "", {}))
+            out.append(scope if posture is Posture.DENY and self.live[i] and not self.is_node[i] else None)
+        return out
 
     def addresses(self, pod: int, family: int) -> tuple[int, ...]:
         """The addresses of a pod in one family, as integers; a host-network pod without its own has its node's."""
