@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
+from urllib.parse import quote
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,12 +42,12 @@ _PARTS: Final = {"identities": IDENTITIES, "cells": CELLS, "ports": PORTS, "reas
 
 def plan_path(node: str) -> str:
     """Where a server answers with this node's plan (docs/enforcement.md)."""
-    return f"/api/v1/nodes/{node}/plan"
+    return f"/api/v1/nodes/{quote(node, safe='')}/plan"
 
 
 def realised_path(node: str) -> str:
     """Where a server hears what is in force on this node."""
-    return f"/api/v1/nodes/{node}/realised"
+    return f"/api/v1/nodes/{quote(node, safe='')}/realised"
 
 
 def canonical(plan: NodePlan) -> NodePlan:

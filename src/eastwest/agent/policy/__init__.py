@@ -1,0 +1,1 @@
+"""Enforcement on the node: a plan comes, is put into the kernel's tables, and told. Knows tables, no policies."""
