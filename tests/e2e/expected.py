@@ -67,6 +67,12 @@ PHOTO_GALLERY: set[Edge] = {
     *probed(("photo-gallery/gallery-service", 8080)),
 }
 
+MOBILE_CORE: set[Edge] = {
+    ("mobile-core/gnb", "mobile-core/amf", "SCTP", 36412),
+    ("mobile-core/amf", "mobile-core/smf", "TCP", 8080),
+    *resolves("mobile-core/gnb", "mobile-core/amf"),
+}
+
 
 def _end(node: dict[str, Any]) -> str:
     if node["kind"] in ("workload", "pod"):

@@ -14,8 +14,8 @@ from eastwest.cli._stack import Plan, Stack, StackError
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
-SCENARIOS = ("retail-store", "ecommerce", "photo-gallery")
-ALL = expected.SYSTEM | expected.RETAIL_STORE | expected.ECOMMERCE | expected.PHOTO_GALLERY
+SCENARIOS = ("retail-store", "ecommerce", "photo-gallery", "mobile-core")
+ALL = expected.SYSTEM | expected.RETAIL_STORE | expected.ECOMMERCE | expected.PHOTO_GALLERY | expected.MOBILE_CORE
 
 
 @pytest.fixture(scope="module", params=["routed", "bridged", "vxlan"])
@@ -55,6 +55,20 @@ def test_a_service_edge_names_service_and_backend(stack: Stack) -> None:
     assert edge["connections_established"] >= 1
     assert edge["bytes_forward"] > 0
     assert edge["bytes_reverse"] > 0
+
+
+@pytest.mark.parametrize("family", ["4", "6"])
+def test_an_sctp_edge_has_the_initiator_as_its_client(stack: Stack, family: str) -> None:
+    stack.wait_for("associations of this family", lambda: bool(_associations(stack, family)), 30)
+    rows = _associations(stack, family)
+    assert {(r["src_workload"], r["dst_workload"], r["dst_port"]) for r in rows} == {("gnb", "amf", 36412)}
+    assert {(r["service"], r["service_port"]) for r in rows} == {("amf", 38412)}
+    assert all(r["bytes_forward"] > 0 and r["bytes_reverse"] > 0 for r in rows if r["connections"])
+
+
+def _associations(stack: Stack, family: str) -> list[dict[str, Any]]:
+    rows = stack.get("/api/v1/flows", window="15m", limit="1000", filter="protocol = SCTP")["rows"]
+    return [r for r in rows if (":" in r["dst_ip"]) == (family == "6")]
 
 
 def test_the_books_close(stack: Stack) -> None:

@@ -31,6 +31,7 @@ spec:
         ports:
         - {name: http, containerPort: 8080}
         - {name: echo, containerPort: 7000, protocol: UDP}
+        - {name: signal, containerPort: 38412, protocol: SCTP}
 ---
 apiVersion: v1
 kind: Service
@@ -41,6 +42,7 @@ spec:
   ports:
   - {name: http, port: 80, targetPort: http}
   - {name: echo, port: 7, targetPort: echo, protocol: UDP}
+  - {name: signal, port: 9000, targetPort: signal, protocol: SCTP}
 ---
 apiVersion: v1
 kind: Service

@@ -28,7 +28,8 @@ def test_probe_exits_0_1_or_2(lab: Lab, capsys: pytest.CaptureFixture[str]) -> N
     assert "refused" in capsys.readouterr().out
     assert run(lab, "probe", "shop/client", "shop/nobody:80/TCP") == 2
     assert "shop has client, moody, web" in capsys.readouterr().err
-    assert run(lab, "probe", "shop/client", "shop/web:80/SCTP") == 2
+    assert run(lab, "probe", "shop/client", "shop/web:80/SCTP") == 1
+    assert run(lab, "probe", "shop/client", "shop/web:80/DCCP") == 2
 
 
 def test_status_is_readable_and_json(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
@@ -80,4 +81,4 @@ def test_a_lab_that_is_not_there(run_dir: Path, capsys: pytest.CaptureFixture[st
     assert "no lab called 'none' is running" in capsys.readouterr().err
     assert main(["lab", "down", "--name", "none"]) == 0
     assert main(["lab", "up", "--name", "none", "no-such-scenario"]) == 2
-    assert "scenarios are ecommerce, photo-gallery, retail-store" in capsys.readouterr().err
+    assert "scenarios are ecommerce, mobile-core, photo-gallery, retail-store" in capsys.readouterr().err

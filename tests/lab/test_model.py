@@ -153,7 +153,7 @@ def test_the_watch_is_a_replayable_log(objects: Objects, tmp_path: Path) -> None
 
 
 def test_every_shipped_scenario_is_admitted() -> None:
-    assert scenario_names() == ["ecommerce", "photo-gallery", "retail-store"]
+    assert scenario_names() == ["ecommerce", "mobile-core", "photo-gallery", "retail-store"]
     for name in scenario_names():
         raw, problems = load_raw(SCENARIOS / name)
         assert raw

@@ -69,9 +69,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     exec_.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- CMD")
     probe = add("probe", _probe, "ask whether a pod can reach a target (exit 0 yes, 1 no, 2 error)",
                 "probe ui/ui catalog/catalog:8080/TCP", "probe ui/ui svc:kube-system/kube-dns:53/UDP --family 6",
-                "probe ui/ui node:node-2:22/TCP --json")  # fmt: skip
+                "probe ui/ui node:node-2:22/TCP --json", "probe ui/ui ui/ui/ICMP")  # fmt: skip
     probe.add_argument("pod", metavar="NS/POD", help="where from: a pod or a workload")
-    probe.add_argument("target", metavar="TARGET:PORT/PROTO", help="ns/pod, svc:ns/name, node:name or an address")
+    probe.add_argument("target", metavar="TARGET:PORT/PROTO",
+                       help="ns/pod, svc:ns/name, node:name or an address; TCP, UDP or SCTP, or TARGET/ICMP")  # fmt: skip
     probe.add_argument("--family", type=int, choices=(4, 6), default=4)
     probe.add_argument("--timeout", type=float, default=1.0, metavar="SECONDS")
     probe.add_argument("--json", action="store_true")

@@ -21,6 +21,7 @@ Json = dict[str, Any]
 NODE_SYSCTLS = {
     **ICMP_SYSCTLS,
     "net/ipv4/ip_forward": "1",
+    "net/ipv4/ping_group_range": "0 2147483647",
     "net/ipv6/conf/all/disable_ipv6": "0",
     "net/ipv6/conf/default/accept_dad": "0",
     "net/ipv6/conf/all/accept_dad": "0",

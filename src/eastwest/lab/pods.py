@@ -72,9 +72,6 @@ class Pods:
         inner = cgroups.pod_path(uid, cgroups.qos_class(body["spec"]), self._driver)
         run = PodRun(uid, key_of(stored), node, ips, node.cgroup / inner)
         self.runs[uid] = run
-        ports = podspec.unserved_ports(body)
-        if ports:
-            self._note(body, f"nothing serves {', '.join(ports)}: SCTP is not implemented yet")
         run.task = asyncio.get_running_loop().create_task(self._run(run))
 
     def stop(self, pod: Json) -> asyncio.Task[None] | None:

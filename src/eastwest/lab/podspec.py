@@ -93,6 +93,8 @@ def program(pod: Json, container: Json, ips: Sequence[str], env: Mapping[str, st
     return {
         "app": {
             "ports": [p for p in ports if p[1] != "SCTP"],
+            "sctp": sctp_ports(pod) if container is caller(pod) else None,
+            "host_network": bool(pod["spec"].get("hostNetwork")),
             "calls": annotations.get(calls.ANNOTATION) if container is caller(pod) else None,
             "once": owner.get("kind") == "Job",
             "program": annotations.get(PROGRAM),
@@ -109,10 +111,10 @@ def caller(pod: Json) -> Json | None:
     return found
 
 
-def unserved_ports(pod: Json) -> list[str]:
-    """Ports that the built-in echo cannot serve yet, as `80/SCTP`."""
+def sctp_ports(pod: Json) -> list[int]:
+    """The SCTP ports of all containers without a command: one process serves them, as one kernel would."""
     return [
-        f"{p['containerPort']}/SCTP"
+        int(p["containerPort"])
         for c in pod["spec"]["containers"]
         for p in c.get("ports") or []
         if p.get("protocol") == "SCTP" and not c.get("command")

@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eastwest.lab.addresses import NodePlan
+from eastwest.lab.attempt import PROTOCOLS
 from eastwest.lab.channel import CallError
 from eastwest.lab.controllers import is_ready
 from eastwest.lab.endpoints import pod_ips, selected
 from eastwest.lab.podrun import PodRun
-from eastwest.lab.prober import PROTOCOLS
 from eastwest.lab.state import LabError
 from eastwest.lab.watch import Objects, owner_uid
 
 Json = dict[str, Any]
 _TARGET: Final = re.compile(r"(?P<to>\S+):(?P<port>\d+)(?:/(?P<protocol>[A-Za-z]+))?")
+_PING: Final = re.compile(r"(?P<to>\S+)/(?i:ICMP)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +38,16 @@ class ProbeResult:
 
 
 def parse_target(text: str) -> tuple[str, int, str]:
-    """TARGET, port and protocol of `TARGET:PORT/PROTO`. Raises LabError."""
+    """TARGET, port and protocol of `TARGET:PORT/PROTO`, or of `TARGET/ICMP` (port 0). Raises LabError."""
+    ping = _PING.fullmatch(text)
+    if ping is not None:
+        return ping["to"].strip("[]"), 0, "ICMP"
     match = _TARGET.fullmatch(text)
     if match is None or not 0 < int(match["port"]) < 65536:
-        raise LabError(f"{text!r} is not TARGET:PORT/PROTO, such as catalog/catalog-mysql-0:3306/TCP")
+        raise LabError(f"{text!r} is not TARGET:PORT/PROTO, such as catalog/catalog-mysql-0:3306/TCP, nor TARGET/ICMP")
     protocol = (match["protocol"] or "TCP").upper()
-    if protocol not in (*PROTOCOLS, "SCTP"):
-        raise LabError(f"{text!r}: unknown protocol {protocol}; use TCP, UDP or SCTP")
+    if protocol not in PROTOCOLS or protocol == "ICMP":
+        raise LabError(f"{text!r}: unknown protocol {protocol}; use TCP, UDP or SCTP, or TARGET/ICMP without a port")
     return match["to"].strip("[]"), int(match["port"]), protocol
 
 

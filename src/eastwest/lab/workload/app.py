@@ -24,8 +24,8 @@ _READY_SECONDS: Final = 20.0
 
 
 def run(spec: Json, channel: socket.socket | None = None) -> int:
-    """`spec`: ports [[port, protocol]], calls (annotation text or None), once, program ("dns" or None), zone, ips, and
-    go (a file: there when steady load may begin).
+    """`spec`: ports [[port, protocol]], sctp [port] (None: another container answers for the pod), host_network, calls
+    (annotation text or None), once, program ("dns" or None), zone, ips, and go (a file: there when steady load may begin).
 
     Says "ready" on `channel` once every port listens. Returns the exit code.
     """
@@ -60,6 +60,8 @@ async def _run(spec: Json, channel: socket.socket | None) -> int:
     for port, protocol in spec["ports"]:
         if spec.get("program") != "dns" or port != 53:
             await server.listen(port, protocol)
+    if spec["sctp"] is not None and (spec["sctp"] or not spec["host_network"]):
+        server.listen_sctp(spec["sctp"], refuses=not spec["host_network"])
     if spec.get("program") == "dns":
         await dns_server.serve(Path(spec["zone"]), spec["ips"])
     if channel is not None:

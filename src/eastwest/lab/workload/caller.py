@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from eastwest.lab.dns.resolver import Resolver
+from eastwest.lab.sctp.dial import Association
 from eastwest.lab.workload.calls import Call, Target
 
 
@@ -77,6 +78,9 @@ class Caller:
         if target.scheme == "udp":
             await self._udp(call, target)
             return
+        if target.scheme == "sctp":
+            await self._sctp(call, target)
+            return
         connection, slot = await self._take(call, index, target)
         ok = False
         try:
@@ -124,6 +128,16 @@ class Caller:
             await reply.got
         finally:
             transport.close()
+
+    async def _sctp(self, call: Call, target: Target) -> None:
+        """An association of its own for every call."""
+        addresses = await self._resolver.resolve(target.host, call.family)
+        association = await Association.open(random.choice(addresses), target.port)  # noqa: S311
+        try:
+            if await association.echo(b"x" * call.size_bytes) != b"x" * call.size_bytes:
+                raise ValueError("the echo differs from what was sent")
+        finally:
+            association.close()
 
 
 class _Reply(asyncio.DatagramProtocol):

@@ -2,7 +2,7 @@
 
 A YAML list. Each item:
 
-    to: GET http://catalog.catalog.svc/products   # [METHOD] URL; http, https (plain HTTP on 443), tcp, udp, dns
+    to: GET http://catalog.catalog.svc/products   # [METHOD] URL; http, https (plain HTTP on 443), tcp, udp, sctp, dns
                                                   # a list = one after the other, the first failure ends it
     rate: 2/s                # or 10/m; or every: 30s; or when: POST /purchase (while serving that request)
     keepalive: true          # keep the connection and use it again; default false, a new one for each call
@@ -28,7 +28,7 @@ ANNOTATION: Final = "eastwest.lab/calls"
 CLIENTS_ANNOTATION: Final = "eastwest.lab/clients"
 _PORTS: Final = {"http": 80, "https": 443, "dns": 53}
 _TARGET: Final = re.compile(
-    r"(?:(?P<method>[A-Z]+) )?(?P<scheme>http|https|tcp|udp|dns)://"
+    r"(?:(?P<method>[A-Z]+) )?(?P<scheme>http|https|tcp|udp|sctp|dns)://"
     r"(?P<host>\[[0-9a-fA-F:.]+\]|[^/:\s]+)(?::(?P<port>\d+))?(?P<path>/\S*)?"
 )
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
@@ -122,7 +122,7 @@ def _target(text: Any, where: str, default_host: str | None) -> Target:
     match = _TARGET.fullmatch(str(text))
     if match is None:
         raise LabError(
-            f"{where}: {text!r} is not [METHOD] SCHEME://HOST[:PORT][/PATH] with http, https, tcp, udp or dns"
+            f"{where}: {text!r} is not [METHOD] SCHEME://HOST[:PORT][/PATH] with http, https, tcp, udp, sctp or dns"
         )
     scheme = match["scheme"]
     port = int(match["port"]) if match["port"] else _PORTS.get(scheme)

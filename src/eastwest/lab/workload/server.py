@@ -10,6 +10,9 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final, cast
 
+from eastwest.lab.sctp import raw
+from eastwest.lab.sctp.association import Stack
+
 _METHODS: Final = (b"GET ", b"HEAD ", b"POST ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ")
 _LONGEST: Final = max(map(len, _METHODS))
 _MAX_HEAD: Final = 65536
@@ -25,6 +28,7 @@ class Server:
         self._servers: list[asyncio.Server] = []
         self._open: set[_Tcp] = set()
         self.draining = False
+        self._sctp: raw.Server | None = None
 
     async def listen(self, port: int, protocol: str, addresses: Iterable[str] = ("0.0.0.0", "::")) -> None:
         """Serve one port over TCP or UDP. Raises OSError."""
@@ -36,11 +40,17 @@ class Server:
                 sock = _bound(address, port, socket.SOCK_STREAM)
                 self._servers.append(await loop.create_server(lambda: _Tcp(self), sock=sock, backlog=1024))
 
+    def listen_sctp(self, ports: Iterable[int], *, refuses: bool) -> None:
+        """Serve these ports over SCTP and refuse all others, or (with other pods on the address) ignore them."""
+        self._sctp = raw.Server(Stack(ports, refuses=refuses))
+
     async def drain(self, seconds: float) -> None:
         """Stop listening, let requests in flight finish for at most `seconds`, close the rest."""
         self.draining = True
         for server in self._servers:
             server.close()
+        if self._sctp is not None:
+            self._sctp.close()
         for connection in list(self._open):
             connection.close_if_idle()
         deadline = asyncio.get_running_loop().time() + seconds
