@@ -25,7 +25,7 @@ def shop(run_dir: Path) -> Iterator[Lab]:
 
 
 def purchases(lab: Lab) -> dict[str, Any]:
-    client = next(c for c in lab.clients() if c["name"] == "ui.ui-lb")
+    client = next((c for c in lab.clients() if c["name"] == "ui.ui-lb"), {"requests": {}, "updated_ns": 0})
     return {**client["requests"].get("POST /purchase", {}), "updated_ns": client["updated_ns"]}
 
 
@@ -39,7 +39,7 @@ def until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
 
 
 def test_purchases_succeed(shop: Lab) -> None:
-    assert until(lambda: bool(shop.clients()) and "attempted" in purchases(shop))
+    assert until(lambda: "attempted" in purchases(shop))
     before = purchases(shop)
     assert until(lambda: purchases(shop)["succeeded"] >= before["succeeded"] + 30)
     after = purchases(shop)
