@@ -12,7 +12,7 @@
 
 static __always_inline bool counted(const struct ew_set *set)
 {
-	return set->tally[0].packets || set->tally[1].packets;
+	return set->tally[0].packets || set->tally[1].packets || set->denied || set->would_deny;
 }
 
 static __always_inline struct ew_record *next_record(struct ew_drain *d)
@@ -39,6 +39,24 @@ static __always_inline void write_amounts(struct ew_record *r, const struct ew_s
 	r->last_ns = set->last_ns;
 	r->opens = set->opens;
 	r->answered = set->answered;
+}
+
+/* What the policies did to these packets. Nobody counts the allowed ones (see ew_flow). */
+static __always_inline void write_verdicts(struct ew_record *r, const struct ew_set *set, __u32 allowed,
+					   __u32 allow_reason, __u32 deny_reason)
+{
+	r->allowed = allowed;
+	r->denied = set->denied;
+	r->would_deny = set->would_deny;
+	r->allow_reason = allowed ? allow_reason : 0;
+	r->deny_reason = set->denied || set->would_deny ? deny_reason : 0;
+}
+
+static __always_inline __u32 allowed_packets(const struct ew_flow *flow, const struct ew_set *set, __u32 unjudged)
+{
+	__s32 rest = set->tally[0].packets + set->tally[1].packets - set->denied - set->would_deny - unjudged;
+
+	return rest > 0 ? rest : 0;
 }
 
 /* Who and what, as the interface saw it: without address translation. */
@@ -109,6 +127,10 @@ static __always_inline bool carry(struct ew_flow *flow, const struct ew_flow_key
 	to->first_ns = from->first_ns;
 	if (!to->last_ns)
 		to->last_ns = from->last_ns;
+	__sync_fetch_and_add(&to->denied, from->denied);
+	__sync_fetch_and_add(&to->would_deny, from->would_deny);
+	__sync_fetch_and_add(&flow->unjudged[!old], flow->unjudged[old]);
+	flow->unjudged[old] = 0;
 	clear(from);
 	d->carried += 1;
 	return true;
@@ -169,6 +191,11 @@ static long drain_flow(void *map, const struct ew_flow_key *key, struct ew_flow 
 		write_nat(record, flow);
 		record->role_source = flow->role_source;
 		write_amounts(record, set, flow->role != EW_ROLE_SERVER);
+		if (enforcing) {
+			write_verdicts(record, set, allowed_packets(flow, set, flow->unjudged[d->set & 1]),
+				       flow->allow_reason, flow->deny_reason);
+			flow->unjudged[d->set & 1] = 0;
+		}
 		flow->quiet_since_ns = set->last_ns;
 		clear(set);
 	}
@@ -206,6 +233,8 @@ static long drain_overflow(void *map, const struct ew_flow_key *key, struct ew_o
 	record->role_source = entry->role_source;
 	record->counted_in = EW_COUNTED_IN_OVERFLOW;
 	write_amounts(record, set, key->variant != EW_ROLE_SERVER);
+	write_verdicts(record, set, entry->allowed[d->set & 1], entry->allow_reason, entry->deny_reason);
+	entry->allowed[d->set & 1] = 0;
 	clear(set);
 	d->overflow_entries += 1;
 	return EW_DRAIN_CONTINUE;

@@ -9,6 +9,7 @@
 #include <bpf/bpf_endian.h>
 #include "flow.h"
 #include "maps.h"
+#include "policy_maps.h"
 #include "packet.h"
 #include "conntrack.h"
 #include "listener.h"
@@ -41,6 +42,8 @@ static __always_inline void take(struct ew_set *from, const struct ew_set *amoun
 		add(&from->bytes[dir], -amounts->bytes[dir]);
 		add((__u64 *)&from->tally[dir], -*(const __u64 *)&amounts->tally[dir]);
 	}
+	__sync_fetch_and_add(&from->denied, -amounts->denied);
+	__sync_fetch_and_add(&from->would_deny, -amounts->would_deny);
 }
 
 static __always_inline void count_lost(struct ew_interface_set *books, enum ew_lost cause, const struct packet *p)
@@ -163,6 +166,7 @@ static __always_inline void leave_ghost(struct ew_flow *flow, const struct packe
 		return;
 	__builtin_memcpy(ghost, flow, sizeof(*ghost));
 	__builtin_memset(ghost->set, 0, sizeof(ghost->set));
+	ghost->unjudged[!(p->set & 1)] = 0;
 	moved = this_set(ghost->set, p->set);
 	*moved = *set;
 	ghost->flags |= EW_FLAG_RST;
@@ -170,6 +174,7 @@ static __always_inline void leave_ghost(struct ew_flow *flow, const struct packe
 	if (bpf_map_update_elem(&flows, &key, ghost, BPF_NOEXIST))
 		return;
 	take(set, moved);
+	__sync_fetch_and_add(&flow->unjudged[p->set & 1], -ghost->unjudged[p->set & 1]);
 	set->first_ns = 0;
 	set->opens = 0;
 	set->answered = 0;

@@ -69,7 +69,7 @@ struct ew_tally {
 	__u32 segments; /* packets on the wire */
 };
 
-/* The counters of one epoch, indexed by direction where there are two. */
+/* The counters of one epoch, indexed by direction where there are two. Verdicts count packets of both directions. */
 struct ew_set {
 	__u64 bytes[2];
 	struct ew_tally tally[2];
@@ -77,8 +77,10 @@ struct ew_set {
 	__u64 last_ns;
 	__u32 opens;
 	__u32 answered;
+	__u32 denied;
+	__u32 would_deny; /* passed, because the mode is audit */
 };
-_Static_assert(sizeof(struct ew_set) == 56, "ew_set");
+_Static_assert(sizeof(struct ew_set) == 64, "ew_set: a cache line");
 
 enum ew_flow_flags {
 	EW_FLAG_SEEN_FROM_POD = 1 << 0,
@@ -94,28 +96,49 @@ enum ew_flow_flags {
 	EW_FLAG_SNAT = 1 << 10,	  /* initiator_addr is valid */
 };
 
-struct ew_flow { /* first what a drain looks at in every entry: it lies beside the key */
+/* What was decided about a connection, valid for one generation of the plan: read and written as one word. */
+struct ew_verdict {
+	__u32 generation; /* 0: not decided */
+	__u8 ruling;	  /* enum ew_ruling; none: decided not to decide (mode off) */
+	__u8 enforced;	  /* a denial drops; else it is only counted */
+	__u8 pad[2];
+};
+
+/*
+ * The kernel puts 48 bytes of its own and the key (48) before the value, and elements begin at cache lines, because they are
+ * 320 bytes apart. So these 32 bytes share a line with the end of the key, each set has a line of its own, and the last line
+ * is only touched when something is learnt or decided: a packet of a known connection touches three lines.
+ */
+struct ew_flow {
 	__u32 tick; /* of the last drain that looked at it */
 	__u32 flags;
-	__u32 isn; /* initial sequence number of the last SYN */
+	struct ew_verdict verdict;
+	__u64 quiet_since_ns; /* last packet that a drain saw */
+	__u32 isn;	      /* initial sequence number of the last SYN */
 	__u16 nat_port;
 	__u8 role;
 	__u8 role_source;
-	__u64 opened_ns;
-	__u64 quiet_since_ns; /* last packet that a drain saw */
 	struct ew_set set[2]; /* [epoch & 1] */
-	__u8 nat_addr[16];    /* role client: the backend; role server: the Service address */
+	__u32 unjudged[2];    /* by set: packets nobody judged. The allowed ones are the rest: they are not counted one by one */
+	__u32 allow_reason;   /* of the last verdict of its kind */
+	__u32 deny_reason;
+	__u64 opened_ns;
+	__u8 nat_addr[16];	 /* role client: the backend; role server: the Service address */
 	__u8 initiator_addr[16]; /* the original source, where masquerading hid it */
+	__u64 pad;
 };
-_Static_assert(sizeof(struct ew_flow) == 176, "ew_flow");
+_Static_assert(sizeof(struct ew_flow) == 224, "ew_flow");
 
 /* Value of the overflow map: no state, only counters. */
 struct ew_overflow {
 	struct ew_set set[2];
 	__u32 tick;
 	__u32 role_source; /* the strongest so far */
+	__u32 allowed[2];  /* packets, by set */
+	__u32 allow_reason;
+	__u32 deny_reason;
 };
-_Static_assert(sizeof(struct ew_overflow) == 120, "ew_overflow");
+_Static_assert(sizeof(struct ew_overflow) == 152, "ew_overflow");
 
 struct ew_amount {
 	__u64 bytes;
@@ -167,8 +190,14 @@ struct ew_record {
 	__u64 last_ns;
 	__u32 opens;
 	__u32 answered;
+	__u32 allowed; /* packets; all three are 0 where nothing was decided */
+	__u32 denied;
+	__u32 would_deny;
+	__u32 allow_reason; /* of the last packets allowed; 0: none were */
+	__u32 deny_reason;  /* of the last packets denied, or that would have been */
+	__u32 pad2;
 };
-_Static_assert(sizeof(struct ew_record) == 120, "ew_record");
+_Static_assert(sizeof(struct ew_record) == 144, "ew_record");
 
 /* Argument and result of one run of ew_drain. Run again while `full` is set. */
 struct ew_drain {

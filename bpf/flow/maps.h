@@ -3,7 +3,7 @@
 #ifndef EW_FLOW_MAPS_H
 #define EW_FLOW_MAPS_H
 
-/* One entry per connection and interface: key 44 B, value 176 B. Never LRU: a full map must be seen. */
+/* One entry per connection and interface: key 44 B, value 224 B. Never LRU: a full map must be seen. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
@@ -11,7 +11,7 @@ struct {
 	__type(value, struct ew_flow);
 } flows SEC(".maps");
 
-/* Packets that found `flows` full, without the initiator's port: key 44 B, value 120 B. */
+/* Packets that found `flows` full, without the initiator's port: key 44 B, value 152 B. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 16384);
@@ -54,7 +54,7 @@ struct {
 	__type(value, __u32);
 } epoch SEC(".maps");
 
-/* Where a drain writes; the agent maps it into memory: key 4 B, value 120 B. */
+/* Where a drain writes; the agent maps it into memory: key 4 B, value 144 B. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 16384);
@@ -71,7 +71,7 @@ struct {
 	__type(value, __u32);
 } dns_tail SEC(".maps");
 
-/* A place to build an entry, too large for the stack: key 4 B, value 176 B per CPU. */
+/* A place to build an entry, too large for the stack: key 4 B, value 224 B per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

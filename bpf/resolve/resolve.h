@@ -13,7 +13,7 @@ struct resolve_slot {
 	__u32 found;		/* 0: no such flow */
 	struct ew_record record; /* only its first RESOLVED_BYTES are written */
 };
-_Static_assert(sizeof(struct resolve_slot) == 168, "agent/resolve.py reads this layout");
+_Static_assert(sizeof(struct resolve_slot) == 192, "agent/resolve.py reads this layout");
 _Static_assert(__builtin_offsetof(struct ew_record, bytes) == RESOLVED_BYTES, "the key part of ew_record");
 
 struct resolve {

@@ -22,6 +22,7 @@ def make_records(keys: list[int]) -> NDArray[np.void]:
     records["bytes"][:, 0], records["bytes"][:, 1] = n * 100, n
     records["tally"]["packets"][:, 0], records["tally"]["segments"][:, 1] = n, 2**32 - 1
     records["opens"], records["answered"] = 1, 0
+    records["allowed"], records["would_deny"] = 10 * n, n
     records["first_ns"], records["last_ns"] = 1000 - n, 1000 + n
     return records
 
@@ -41,8 +42,8 @@ def test_the_key_is_the_first_bytes_of_a_record() -> None:
 def test_sums_and_times() -> None:
     found = as_dict(from_records(make_records([80, 443, 80])))
     assert set(found) == {80, 443}
-    assert found[80] == (400, 4, 4, 0, 0, 2 * (2**32 - 1), 2, 0, 997, 1003)
-    assert len(SUMS) == 8
+    assert found[80] == (400, 4, 4, 0, 0, 2 * (2**32 - 1), 2, 0, 40, 0, 4, 997, 1003)
+    assert len(SUMS) == 11
 
 
 @given(st.lists(st.integers(0, 6), max_size=40), st.integers(0, 40), st.randoms())
@@ -74,3 +75,17 @@ def test_the_drains_buffer_is_not_kept() -> None:
     found = from_records(records)
     records["dst_port"] = 0
     assert set(as_dict(found)) == {1, 2}
+
+
+def test_the_last_reason_of_each_kind() -> None:
+    """Of those that have one: a later record without does not hide it."""
+    records = np.zeros(5, RECORD)
+    records["dst_port"] = [80, 80, 80, 80, 443]
+    records["last_ns"] = [30, 40, 10, 20, 50]
+    records["allow_reason"] = [3, 0, 9, 9, 0]
+    records["deny_reason"] = [0, 0, 5, 6, 0]
+    found = from_records(records)
+    reasons = dict(zip(found.keys["dst_port"].tolist(), found.reasons.tolist(), strict=True))
+    assert reasons == {80: [3, 6], 443: [0, 0]}
+    parts = [from_records(records[:2]), from_records(records[2:])]
+    assert dict(zip(merge(parts).keys["dst_port"].tolist(), merge(parts).reasons.tolist(), strict=True)) == reasons

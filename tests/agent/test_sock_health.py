@@ -78,7 +78,12 @@ def test_a_connection_without_a_flow_keeps_its_own_addresses_and_is_counted() ->
 
 def test_edges_without_packets_are_added_and_the_others_keep_their_place() -> None:
     words = np.concatenate([edge_words(BACKEND, 9, False), edge_words(BACKEND, 8080, True)])
-    edges = Edges(words, np.arange(2 * len(SUMS), dtype=np.uint64).reshape(2, -1), *np.ones((2, 2), np.uint64))
+    edges = Edges(
+        words,
+        np.arange(2 * len(SUMS), dtype=np.uint64).reshape(2, -1),
+        *np.ones((2, 2), np.uint64),
+        np.zeros((2, 2), np.uint32),
+    )
     health = of_edges(
         np.concatenate([increment(resets=3), increment(port=81, failures=1)]), {NETNS: IFINDEX}, translating
     )
@@ -92,7 +97,12 @@ def test_edges_without_packets_are_added_and_the_others_keep_their_place() -> No
 
 
 def test_nothing_onto_nothing() -> None:
-    empty = Edges(np.empty((0, 8), np.uint64), np.empty((0, len(SUMS)), np.uint64), *np.empty((2, 0), np.uint64))
+    empty = Edges(
+        np.empty((0, 8), np.uint64),
+        np.empty((0, len(SUMS)), np.uint64),
+        *np.empty((2, 0), np.uint64),
+        np.empty((0, 2), np.uint32),
+    )
     joined, columns = onto(empty, of_edges(np.empty(0, INCREMENT), {}, translating))
     assert len(joined) == 0
     assert columns["resets"].shape == (0,)

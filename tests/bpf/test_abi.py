@@ -13,9 +13,12 @@ import pytest
 
 from eastwest.agent.abi import COUNTED_IN, EVENTS, LOST, ROLE_SOURCES, ROLES, STRUCTS
 from eastwest.agent.loader import OBJECTS
+from eastwest.agent.policy import abi as policy
 
 pytestmark = pytest.mark.root  # bpftool
-HEADER = Path(__file__).parents[2] / "bpf" / "flow" / "flow.h"
+FLOW = Path(__file__).parents[2] / "bpf" / "flow"
+HEADER, POLICY_HEADER = FLOW / "flow.h", FLOW / "policy.h"
+EVERY = STRUCTS | policy.STRUCTS
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +31,9 @@ def btf() -> dict[tuple[str, str], dict[str, Any]]:
     return {(t["kind"], t["name"]): t for t in json.loads(dump.stdout)["types"]}
 
 
-@pytest.mark.parametrize("name", STRUCTS)
+@pytest.mark.parametrize("name", EVERY)
 def test_layout(btf: dict[tuple[str, str], dict[str, Any]], name: str) -> None:
-    struct, dtype = btf["STRUCT", name], STRUCTS[name]
+    struct, dtype = btf["STRUCT", name], EVERY[name]
     assert dtype.itemsize == struct["size"]
     fields = dtype.fields
     assert fields is not None
@@ -56,7 +59,19 @@ def test_enums_are_the_tables(enum: str, words: tuple[str, ...]) -> None:
         assert name.lower().endswith(word.removeprefix("unparsed_").removesuffix("_discovery"))
 
 
+@pytest.mark.parametrize(("enum", "words"), [("ew_mode", policy.MODES), ("ew_ruling", policy.RULINGS)])
+def test_policy_enums_are_the_tables(enum: str, words: tuple[str, ...]) -> None:
+    body = re.search(rf"enum {enum} {{(.*?)}};", POLICY_HEADER.read_text(), re.DOTALL)
+    assert body is not None
+    assert re.findall(r"EW_[A-Z]+_(\w+) = \d", body[1]) == [w.upper() for w in words]
+
+
+def test_reasons_of_the_kernel_itself() -> None:
+    written = re.findall(r"#define EW_REASON_(\w+) (0x\w+)", POLICY_HEADER.read_text())
+    assert {int(number, 16): name.lower() for name, number in written} == policy.KERNEL_REASONS
+
+
 def test_every_field_is_fixed_width() -> None:
-    for dtype in STRUCTS.values():
+    for dtype in EVERY.values():
         assert dtype.isalignedstruct or not dtype.hasobject
         assert np.zeros(1, dtype).tobytes() == bytes(dtype.itemsize)

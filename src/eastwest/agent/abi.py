@@ -63,24 +63,41 @@ SET: Final = np.dtype(
         ("last_ns", "u8"),
         ("opens", "u4"),
         ("answered", "u4"),
+        ("denied", "u4"),
+        ("would_deny", "u4"),
     ]
 )
+VERDICT: Final = np.dtype([("generation", "u4"), ("ruling", "u1"), ("enforced", "u1"), ("pad", "u1", 2)])
 FLOW: Final = np.dtype(
     [
         ("tick", "u4"),
         ("flags", "u4"),
+        ("verdict", VERDICT),
+        ("quiet_since_ns", "u8"),
         ("isn", "u4"),
         ("nat_port", "u2"),
         ("role", "u1"),
         ("role_source", "u1"),
-        ("opened_ns", "u8"),
-        ("quiet_since_ns", "u8"),
         ("set", SET, 2),
+        ("unjudged", "u4", 2),
+        ("allow_reason", "u4"),
+        ("deny_reason", "u4"),
+        ("opened_ns", "u8"),
         ("nat_addr", "u1", 16),
         ("initiator_addr", "u1", 16),
+        ("pad", "u8"),
     ]
 )
-OVERFLOW: Final = np.dtype([("set", SET, 2), ("tick", "u4"), ("role_source", "u4")])
+OVERFLOW: Final = np.dtype(
+    [
+        ("set", SET, 2),
+        ("tick", "u4"),
+        ("role_source", "u4"),
+        ("allowed", "u4", 2),
+        ("allow_reason", "u4"),
+        ("deny_reason", "u4"),
+    ]
+)
 AMOUNT: Final = np.dtype([("bytes", "u8"), ("packets", "u8")])
 INTERFACE_SET: Final = np.dtype([("hook", AMOUNT, 2), ("lost", AMOUNT, len(LOST)), ("events", "u8", len(EVENTS))])
 INTERFACE: Final = np.dtype([("set", INTERFACE_SET, 2)])
@@ -109,6 +126,12 @@ RECORD: Final = np.dtype(
         ("last_ns", "u8"),
         ("opens", "u4"),
         ("answered", "u4"),
+        ("allowed", "u4"),
+        ("denied", "u4"),
+        ("would_deny", "u4"),
+        ("allow_reason", "u4"),
+        ("deny_reason", "u4"),
+        ("pad2", "u4"),
     ]
 )
 DRAIN: Final = np.dtype(
@@ -137,6 +160,7 @@ STRUCTS: Final = {
     "ew_flow_key": FLOW_KEY,
     "ew_tally": TALLY,
     "ew_set": SET,
+    "ew_verdict": VERDICT,
     "ew_flow": FLOW,
     "ew_overflow": OVERFLOW,
     "ew_amount": AMOUNT,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eastwest.agent.abi import COUNTED_IN, ROLE_SOURCES, ROLES
-from eastwest.agent.edges import SUMS, Edges
+from eastwest.agent.edges import SUMS, VERDICTS, Edges
 from eastwest.model.flow import Protocol, Reporter
 from eastwest.model.schema import AGENT_COLUMNS, Type
 from eastwest.wire.batch import ColumnData, Maybe, Words
@@ -59,6 +59,8 @@ def columns(edges: Edges, context: Context) -> dict[str, ColumnData]:
         "counted_in": Words(keys["counted_in"], COUNTED_IN),
     }
     result.update({name: edges.sums[:, i] for i, name in enumerate(SUMS)})
+    judged = np.asarray(edges.sums[:, VERDICTS].any(axis=1), np.bool_)
+    result.update({name: Maybe(edges.sums[:, VERDICTS][:, i], judged) for i, name in enumerate(SUMS[VERDICTS])})
     return result | unknown(n, result)
 
 

@@ -24,8 +24,14 @@ SUMS: Final = (
     "segments_reverse",
     "connections",
     "connections_established",
+    "policy_allowed",
+    "policy_denied",
+    "policy_would_deny",
 )
 """The columns of `Edges.sums`, named as in the schema."""
+
+VERDICTS: Final = slice(8, 11)
+"""Those of SUMS that tell what policies did: all 0 where none decided."""
 
 SLICE_ROWS: Final = 4096
 _WORDS: Final = RECORD_KEY_BYTES // 8
@@ -40,6 +46,7 @@ class Edges:
     sums: NDArray[np.uint64]  # (n, len(SUMS))
     first_ns: NDArray[np.uint64]  # (n,)
     last_ns: NDArray[np.uint64]  # (n,)
+    reasons: NDArray[np.uint32]  # (n, 2): of the last packets allowed and of the last denied; 0: none were
 
     def __len__(self) -> int:
         return len(self.words)
@@ -63,14 +70,22 @@ def _from_slice(records: NDArray[Any]) -> Edges:
     sums[:, 4:6] = records["tally"]["segments"]
     sums[:, 6] = records["opens"]
     sums[:, 7] = records["answered"]
-    return _group(Edges(words[:, :_WORDS], sums, records["first_ns"], records["last_ns"]))
+    reasons = np.empty((len(records), 2), np.uint32)
+    for i, name in enumerate(("allowed", "denied", "would_deny")):
+        sums[:, VERDICTS.start + i] = records[name]
+    reasons[:, 0], reasons[:, 1] = records["allow_reason"], records["deny_reason"]
+    return _group(Edges(words[:, :_WORDS], sums, records["first_ns"], records["last_ns"], reasons))
 
 
 def merge(parts: Sequence[Edges]) -> Edges:
     """One Edges of several, each key once. Associative and commutative but for the order of rows."""
     if not parts:
         return Edges(
-            np.empty((0, _WORDS), np.uint64), np.empty((0, len(SUMS)), np.uint64), *np.empty((2, 0), np.uint64)
+            np.empty((0, _WORDS), np.uint64),
+            np.empty((0, len(SUMS)), np.uint64),
+            np.empty(0, np.uint64),
+            np.empty(0, np.uint64),
+            np.empty((0, 2), np.uint32),
         )
     if len(parts) == 1:
         return parts[0]
@@ -80,6 +95,7 @@ def merge(parts: Sequence[Edges]) -> Edges:
             np.concatenate([p.sums for p in parts]),
             np.concatenate([p.first_ns for p in parts]),
             np.concatenate([p.last_ns for p in parts]),
+            np.concatenate([p.reasons for p in parts]),
         )
     )
 
@@ -93,7 +109,23 @@ def _group(e: Edges) -> Edges:
         np.add.reduceat(e.sums[order], starts, axis=0),
         np.minimum.reduceat(e.first_ns[order], starts),
         np.maximum.reduceat(e.last_ns[order], starts),
+        _last_reasons(e, order, starts),
     )
+
+
+def _last_reasons(e: Edges, order: NDArray[np.intp], starts: NDArray[np.intp]) -> NDArray[np.uint32]:
+    """Of each run and kind, the reason of the latest row that has one; of rows as late as each other, the greatest."""
+    found = np.zeros((len(starts), 2), np.uint32)
+    for kind in range(2):
+        reasons = e.reasons[:, kind]
+        if not reasons.any():
+            continue
+        by_time = np.lexsort((reasons, e.last_ns))
+        rank = np.empty(len(e), np.intp)
+        rank[by_time] = np.arange(1, len(e) + 1)
+        latest = np.maximum.reduceat(np.where(reasons, rank, 0)[order], starts)
+        found[:, kind] = np.where(latest, reasons[by_time[latest - 1]], 0)
+    return found
 
 
 def _runs(words: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

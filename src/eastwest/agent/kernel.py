@@ -9,7 +9,7 @@ import os
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -21,7 +21,18 @@ from eastwest.model.batch import HookStatus
 
 DEFAULT_FLOW_ENTRIES: Final = 65_536
 DEFAULT_OVERFLOW_ENTRIES: Final = 16_384
-_MAPS: Final = ("flows", "overflow", "interfaces", "held", "listeners", "epoch", "records", "dns_tail")
+POLICY_MAPS: Final = (
+    "policy_state",
+    "identities",
+    "policed",
+    "pod_addresses",
+    "pod_ranges",
+    "cells",
+    "ports",
+    "links",
+)
+"""What a plan becomes; docs/enforcement.md says what each holds, agent/policy/abi.py how."""
+_MAPS: Final = ("flows", "overflow", "interfaces", "held", "listeners", "epoch", "records", "dns_tail", *POLICY_MAPS)
 _PROGRAMS: Final = ("ew_from_pod", "ew_to_pod", "ew_drain")
 _CONNTRACK_COLUMNS: Final = ("service_ip", "service_port")
 SECOND: Final = 1_000_000_000
@@ -29,11 +40,27 @@ SECOND: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Entries of the maps; `records` bounds one chunk of a drain (120 B each, resident), 0 chooses it by `flows`."""
+    """Entries of the maps; `records` bounds one chunk of a drain (144 B each, resident), 0 chooses it by `flows`."""
 
     flows: int = DEFAULT_FLOW_ENTRIES
     overflow: int = DEFAULT_OVERFLOW_ENTRIES
     records: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySizes:
+    """Entries of the policy maps, both sets together. Memory is taken as entries come, but for 16 B each of HASH maps."""
+
+    identities: int = 131_072
+    policed: int = 2_048
+    pod_addresses: int = 4_096
+    pod_ranges: int = 256
+    cells: int = 262_144
+    ports: int = 524_288
+    links: int = 1_024
+
+
+NO_POLICY: Final = PolicySizes(1, 1, 1, 1, 1, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +89,18 @@ class FlowKernel:
     """The loaded object. Thread-safe: every method is one or more system calls without state of its own, but `drain`,
     which only the tick thread calls."""
 
-    def __init__(self, sizes: Sizes | None = None, patience: Patience | None = None) -> None:
+    def __init__(
+        self,
+        sizes: Sizes | None = None,
+        patience: Patience | None = None,
+        enforcing: bool = False,
+        policy: PolicySizes | None = None,
+    ) -> None:
+        """`enforcing`: the programs look at the policy maps; else that code is not there. Raises LoadError, OSError."""
         self.sizes = _chosen(sizes or Sizes())
         self.patience = patience or Patience()
-        self._object, self.hooks = _load_best(self.sizes)
+        self.enforcing = enforcing
+        self._object, self.hooks = _load_best(self.sizes, (policy or PolicySizes()) if enforcing else None)
         self.maps = self._object.maps
         self.programs = self._object.programs
         self._grace = bpf.GracePeriod()
@@ -179,13 +214,15 @@ def _listener(ifindex: int, protocol: int, port: int) -> bytes:
     return np.array([(ifindex, port, protocol, 0)], LISTENER_KEY).tobytes()
 
 
-def _load_best(sizes: Sizes) -> tuple[loader.LoadedObject, tuple[HookStatus, ...]]:
-    """The object that reads conntrack, else the one without, and what that means."""
+def _load_best(sizes: Sizes, policy: PolicySizes | None) -> tuple[loader.LoadedObject, tuple[HookStatus, ...]]:
+    """The object that reads conntrack, else the one without, and what that means. `policy` None: nothing is enforced."""
     entries = {"flows": sizes.flows, "overflow": sizes.overflow, "records": sizes.records}
+    entries |= asdict(policy or NO_POLICY)
+    constants = {".rodata.enforcing": bytes([policy is not None])}
     try:
-        found = loader.load("flow_conntrack", _MAPS, _PROGRAMS, entries)
+        found = loader.load("flow_conntrack", _MAPS, _PROGRAMS, entries, constants=constants)
         conntrack = HookStatus("conntrack", "on")
     except loader.LoadError as refusal:
-        found = loader.load("flow", _MAPS, _PROGRAMS, entries)
+        found = loader.load("flow", _MAPS, _PROGRAMS, entries, constants=constants)
         conntrack = HookStatus("conntrack", "refused", str(refusal), _CONNTRACK_COLUMNS)
     return found, (HookStatus("tcx", "on"), conntrack)

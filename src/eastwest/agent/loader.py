@@ -39,8 +39,14 @@ def load(
     programs: tuple[str, ...],
     max_entries: Mapping[str, int] | None = None,
     shared: Mapping[str, int] | None = None,
+    constants: Mapping[str, bytes] | None = None,
+    types: Mapping[str, tuple[int, int]] | None = None,
 ) -> LoadedObject:
-    """Load objects/NAME.bpf.o with the given map sizes, and other objects' maps (name -> descriptor). Raises LoadError."""
+    """Load objects/NAME.bpf.o with the given map sizes, and other objects' maps (name -> descriptor). Raises LoadError.
+
+    `constants`: whole read-only sections by name, such as ".rodata.enforcing"; the verifier removes what they rule out.
+    `types`: (program type, attach type) of programs in sections that libbpf does not know.
+    """
     path = OBJECTS / f"{name}.bpf.o"
     if not path.exists():
         raise LoadError(f"{path} is missing: build it with `make bpf`")
@@ -58,6 +64,15 @@ def load(
             found = lib.bpf_object__find_map_by_name(handle, map_name.encode())
             if not found or lib.bpf_map__reuse_fd(found, fd):
                 raise LoadError(f"{name}: map {map_name} cannot be shared")
+        for section, value in (constants or {}).items():
+            found = lib.bpf_object__find_map_by_name(handle, section.encode())
+            if not found or lib.bpf_map__set_initial_value(found, value, len(value)):
+                raise LoadError(f"{name}: section {section} cannot be given {value!r}")
+        for program, (program_type, attach_type) in (types or {}).items():
+            found = lib.bpf_object__find_program_by_name(handle, program.encode())
+            if not found or lib.bpf_program__set_type(found, program_type):
+                raise LoadError(f"{name}: program {program} cannot be given type {program_type}")
+            lib.bpf_program__set_expected_attach_type(found, attach_type)
         code = lib.bpf_object__load(handle)
         if code:
             raise LoadError(f"{name}: {words.reason(-code)}")
@@ -95,7 +110,10 @@ def _library() -> Any:
         ("bpf_map__set_max_entries", ctypes.c_int, (pointer, ctypes.c_uint32)),
         ("bpf_map__reuse_fd", ctypes.c_int, (pointer, ctypes.c_int)),
         ("bpf_map__fd", ctypes.c_int, (pointer,)),
+        ("bpf_map__set_initial_value", ctypes.c_int, (pointer, text, ctypes.c_size_t)),
         ("bpf_program__fd", ctypes.c_int, (pointer,)),
+        ("bpf_program__set_type", ctypes.c_int, (pointer, ctypes.c_int)),
+        ("bpf_program__set_expected_attach_type", ctypes.c_int, (pointer, ctypes.c_int)),
     ):
         getattr(lib, function).restype = result
         getattr(lib, function).argtypes = arguments

@@ -18,7 +18,7 @@ from eastwest.agent.loader import load
 
 SLOTS: Final = 4096
 SLOT: Final = np.dtype([("key", FLOW_KEY), ("found", "<u4"), ("record", RECORD)])
-assert SLOT.itemsize == 168
+assert SLOT.itemsize == 192
 _WORDS: Final = RECORD_KEY_BYTES // 8
 
 

@@ -94,11 +94,12 @@ def onto(edges: Edges, health: Health) -> tuple[Edges, dict[str, Column]]:
 
 
 def _parts(edges: Edges) -> tuple[NDArray[Any], ...]:
-    return edges.words, edges.sums, edges.first_ns, edges.last_ns
+    return edges.words, edges.sums, edges.first_ns, edges.last_ns, edges.reasons
 
 
 def _silent(words: Words, times_ns: NDArray[np.uint64]) -> Edges:
-    return Edges(words, np.zeros((len(words), len(SUMS)), np.uint64), times_ns, times_ns)
+    nothing = np.zeros((len(words), len(SUMS)), np.uint64)
+    return Edges(words, nothing, times_ns, times_ns, np.zeros((len(words), 2), np.uint32))
 
 
 def _translate(netns: NDArray[Any], ifindex_of: Mapping[int, int]) -> NDArray[np.uint32]:
