@@ -22,7 +22,6 @@ sys.path.insert(0, str(HERE))
 
 from content import DASHBOARDS, Dashboard, Panel  # noqa: E402
 
-PRICES = json.loads((HERE.parent.parent / "src" / "eastwest" / "collector" / "prices.json").read_text())
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 COLUMNS = 24
 HEIGHTS = {"timeseries": 9, "stat": 4, "bargauge": 9}
@@ -49,12 +48,6 @@ def build(page: Dashboard) -> str:
             .as_dropdown(True)
         )
     )
-    if page.prices:
-        rates = PRICES["default"]
-        across = str(rates["inter_zone_out"] + rates["inter_zone_in"])
-        made = made.with_variable(_price("price_inter_zone", "USD per GB across zones", across))
-        made = made.with_variable(_price("price_internet", "USD per GB to the internet", str(rates["internet_out"])))
-        made = made.with_variable(dashboard.ConstantVariable("bytes_per_gb").value(str(PRICES["bytes_per_gb"])))
     for title, panels in page.rows:
         made = made.with_row(dashboard.Row(title))
         for panel in panels:
@@ -74,10 +67,6 @@ def _choice(name: str, label: str, query: str) -> Any:
         .include_all(True)
         .all_value(".*")
     )
-
-
-def _price(name: str, label: str, default: str) -> Any:
-    return dashboard.TextBoxVariable(name).label(label).default_value(default)
 
 
 def _panel(panel: Panel) -> Any:

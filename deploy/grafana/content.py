@@ -39,7 +39,6 @@ class Dashboard:
     title: str
     about: str
     rows: tuple[tuple[str, tuple[Panel, ...]], ...]
-    prices: bool = False
 
 
 def _top(metric: str, by: str, where: str = NS, times: str = "") -> str:
@@ -178,11 +177,12 @@ TCP_QUALITY: Final = Dashboard(
     ),
 )  # fmt: skip
 
-_CROSS = f'sum by (source_namespace, source) (rate(eastwest_pair_bytes_total{{{PAIR}, category="inter_zone"}}{RATE}))'
+_COST = f"rate(eastwest_pair_cost_total{{{PAIR}}}{RATE}) * 3600"
+_PRICED = "Estimated by the server's dated price table (see Prices in use), in its currency; flat rates, headers of segments included."
 CROSS_ZONE: Final = Dashboard(
     "eastwest-cross-zone",
     "eastwest / Cross-zone traffic and cost",
-    "What leaves its zone, its region or the cluster, and what that costs at the prices you enter. Those it starts with are examples: check them against your bill.",
+    "What leaves its zone, its region or the cluster, and what that costs by the server's dated price table (eastwest server --prices FILE). The one it comes with is an example: check it against your bill.",
     (
         (
             "Where traffic goes",
@@ -196,14 +196,15 @@ CROSS_ZONE: Final = Dashboard(
         (
             "Cost",
             (
-                Panel("Cross-zone cost per hour by workload, top 10", ((f"topk(10, {_CROSS} * 3600 / $bytes_per_gb * $price_inter_zone)", "{{source_namespace}}/{{source}}"),), "currencyUSD", "At $price_inter_zone USD per GB (both sides of the zone border together); L3 bytes at the hook.", needs="cross-zone traffic"),
-                Panel("Cross-zone cost per hour by namespace", ((f'sum by (source_namespace) (rate(eastwest_pair_bytes_total{{{PAIR}, category="inter_zone"}}{RATE})) * 3600 / $bytes_per_gb * $price_inter_zone', "{{source_namespace}}"),), "currencyUSD", "The initiator's namespace pays for both directions.", needs="cross-zone traffic"),
-                Panel("Internet egress cost per hour by workload, top 10", ((f'topk(10, sum by (source_namespace, source) (rate(eastwest_pair_bytes_total{{{PAIR}, category="internet", direction="forward", source_kind!="internet"}}{RATE})) * 3600 / $bytes_per_gb * $price_internet)', "{{source_namespace}}/{{source}}"), (f'topk(10, sum by (destination_namespace, destination) (rate(eastwest_pair_bytes_total{{category="internet", direction="reverse", source_kind="internet"}}{RATE})) * 3600 / $bytes_per_gb * $price_internet)', "{{destination_namespace}}/{{destination}} (serving)")), "currencyUSD", "Bytes that leave for the internet, at $price_internet USD per GB.", needs="internet traffic"),
+                Panel("Cost per hour by edge, top 10", ((f"topk(10, sum by ({BY_PAIR}, currency) ({_COST}))", PAIR_NAME + " ({{currency}})"),), "short", _PRICED),
+                Panel("Cost per hour by category", ((f"sum by (category, currency) ({_COST})", "{{category}} ({{currency}})"),), "short", _PRICED),
+                Panel("Cost per hour by the initiator's namespace", ((f"sum by (source_namespace, currency) ({_COST})", "{{source_namespace}} ({{currency}})"),), "short", _PRICED),
+                Panel("Bytes that have no known price", ((f"sum by (category) (rate(eastwest_pair_unpriced_bytes_total{{{PAIR}}}{RATE}))", "{{category}}"),), "Bps", "Not in the cost: an end, its zone or its region is not known."),
+                Panel("Prices in use: age of the table", (("(time() - eastwest_price_table_as_of_seconds) * on (instance) group_left (name, as_of, source, currency) eastwest_price_table_info", "{{name}} of {{as_of}}, {{currency}}: {{source}}"),), "s", "Date and source of the table behind every amount here.", "stat"),
                 Panel("AWS services", ((f'sum by (destination, direction) (rate(eastwest_pair_bytes_total{{{PAIR}, category="aws"}}{RATE})) * 8', "{{destination}} {{direction}}"),), "bps", "By service, as the published ranges name it.", needs="traffic with AWS services"),
             ),
         ),
     ),
-    prices=True,
 )  # fmt: skip
 
 _DNS_LATENCY = f"sum by (le) (rate(eastwest_pod_dns_latency_seconds_bucket{{{NS}}}{RATE}))"

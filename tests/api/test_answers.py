@@ -99,7 +99,7 @@ def test_rows_say_how_each_end_was_named(shop: RunningServer) -> None:
 
 
 @pytest.mark.parametrize(
-    "sort", ["-bytes_forward", "bytes_forward", "src_ip", "-dst_namespace", "last_seen_ns", "protocol"]
+    "sort", ["-bytes_forward", "bytes_forward", "src_ip", "-dst_namespace", "last_seen_ns", "protocol", "-cost", "cost"]
 )
 def test_pages_hold_every_row_once_in_order(shop: RunningServer, sort: str) -> None:
     whole = ask(shop, "/api/v1/flows", sort=sort)["rows"]
@@ -122,6 +122,25 @@ def test_top_by_everything(shop: RunningServer) -> None:
     ]
     assert ask(shop, "/api/v1/top", by="pod")["rows"][0]["name"] in ("carts-5d9c-1", "ui-5d9c-1")
     assert len(ask(shop, "/api/v1/top", by="namespace", limit=1)["rows"]) == 1
+
+
+def test_every_amount_stands_beside_its_prices(shop: RunningServer) -> None:
+    per_byte = 0.09 / 1_073_741_824  # the table in the package
+    for path in ("service-map", "flows", "top", "costs"):
+        prices = ask(shop, f"/api/v1/{path}")["prices"]
+        assert (prices["as_of"], prices["currency"]) == ("2026-11-22", "USD")
+        assert "Check every number" in prices["source"]
+    rows = {r["dst_kind"]: r for r in ask(shop, "/api/v1/flows", sort="-cost")["rows"]}
+    assert rows["internet"]["cost"] == pytest.approx(100 * per_byte)  # what comes back is free
+    unknown = rows["pod"]  # the nodes carry no zone
+    assert (unknown["cost"], unknown["unpriced_reason"]) == (None, "zone_unknown")
+    edges = {e["category"]: e for e in ask(shop, "/api/v1/service-map")["edges"]}
+    assert (edges["unknown"]["cost"], edges["unknown"]["unpriced_bytes"]) == (None, 2_002_100)
+    answer = ask(shop, "/api/v1/costs", by="namespace")
+    models.Costs.model_validate(answer)
+    assert answer["cost"] == pytest.approx(100 * per_byte)
+    assert {r["name"]: r["cost"] for r in answer["rows"]} == {"ui": pytest.approx(100 * per_byte), "carts": None}
+    assert ask(shop, "/api/v1/top", by="namespace", metric="cost")["rows"] == answer["rows"]
 
 
 def test_coverage_closes(shop: RunningServer) -> None:

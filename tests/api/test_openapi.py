@@ -11,6 +11,7 @@ def test_every_route_is_described_with_its_answer() -> None:
         "/api/v1/service-map",
         "/api/v1/flows",
         "/api/v1/top",
+        "/api/v1/costs",
         "/api/v1/coverage",
         "/api/v1/inventory",
         "/api/v1/filter/complete",

@@ -75,6 +75,31 @@ def test_flows_filters_sorts_and_pages(url: str, capsys: pytest.CaptureFixture[s
     assert not [row for row in second["rows"] if row in first["rows"]]
 
 
+@pytest.mark.parametrize(
+    "words", [["map", "--columns", "cost"], ["flows", "--columns", "cost"], ["top", "--by", "cost"], ["costs"]]
+)
+def test_cost_is_shown_with_the_date_of_its_prices(
+    url: str, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    assert main([*words, "--server", url]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heads = lines[0].split("\t")
+    assert {"COST", "NOT PRICED"} <= set(heads)
+    assert any("'example prices' of 2026-11-22" in line for line in lines if line.startswith("#"))
+    for row in (dict(zip(heads, line.split("\t"), strict=True)) for line in lines[1:] if not line.startswith("#")):
+        assert (row["COST"] in ("", "–") or row["COST"].startswith("≥")) == bool(row["NOT PRICED"]), row
+
+
+def test_a_bad_price_table_stops_the_server_before_it_starts(tmp_path: Path) -> None:
+    file, data = tmp_path / "prices.json", tmp_path / "data"
+    file.write_text("{}")
+    argv = [sys.executable, "-m", "eastwest", "server", "--prices", str(file), "--data", str(data)]
+    ended = subprocess.run(argv, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2
+    assert "prices.json: default: expected an object of rates" in ended.stderr
+    assert not data.exists()
+
+
 def test_aws_is_named(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["flows", "--server", url, "--view", "aws"]) == 0
     out = capsys.readouterr().out

@@ -20,6 +20,7 @@ from eastwest.agent.metrics_names import PodNames
 from eastwest.agent.metrics_node import Health
 from eastwest.collector.counts import Counts
 from eastwest.collector.metrics import exposer, own_families
+from eastwest.collector.prices import shipped
 from eastwest.model.batch import Amount, BatchHeader, Books, HookStatus
 from eastwest.query.metrics_tcp import COLUMNS as TCP_COLUMNS
 from eastwest.query.metrics_traffic import TrafficMetrics
@@ -54,7 +55,7 @@ class World:
         self._store.ready = not loud
         lost: dict[tuple[str, str], int] = {("logs", ""): 1}
         self._traffic = TrafficMetrics(
-            limit=5, exports=lambda: lost | ({("logs", "queue_full"): self._window} if loud else {})
+            limit=5, prices=shipped(), exports=lambda: lost | ({("logs", "queue_full"): self._window} if loud else {})
         )
         expose = exposer(own_families(self._counts, self._store, None), self._traffic.write)  # type: ignore[arg-type]
         self._exporters = [Exporter("127.0.0.1:0", agent.render) for agent in self._agents.values()]

@@ -13,6 +13,7 @@ from eastwest.api import console, problems
 from eastwest.api.auth import Authorised
 from eastwest.api.routes import (
     bundle,
+    costs,
     coverage,
     events,
     filters,
@@ -61,7 +62,7 @@ def create_app(
     problems.install(app)
     for module in (health, session):
         app.include_router(module.router)
-    for module in (servicemap, flows, top, coverage, inventory, filters, bundle, events, policies):
+    for module in (servicemap, flows, top, costs, coverage, inventory, filters, bundle, events, policies):
         app.include_router(module.router, dependencies=[Authorised])
     for router in more:
         app.include_router(router)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from fastapi import Response
 from pydantic import BaseModel
 
-from eastwest.api.models import Window
+from eastwest.api.models import PricesUsed, Window
 from eastwest.api.services import Services
+from eastwest.query.costs import prices_used
 from eastwest.query.filter import parse
 from eastwest.query.timerange import resolve
 from eastwest.query.views import namespaces
@@ -27,6 +28,12 @@ def condition_of(filter_text: str, namespace: str | None) -> Predicate:
 def window_of(services: Services, range_: Range) -> Window:
     """The range as the answer names it."""
     return Window(start_ns=range_.start_ns, end_ns=range_.end_ns, recorded=services.recording is not None)
+
+
+def prices_of(services: Services) -> PricesUsed | None:
+    """The table behind the answer's amounts."""
+    used = prices_used(services.prices)
+    return PricesUsed(**used) if used else None
 
 
 def json_response(answer: BaseModel) -> Response:

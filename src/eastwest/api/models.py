@@ -5,6 +5,7 @@ Unknown is null, never 0 or ''. Times are int64 nanoseconds since the Unix epoch
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Literal
 
 from pydantic import BaseModel, Field
@@ -107,7 +108,26 @@ class TcpHealth(BaseModel):
     drops: int | None = Field(None, description="packets of any protocol that the kernel dropped on the ends' nodes")
 
 
-class MapEdge(TcpHealth):
+class PricesUsed(BaseModel):
+    """The table behind every amount of an answer: flat rates, so an estimate. Check it against your bill."""
+
+    name: str
+    as_of: date = Field(description="the day the table speaks of")
+    source: str = Field(description="where its figures come from")
+    currency: str
+
+
+class Cost(BaseModel):
+    """An amount in the currency of the answer's `prices`. Where only a part has a price, it is the cost of that part."""
+
+    cost: float | None = Field(None, description="null when nothing of it has a known price")
+    unpriced_bytes: int = Field(0, description="L3 bytes that are not in `cost` because their price is not known")
+    unpriced_reason: Literal["no_price_table", "end_unknown", "zone_unknown", "region_unknown"] | None = Field(
+        None, description="why, for most of unpriced_bytes; null when all is priced"
+    )
+
+
+class MapEdge(TcpHealth, Cost):
     """One edge per (source, target, protocol, dst_port); source is the initiator, dst_port the backend's."""
 
     source: str
@@ -139,9 +159,10 @@ class ServiceMap(BaseModel):
     nodes: list[MapNode]
     edges: list[MapEdge]
     coverage: Coverage
+    prices: PricesUsed | None = None
 
 
-class FlowRow(TcpHealth):
+class FlowRow(TcpHealth, Cost):
     """One row of the flow table: an edge between two pods or external ends in the window."""
 
     src_kind: str
@@ -197,9 +218,12 @@ class FlowPage(BaseModel):
     rows: list[FlowRow]
     next_cursor: str | None
     total: int | None = Field(None, description="rows in the whole answer, when known")
+    prices: PricesUsed | None = None
 
 
-class TopRow(BaseModel):
+class TopRow(Cost):
+    """`cost` is what this end pays: all pods together pay what all edges cost."""
+
     namespace: str | None
     name: str
     kind: str
@@ -213,8 +237,28 @@ class TopRow(BaseModel):
 class Top(BaseModel):
     window: Window
     by: Literal["pod", "workload", "namespace"]
-    metric: Literal["bytes", "packets", "connections"]
+    metric: Literal["bytes", "packets", "connections", "cost"]
     rows: list[TopRow]
+    prices: PricesUsed | None = None
+
+
+class CostGroup(Cost):
+    """The edges of one category, or between two zones (initiator's > server's)."""
+
+    name: str
+    bytes: int
+
+
+class Costs(Cost):
+    """What a window cost, by flat rates: an estimate."""
+
+    window: Window
+    prices: PricesUsed | None = Field(description="null when the server has no price table")
+    by: Literal["pod", "workload", "namespace"]
+    bytes: int
+    categories: list[CostGroup] = Field(description="dearest first; every edge is in one of them")
+    zone_pairs: list[CostGroup] = Field(description="dearest first; edges whose two zones are known")
+    rows: list[TopRow] = Field(description="who pays, most first")
 
 
 class FilterIssue(BaseModel):

@@ -14,7 +14,7 @@ from eastwest.query.errors import ParameterError
 Level = Literal["workload", "pod"]
 View = Literal["cluster", "aws", "external"]
 By = Literal["pod", "workload", "namespace"]
-Metric = Literal["bytes", "packets", "connections"]
+Metric = Literal["bytes", "packets", "connections", "cost"]
 
 WindowText = Annotated[
     str | None,

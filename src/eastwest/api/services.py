@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from eastwest.api.learning import InventoryView, Kept
+from eastwest.model.prices import PriceTable
 from eastwest.query.live import Landed
 from eastwest.runtime.topic import Topic
 from eastwest.store.protocol import Store
@@ -29,6 +30,7 @@ class Services:
     troubles: Callable[[], list[str]]  # why the server is not well, beyond the store
     metrics: Callable[[str | None], tuple[bytes, str]]  # Accept header -> (body, content type)
     bundle: Callable[[Range], bytes]
+    prices: PriceTable | None = None
     recording: Range | None = None
     recorded_coverage: Mapping[str, Any] | None = None  # the bundle's own, for its whole window
     learned: Kept = field(default_factory=Kept, repr=False)

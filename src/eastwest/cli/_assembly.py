@@ -24,6 +24,7 @@ from eastwest.collector.routes import ingest_router
 from eastwest.collector.writer import Tap, Writer
 from eastwest.k8s.inventory import Inventory
 from eastwest.k8s.sources import ManifestSource, Source, WatchLogSource
+from eastwest.model.prices import PriceTable
 from eastwest.query import evidence
 from eastwest.query.live import Landed
 from eastwest.query.metrics import DEFAULT_LIMIT
@@ -57,6 +58,7 @@ class Settings:
     host: str = "localhost"
     otlp: str | None = None
     metric_pairs: int = DEFAULT_LIMIT
+    prices: PriceTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +111,9 @@ def _live(settings: Settings) -> Iterator[Site]:
     store = ClickHouseStore(_engine(settings, settings.data), settings.keeping)
     feed = InventoryFeed(inventory, settings.keeping.edges_s)
     exports: list[OtlpExport] = []
-    traffic = TrafficMetrics(settings.metric_pairs, lambda: {k: n for e in exports for k, n in e.counts().items()})
+    traffic = TrafficMetrics(
+        settings.metric_pairs, lambda: {k: n for e in exports for k, n in e.counts().items()}, settings.prices
+    )
     taps: list[Tap] = [traffic.take]
     writer = Writer(store, Journal(settings.data / "journal"), feed.enrich, landed, counts, taps=taps, learn=feed.learn)
     own = own_families(counts, store, writer)
@@ -133,6 +137,7 @@ def _live(settings: Settings) -> Iterator[Site]:
             troubles=lambda: [f"collector: {writer.stalled}"] if writer.stalled else [],
             metrics=exposer(own),
             bundle=lambda range_: evidence.bundle(store, inventory, range_, time.time_ns()),
+            prices=settings.prices,
             token=settings.token,
             hosts=LOOPBACK | {settings.host, "eastwest"},
         )
@@ -176,6 +181,7 @@ def _recorded(settings: Settings) -> Iterator[Site]:
                 bundle=lambda asked: evidence.bundle(
                     store, inventory, asked, range_.end_ns, recorded=True, told=played.coverage
                 ),
+                prices=settings.prices,
                 recording=range_,
                 recorded_coverage=played.coverage,
                 token=settings.token,

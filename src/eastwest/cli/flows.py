@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from typing import Any
 
-from eastwest.cli import _health
+from eastwest.cli import _cost, _health
 from eastwest.cli._ask import add_ask_arguments, ask, recorded_note
 from eastwest.cli._table import UNKNOWN, Head, View, bytes_text, count_text, number
 
@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   eastwest flows --view external --sort connections
   eastwest flows 'src_namespace=ui and dst_port=8080 and bytes_forward>1MB'
   eastwest flows --columns health --sort retransmits_established
+  eastwest flows --columns cost --sort cost                 what crosses zones and regions, dearest first
   eastwest flows --limit 1000 --json > flows.json
 
 filter: words are column names (docs/columns.md); = != ~ < <= > >= in (a, b), and, or, not, ( ).
@@ -50,6 +51,10 @@ def _end(row: dict[str, Any], side: str) -> str:
 def _healthy(row: dict[str, Any]) -> list[str]:
     port = f"{row['protocol']} {row['dst_port']}" if row["dst_port"] else row["protocol"]
     return [_end(row, "src"), _end(row, "dst"), port, *_health.cells(row)]
+
+
+def _dear(row: dict[str, Any]) -> list[str]:
+    return [*_healthy(row)[:3], *_cost.cells(row, row["zone_pair"] or UNKNOWN)]
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -90,7 +95,13 @@ def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
         notes.append(f"more rows: --cursor {answer['next_cursor']}")
     if not answer["rows"]:
         notes.append("no rows: nothing in this window matches")
-    heads, cells = (HEALTH_HEADS, _healthy) if columns == "health" else (HEADS, _cells)
+    heads, cells = {
+        "health": (HEALTH_HEADS, _healthy),
+        "cost": ([*HEALTH_HEADS[:3], *_cost.HEADS], _dear),
+        "traffic": (HEADS, _cells),
+    }[columns]
+    if columns == "cost":
+        notes += _cost.notes(answer)
     return View(f"{len(answer['rows'])} flows", heads, [cells(row) for row in answer["rows"]], notes)
 
 

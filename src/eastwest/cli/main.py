@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, str]] = {
     "map": "who talks to whom",
     "flows": "the flow table",
     "top": "who moves the most",
+    "costs": "what traffic between zones, regions and the internet costs",
     "coverage": "what was seen and what was not",
     "record": "save a window as an evidence bundle",
     "policy": "check, explain, generate and prove network policies",

@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from typing import Any
 
-from eastwest.cli import _health
+from eastwest.cli import _cost, _health
 from eastwest.cli._ask import add_ask_arguments, ask, coverage_notes, recorded_note
 from eastwest.cli._table import UNKNOWN, Head, View, bytes_text, count_text, number
 
@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   eastwest map -n catalog --level pod        one namespace, pod by pod
   eastwest map --window 5m --watch           live
   eastwest map --columns health              round-trip times, retransmissions, resets, drops
+  eastwest map --columns cost                what each edge costs, dearest first
   eastwest map --json | jq '.edges | length'
 """
 
@@ -64,6 +65,20 @@ def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
         heads = [*heads[:3], *_health.HEADS]
         rows = [[*row[:3], *_health.cells(e)] for row, e in zip(rows, edges, strict=True)]
     notes = recorded_note(answer["window"]) + coverage_notes(answer["coverage"])
+    if columns == "cost":
+        zones = {node["id"]: node["zone"] or UNKNOWN for node in answer["nodes"]}
+        heads = [*heads[:3], *_cost.HEADS]
+        edges.sort(key=lambda e: -(e["cost"] or 0))
+        rows = [
+            [
+                names[e["source"]],
+                names[e["target"]],
+                f"{e['protocol']} {e['dst_port']}" if e["dst_port"] else e["protocol"],
+                *_cost.cells(e, f"{zones[e['source']]}>{zones[e['target']]}"),
+            ]
+            for e in edges
+        ]
+        notes += _cost.notes(answer)
     if not rows:
         notes.append("no edges in this window: is an agent running, and is the window long enough?")
     return View(f"{len(rows)} edges by {answer['level']}", heads, rows, notes)

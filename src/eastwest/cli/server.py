@@ -13,6 +13,7 @@ EXAMPLES = """examples:
   eastwest server --manifests k8s/                     name flows by these manifests
   eastwest server --lab demo                           the lab's running pods
   eastwest server --bundle evidence/                   look at a recording
+  eastwest server --prices prices.json                 what cross-zone traffic costs you
   eastwest server --listen 0.0.0.0:7420                other machines may ask, with a token
   eastwest server token --cluster prod --node node-a   the token of that node's agent
 """
@@ -63,6 +64,9 @@ def register(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="workload pairs with series of their own in /api/v1/metrics; the rest add up in __other__ (default 2000)",
     )
+    parser.add_argument(
+        "--prices", type=Path, metavar="FILE", help="what a GB costs, dated (JSON); default: an example to be checked"
+    )
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     actions = parser.add_subparsers(dest="action", metavar="[token]")
     token = actions.add_parser("token", help="print the token of one node's agent")
@@ -108,6 +112,7 @@ def _api_token(args: argparse.Namespace, loopback: bool) -> str | None:
 def _serve(args: argparse.Namespace) -> int:
     from eastwest.cli import _serving
     from eastwest.cli._assembly import Settings, assemble
+    from eastwest.collector.prices import read, shipped
     from eastwest.runtime import log
     from eastwest.store.ddl import Keeping
     from eastwest.store.errors import StoreError
@@ -115,6 +120,7 @@ def _serve(args: argparse.Namespace) -> int:
 
     log.set_up(args.log_level)
     try:
+        prices = read(args.prices) if args.prices else shipped()
         host, port = _serving.parse_listen(args.listen)
         token = _api_token(args, _serving.is_loopback(host))
         sockets = [_serving.open_tcp(host, port)]
@@ -132,6 +138,7 @@ def _serve(args: argparse.Namespace) -> int:
             host=host,
             otlp=args.otlp,
             metric_pairs=args.metric_pairs,
+            prices=prices,
         )
         began = time.monotonic()
         with assemble(settings) as site:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from eastwest.cli import _cost
 from eastwest.cli._ask import add_ask_arguments, ask, recorded_note
 from eastwest.cli._table import Head, View, bytes_text, count_text, number
 
 EXAMPLES = """examples:
   eastwest top                          pods by bytes
   eastwest top workload --metric connections
+  eastwest top namespace --by cost      who pays for zones, regions and the internet
   eastwest top namespace --window 1h --watch
 """
 
@@ -18,7 +20,13 @@ EXAMPLES = """examples:
 def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("by", nargs="?", choices=("pod", "workload", "namespace"), default="pod", help="default: pod")
-    parser.add_argument("--metric", choices=("bytes", "packets", "connections"), default="bytes", help="default: bytes")
+    parser.add_argument(
+        "--metric",
+        "--by",
+        choices=("bytes", "packets", "connections", "cost"),
+        default="bytes",
+        help="most of what comes first (default: bytes)",
+    )
     parser.add_argument("--limit", type=int, default=20, metavar="N", help="rows (default 20)")
     add_ask_arguments(parser)
 
@@ -33,6 +41,8 @@ def _view(answer: dict[str, Any]) -> View:
         number("RECEIVED"),
         number("PACKETS"),
         number("CONNECTIONS"),
+        number("COST"),
+        Head("NOT PRICED"),
     ]
     rows = [
         [
@@ -44,10 +54,13 @@ def _view(answer: dict[str, Any]) -> View:
             bytes_text(r["bytes_received"]),
             count_text(r["packets"]),
             count_text(r["connections"]),
+            _cost.cost_text(r),
+            _cost.unpriced_text(r),
         ]
         for r in answer["rows"]
     ]
-    return View(f"top {answer['by']}s by {answer['metric']}", heads, rows, recorded_note(answer["window"]))
+    notes = recorded_note(answer["window"]) + _cost.notes(answer)
+    return View(f"top {answer['by']}s by {answer['metric']}", heads, rows, notes)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eastwest.model.flow import ip_bytes, ip_from_bytes, protocol_name
+from eastwest.model.prices import PriceTable
 from eastwest.model.schema import BY_NAME, Type
 from eastwest.query.errors import ParameterError
 from eastwest.query.health import health
@@ -21,7 +22,7 @@ from eastwest.store.where import DERIVED
 Row = dict[str, Any]
 
 NOT_IN_A_ROW: Final = ("window_start_ns", "window_end_ns", "node", "pod_uid", "counted_in", "src_port")
-SORTABLE: Final = tuple(name for name in (*BY_NAME, *DERIVED) if name not in NOT_IN_A_ROW)
+SORTABLE: Final = tuple(name for name in (*BY_NAME, *DERIVED, "cost") if name not in NOT_IN_A_ROW)
 _ADDRESSES: Final = ("src_ip", "dst_ip", "service_ip")
 
 
@@ -44,6 +45,7 @@ class Table:
     sort: str
     asked: str
     """The parameters as text, to notice a cursor of another question."""
+    prices: PriceTable | None = None
 
 
 def parse_sort(text: str) -> tuple[str, bool]:
@@ -62,7 +64,7 @@ def page(store: Store, table: Table, limit: int, cursor: str | None) -> Page:
     range_, after = table.range, None
     if cursor is not None:
         range_, after = _open(cursor, table, sort)
-    answer = store.ask(Flows(range_, table.where, sort, descending, limit + 1, after)).to_pylist()
+    answer = store.ask(Flows(range_, table.where, sort, descending, limit + 1, after, table.prices)).to_pylist()
     rows = answer[:limit]
     more = len(answer) > limit
     next_cursor = _seal(range_, table, rows[-1]) if more else None

@@ -16,7 +16,10 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
-from eastwest.query import metrics_tcp
+from eastwest.model.prices import PriceTable
+from eastwest.query import metrics_cost, metrics_tcp
+from eastwest.query.costs import BILLED, PLACES, with_billed
+from eastwest.query.metrics_cost import CostCounters
 from eastwest.query.metrics_labels import DIRECTION, PAIR, CappedCounters, pair_labels
 from eastwest.query.metrics_reports import Reports
 from eastwest.query.metrics_tcp import TcpCounters
@@ -66,18 +69,20 @@ MEASURES: Final[tuple[tuple[str, Family, str | None], ...]] = (
 )
 """Column -> family and direction."""
 FAMILIES: Final = (
-    PAIR_BYTES, PAIR_PACKETS, PAIR_CONNECTIONS, PAIR_ESTABLISHED, PAIR_SERIES, PAIR_LIMIT, ZONE_BYTES, *metrics_tcp.FAMILIES,
+    PAIR_BYTES, PAIR_PACKETS, PAIR_CONNECTIONS, PAIR_ESTABLISHED, PAIR_SERIES, PAIR_LIMIT, ZONE_BYTES,
+    *metrics_cost.FAMILIES, *metrics_tcp.FAMILIES,
 )  # fmt: skip
 
 
 class FlowMetrics:
     """Thread-safe: `_lock` guards all state."""
 
-    def __init__(self, limit: int = DEFAULT_LIMIT) -> None:
+    def __init__(self, limit: int = DEFAULT_LIMIT, prices: PriceTable | None = None) -> None:
         self._lock = threading.Lock()
         self._reports = Reports()
         self._pairs = CappedCounters(len(PAIR), len(MEASURES), limit)
         self._zones = CappedCounters(2, 2, ZONE_LIMIT)
+        self._costs = CostCounters(limit, prices)
         self._tcp = TcpCounters(limit)
 
     def take(self, table: pa.Table, now_s: float) -> None:
@@ -94,6 +99,7 @@ class FlowMetrics:
             names, sums, created = self._pairs.read()
             zones, zone_sums, zones_created = self._zones.read()
             own, limit = self._pairs.own, self._pairs.limit
+            self._costs.render(out)
             self._tcp.render(out)
         _write(out, MEASURES, PAIR, names, sums, created)
         ways = [("", ZONE_BYTES, "forward"), ("", ZONE_BYTES, "reverse")]
@@ -109,10 +115,14 @@ class FlowMetrics:
         if not table.num_rows:
             return
         columns = [column for column, _, _ in MEASURES]
-        labelled = pair_labels(table)
-        for column in columns:
-            labelled = labelled.append_column(column, table[column])
-        self._pairs.add_grouped(labelled, PAIR, columns, now_s)
+        labelled, billed = pair_labels(table), with_billed(table)
+        for column in (*PLACES, *columns, *BILLED):
+            labelled = labelled.append_column(column, billed[column])
+        sums: Any = [(column, "sum") for column in (*columns, *BILLED)]
+        table = labelled.group_by([*PAIR, *PLACES]).aggregate(sums)
+        table = table.rename_columns([name.removesuffix("_sum") for name in table.column_names])
+        self._pairs.add_grouped(table, PAIR, columns, now_s)
+        self._costs.add(table, now_s)
         zones = table.filter(pc.and_(pc.is_valid(table["src_zone"]), pc.is_valid(table["dst_zone"])))
         if zones.num_rows:
             self._zones.add_grouped(zones, ("src_zone", "dst_zone"), ("bytes_forward", "bytes_reverse"), now_s)

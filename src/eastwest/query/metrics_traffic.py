@@ -14,6 +14,7 @@ from typing import Final
 import pyarrow as pa
 
 from eastwest.model.batch import BatchHeader
+from eastwest.model.prices import PriceTable
 from eastwest.query import metrics
 from eastwest.query.metrics import FlowMetrics
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
@@ -51,9 +52,13 @@ class TrafficMetrics:
     """Fed by the collector (`take`), read by scrapes (`write`) and the OTLP export. Thread-safe."""
 
     def __init__(
-        self, limit: int = metrics.DEFAULT_LIMIT, exports: Exports = dict, clock: Callable[[], float] = time.time
+        self,
+        limit: int = metrics.DEFAULT_LIMIT,
+        exports: Exports = dict,
+        prices: PriceTable | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self.flows = FlowMetrics(limit)
+        self.flows = FlowMetrics(limit, prices)
         self._exports, self._clock = exports, clock
         self._started_s = clock()
         self._lock = threading.Lock()  # guards the two below

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from eastwest.model.flow import protocol_name
+from eastwest.model.prices import PriceTable
 from eastwest.query.health import health
 from eastwest.store.predicates import Predicate
 from eastwest.store.protocol import Store
@@ -28,6 +29,9 @@ _SUMS: Final = (
     "role_source",
     "category",
     "dst_dns_name",
+    "cost",
+    "unpriced_bytes",
+    "unpriced_reason",
 )
 
 
@@ -67,11 +71,11 @@ def node_id(kind: str, namespace: str, workload_kind: str, region: str, name: st
             return f"{kind}:{name}"
 
 
-def service_map(store: Store, range_: Range, level: Level, where: Predicate) -> Map:
+def service_map(store: Store, range_: Range, level: Level, where: Predicate, prices: PriceTable | None = None) -> Map:
     """Ask for the edges and gather the nodes at their ends, both in a stable order."""
     nodes: dict[str, _Node] = {}
     edges = []
-    for row in store.ask(Edges(range_, level, where)).to_pylist():
+    for row in store.ask(Edges(range_, level, where, prices)).to_pylist():
         via = row["via"]
         edges.append(
             {

@@ -6,8 +6,10 @@ from __future__ import annotations
 from typing import Final
 
 from eastwest.model.schema import BY_NAME, COLUMNS, Stage, Type
+from eastwest.store.costs import sort_key, sums, with_costs
 from eastwest.store.edges import EDGE_COLUMNS, EDGE_SUMS, edges
 from eastwest.store.questions import (
+    Costs,
     Edges,
     Extent,
     Flows,
@@ -39,6 +41,8 @@ def statement(question: Question, scope: Scope) -> Statement:
             sql = _edges(question, scope, binder)
         case Talkers():
             sql = _talkers(question, scope, binder)
+        case Costs():
+            sql = _costs(question, scope, binder)
         case Words():
             sql = _words(question, scope, binder)
         case Records():
@@ -80,6 +84,8 @@ def _within(question: Records | NodeBooks, binder: Binder) -> str:
 
 def _sort_key(name: str) -> tuple[str, str]:
     """(expression that is never NULL, its type for a bound value)."""
+    if name == "cost":
+        return sort_key(name), "UInt64"
     type_ = BY_NAME[name].type if name in BY_NAME else Type.U64
     match type_:
         case Type.STRING:
@@ -95,14 +101,14 @@ def _sort_key(name: str) -> tuple[str, str]:
 def _flows(question: Flows, scope: Scope, binder: Binder) -> str:
     key, key_type = _sort_key(question.sort)
     way, beyond = ("DESC", "<") if question.descending else ("ASC", ">")
-    inner = edges(question.range, question.where, scope, binder)
+    inner = _priced(question, scope, binder)
     after = "1"
     if question.after is not None:
         value, edge = binder.bind(question.after.value, key_type), binder.bind(question.after.edge_id, "String")
         after = f"(sort_key, edge_id) {beyond} ({value}, {edge})"
     names = ", ".join(n for n in EDGE_COLUMNS if n != "rank")
     return f"""SELECT * FROM (
-SELECT {names}, {key} AS sort_key, count() OVER () AS total FROM {inner} WHERE {condition(question.where, binder)}
+SELECT {names}, cost, if(isNull(cost), bytes_forward + bytes_reverse, 0) AS unpriced_bytes, unpriced_reason, {key} AS sort_key, count() OVER () AS total FROM {inner} WHERE {condition(question.where, binder)}
 ) WHERE {after} ORDER BY sort_key {way}, edge_id {way} LIMIT {binder.integer(question.limit)}"""
 
 
@@ -144,12 +150,12 @@ def _known(side: str, end: str, level: str) -> str:
 
 
 def _edges(question: Edges, scope: Scope, binder: Binder) -> str:
-    inner = edges(question.range, question.where, scope, binder)
+    inner = _priced(question, scope, binder)
     ends = f"{_end('src', question.level)},\n  {_end('dst', question.level)}"
     keys = ", ".join((*_END_PARTS, "protocol", "dst_port"))
-    sums = ", ".join(f"sum(e.{n}) AS {n}" for n in EDGE_SUMS)
+    added = ", ".join(f"sum(e.{n}) AS {n}" for n in EDGE_SUMS)
     known = f"{_known('src', 'source', question.level)}, {_known('dst', 'target', question.level)}"
-    return f"""SELECT {keys}, {sums}, min(e.first_seen_ns) AS first_seen_ns, max(e.last_seen_ns) AS last_seen_ns, {known},
+    return f"""SELECT {keys}, {added}, {sums("e.cost", "e.bytes_forward + e.bytes_reverse")}, min(e.first_seen_ns) AS first_seen_ns, max(e.last_seen_ns) AS last_seen_ns, {known},
   argMax(tuple(e.service_namespace, e.service, e.service_port), (isNotNull(e.service_ip), e.bytes_forward)) AS via,
   min(e.rtt_min_us) AS rtt_min_us, if(uniqExact(e.category) = 1, any(e.category), NULL) AS category,
   max(e.dst_dns_name) AS dst_dns_name, argMin(e.reporter, e.rank) AS reporter, argMin(e.role_source, e.rank) AS role_source
@@ -157,7 +163,7 @@ FROM (SELECT *, {ends} FROM {inner} WHERE {condition(question.where, binder)}) A
 
 
 def _talkers(question: Talkers, scope: Scope, binder: Binder) -> str:
-    inner = edges(question.range, question.where, scope, binder)
+    inner = _priced(question, scope, binder)
     name = {"pod": "pod", "workload": "workload", "namespace": "namespace"}[question.by]
     kind = {"pod": "'pod'", "workload": "ifNull({side}_workload_kind, '')", "namespace": "'namespace'"}[question.by]
 
@@ -165,7 +171,7 @@ def _talkers(question: Talkers, scope: Scope, binder: Binder) -> str:
         space = f"ifNull({end}_namespace, '')"
         return (
             f"tuple(toString({space}), toString(ifNull({end}_{name}, '')), toString({kind.format(side=end)}), "
-            f"{sent}, {received}, {end}_kind = 'pod')"
+            f"{sent}, {received}, {end}_kind = 'pod', cost_{end})"
         )
 
     ends = f"[{side('src', 'bytes_forward', 'bytes_reverse')}, {side('dst', 'bytes_reverse', 'bytes_forward')}]"
@@ -173,16 +179,29 @@ def _talkers(question: Talkers, scope: Scope, binder: Binder) -> str:
     distinct = "arrayDistinct(arrayMap(x -> (x.1, x.2, x.3), ends))"
     return f"""SELECT nullIf(end.1, '') AS namespace, end.2 AS name, nullIf(end.3, '') AS kind,
   sum(end.4) AS bytes_sent, sum(end.5) AS bytes_received,
-  sum(byte_share) AS bytes, sum(packet_share) AS packets, sum(connection_share) AS connections
+  sum(byte_share) AS bytes, sum(packet_share) AS packets, sum(connection_share) AS connections,
+  {sums("end.7", "byte_share")}
 FROM (
   SELECT {ends} AS ends, length({distinct}) = 1 AND src_kind = 'pod' AND dst_kind = 'pod' AS twice,
-    bytes_forward + bytes_reverse AS b, packets_forward + packets_reverse AS p, connections AS c
+    bytes_forward + bytes_reverse AS b, packets_forward + packets_reverse AS p, connections AS c, unpriced_reason
   FROM {inner} WHERE {condition(question.where, binder)}
 )
 ARRAY JOIN ends AS end, if(twice, [b, 0], [b, b]) AS byte_share, if(twice, [p, 0], [p, p]) AS packet_share,
   if(twice, [c, 0], [c, c]) AS connection_share
 WHERE end.6 AND end.2 != ''
-GROUP BY namespace, name, kind ORDER BY {question.metric} DESC, name LIMIT {binder.integer(question.limit)}"""
+GROUP BY namespace, name, kind ORDER BY {question.metric} DESC NULLS LAST, name LIMIT {binder.integer(question.limit)}"""
+
+
+def _costs(question: Costs, scope: Scope, binder: Binder) -> str:
+    inner = _priced(question, scope, binder)
+    return f"""SELECT e.category AS category, e.zone_pair AS zone_pair, sum(e.bytes_forward + e.bytes_reverse) AS bytes,
+  {sums("e.cost", "e.bytes_forward + e.bytes_reverse")}
+FROM (SELECT * FROM {inner} WHERE {condition(question.where, binder)}) AS e GROUP BY category, zone_pair"""
+
+
+def _priced(question: Flows | Edges | Talkers | Costs, scope: Scope, binder: Binder) -> str:
+    """The edges of a question with what they cost."""
+    return with_costs(edges(question.range, question.where, scope, binder), question.prices, binder)
 
 
 def _words(question: Words, scope: Scope, binder: Binder) -> str:

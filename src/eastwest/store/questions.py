@@ -11,11 +11,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from eastwest.model.prices import PriceTable
 from eastwest.store.predicates import EVERYTHING, Predicate
 
 Level = Literal["workload", "pod"]
 By = Literal["pod", "workload", "namespace"]
-Metric = Literal["bytes", "packets", "connections"]
+Metric = Literal["bytes", "packets", "connections", "cost"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Flows:
-    """Edges as rows: all columns of an edge, `edge_id` and `total` (rows of the whole answer, from the first page on)."""
+    """Edges as rows: all columns of an edge, `edge_id`, `total` (rows of the whole answer, from the first page on), and
+    by `prices` cost, unpriced_bytes and unpriced_reason."""
 
     range: Range
     where: Predicate = EVERYTHING
@@ -44,6 +46,7 @@ class Flows:
     descending: bool = True
     limit: int = 100
     after: After | None = None
+    prices: PriceTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +56,29 @@ class Edges:
     range: Range
     level: Level = "workload"
     where: Predicate = EVERYTHING
+    prices: PriceTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Talkers:
-    """namespace, name, kind, bytes, packets, connections, bytes_sent, bytes_received; most of `metric` first."""
+    """namespace, name, kind, bytes, packets, connections, bytes_sent, bytes_received, and by `prices` what this end pays:
+    cost, unpriced_bytes, unpriced_reason; most of `metric` first."""
 
     range: Range
     by: By = "pod"
     metric: Metric = "bytes"
     where: Predicate = EVERYTHING
     limit: int = 20
+    prices: PriceTable | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Per (category, zone_pair): bytes, cost, unpriced_bytes, unpriced_reason. Every edge is in exactly one row."""
+
+    range: Range
+    where: Predicate = EVERYTHING
+    prices: PriceTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,4 +129,6 @@ class Extent:
     """One row: first_ns, last_ns (of windows; null when empty), rows, disk_bytes."""
 
 
-Question = Flows | Edges | Talkers | Words | Records | NodeBooks | NodeHistory | NodeGaps | KnownBatches | Extent
+Question = (
+    Flows | Edges | Talkers | Costs | Words | Records | NodeBooks | NodeHistory | NodeGaps | KnownBatches | Extent
+)

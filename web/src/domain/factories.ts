@@ -44,6 +44,7 @@ export function mapEdge(source: string, target: string, patch: Partial<MapEdge> 
     last_seen_ns: 2e9,
     reporter: "client",
     role_source: "handshake",
+    unpriced_bytes: 0,
     ...patch,
   };
 }

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from eastwest.api.asked import condition_of, json_response, range_of, window_of
+from eastwest.api.asked import condition_of, json_response, prices_of, range_of, window_of
 from eastwest.api.models import FlowPage, FlowRow
 from eastwest.api.parameters import EndText, FilterText, KnownOnly, NamespaceText, StartText, View, WindowText
 from eastwest.api.problems import RESPONSES
@@ -39,12 +39,13 @@ def flows(
     """One row per pair of pods or external ends, protocol and server port. Pages keep the time range of the first."""
     where = both(views.view(view), condition_of(filter, namespace))
     asked = f"{view}\n{namespace}\n{filter}"
-    table = Table(range_of(services, window, start, end), where, sort, asked)
+    table = Table(range_of(services, window, start, end), where, sort, asked, services.prices)
     found = page(services.store, table, limit, cursor)
     answer = FlowPage(
         window=window_of(services, found.range),
         rows=[FlowRow(**{name: row[name] for name in FlowRow.model_fields}) for row in found.rows],
         next_cursor=found.next_cursor,
         total=found.total,
+        prices=prices_of(services),
     )
     return json_response(answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from eastwest.api.asked import condition_of, json_response, range_of, window_of
+from eastwest.api.asked import condition_of, json_response, prices_of, range_of, window_of
 from eastwest.api.models import MapEdge, MapNode, ServiceMap
 from eastwest.api.parameters import EndText, FilterText, KnownOnly, Level, NamespaceText, StartText, WindowText
 from eastwest.api.problems import RESPONSES
@@ -33,12 +33,13 @@ def service_map(
 ) -> Response:
     """Nodes and edges of a time range. Both ends' reports of one connection become one edge."""
     range_ = range_of(services, window, start, end)
-    found = query(services.store, range_, level, condition_of(filter, namespace))
+    found = query(services.store, range_, level, condition_of(filter, namespace), services.prices)
     answer = ServiceMap(
         window=window_of(services, range_),
         level=level,
         nodes=[MapNode(**row) for row in found.nodes],
         edges=[MapEdge(**row) for row in found.edges],
         coverage=coverage_of(services, range_),
+        prices=prices_of(services),
     )
     return json_response(answer)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from eastwest.api.asked import condition_of, range_of, window_of
+from eastwest.api.asked import condition_of, prices_of, range_of, window_of
 from eastwest.api.models import Top, TopRow
 from eastwest.api.parameters import By, EndText, FilterText, KnownOnly, Metric, NamespaceText, StartText, WindowText
 from eastwest.api.problems import RESPONSES
@@ -28,7 +28,13 @@ def top(
     start: StartText = None,
     end: EndText = None,
 ) -> Top:
-    """Pods, workloads or namespaces by what they sent and received, each connection counted once per end."""
+    """Pods, workloads or namespaces by what they sent and received, each connection counted once per end, and what that end pays."""
     range_ = range_of(services, window, start, end)
-    rows = query(services.store, range_, by, metric, condition_of(filter, namespace), limit)
-    return Top(window=window_of(services, range_), by=by, metric=metric, rows=[TopRow(**row) for row in rows])
+    rows = query(services.store, range_, by, metric, condition_of(filter, namespace), limit, services.prices)
+    return Top(
+        window=window_of(services, range_),
+        by=by,
+        metric=metric,
+        rows=[TopRow(**row) for row in rows],
+        prices=prices_of(services),
+    )
