@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from eastwest.enforce.modes import Snapshot
 from eastwest.enforce.rollout.gates import BrokenFlow, Observation
 from eastwest.enforce.rollout.machine import State, begin
 from eastwest.enforce.rollout.modes import Modes
@@ -20,8 +21,12 @@ def request(*namespaces: str, **changes: Any) -> Request:
     return Request(namespaces or ("shop",), **{**fixed, **changes})
 
 
+def settings(modes: Modes) -> Snapshot:
+    return Snapshot(modes=tuple(sorted(modes.items(), key=lambda item: item[0])))
+
+
 def state(*namespaces: str, before: Modes | None = None, **changes: Any) -> State:
-    return begin("r1", request(*namespaces, **changes), NODES, before or {}, 0)
+    return begin("r1", request(*namespaces, **changes), NODES, settings(before or {}), 0)
 
 
 def seen(at_s: float, **changes: Any) -> Observation:

@@ -8,14 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eastwest.enforce.modes import Setting, Snapshot
 from eastwest.enforce.rollout import machine
 from eastwest.enforce.rollout.gates import Gate, Observation, Unready, Watched
-from eastwest.enforce.rollout.machine import State, Status, wanted
-from eastwest.enforce.rollout.modes import ORDER, Modes, Scope, highest
+from eastwest.enforce.rollout.machine import State, Status, settled, wanted
+from eastwest.enforce.rollout.modes import ORDER, Modes, highest
 from eastwest.enforce.rollout.spec import RolloutError, modes_after
 from eastwest.model.flow import Direction
 from eastwest.model.plan import Mode
-from enforce.rollout.factories_rollout import HOLD, NODES, SECOND, broken, held, seen, state
+from enforce.rollout.factories_rollout import HOLD, NODES, SECOND, broken, held, seen, settings, state
 
 
 def modes(state: State, namespace: str = "shop") -> list[Mode]:
@@ -49,7 +50,7 @@ def test_every_node_to_audit_one_by_one_then_to_enforce() -> None:
         [enforce, enforce, enforce],
     ]
     assert going.status is Status.DONE
-    assert wanted(going)["shop", Direction.EGRESS] == Scope(Mode.ENFORCE)  # a node that comes later, too
+    assert wanted(going)["shop", Direction.EGRESS] == Setting(Mode.ENFORCE)  # a node that comes later, too
 
 
 def test_a_step_waits_until_it_is_in_force_and_was_watched_for_the_hold() -> None:
@@ -128,7 +129,7 @@ def test_a_stopped_rollout_tries_the_step_again_or_goes_back_to_the_beginning() 
     stopped = machine.advance(at_step(2), seen(20, flows=(broken(),)))
     again = machine.resume(stopped, 30 * SECOND)
     assert machine.advance(machine.advance(again, seen(31)), held(32)).applied == 2
-    assert wanted(machine.abort(stopped, 30 * SECOND)) == {}
+    assert settled(machine.abort(stopped, 30 * SECOND), Snapshot()) == Snapshot()
 
 
 def test_it_does_not_begin_where_nobody_watches() -> None:
@@ -147,9 +148,18 @@ def test_what_is_over_is_over(change: object) -> None:
 
 CELLS = st.tuples(st.sampled_from(["shop", "bank"]), st.sampled_from(NODES))
 MODES = st.sampled_from(list(Mode))
+
+
+def _setting(mode: Mode, nodes: dict[str, Mode]) -> Setting:
+    made = Setting(mode)
+    for node, there in nodes.items():
+        made = made.narrowed((node,), there)
+    return made
+
+
 BEFORE = st.dictionaries(
     st.tuples(st.sampled_from(["shop", "bank"]), st.sampled_from(list(Direction))),
-    st.builds(Scope, MODES, st.dictionaries(st.sampled_from(NODES), MODES)),
+    st.builds(_setting, MODES, st.dictionaries(st.sampled_from(NODES), MODES)),
 )
 FLOWS = st.builds(
     lambda cells, enforced, before: broken(*cells, enforced=enforced, connections_before=before),
@@ -205,7 +215,11 @@ def test_whatever_happens_modes_are_those_before_plus_whole_steps(
             assert wanted(going) == wanted(last)
         for key, scope in before.items():
             for node in (*NODES, "node-9"):
-                after = wanted(going).get(key, Scope()).at(node)
-                assert ORDER[after] >= ORDER[scope.at(node)], "a rollout never lowers what was in force before it"
+                after = wanted(going).get(key, Setting()).on(node)
+                assert ORDER[after] >= ORDER[scope.on(node)], "a rollout never lowers what was in force before it"
+        after_ = settled(going, Snapshot(modes=tuple(sorted(wanted(last).items()))))
+        assert dict(after_.modes) == (wanted(going) if going.applied else before)
     if not going.over:
-        assert wanted(machine.abort(going, now)) == before
+        now_ = settled(going, settings({**before, ("other", Direction.EGRESS): Setting(Mode.AUDIT)}))
+        back = settled(machine.abort(going, now), now_)
+        assert back == settings({**before, ("other", Direction.EGRESS): Setting(Mode.AUDIT)})

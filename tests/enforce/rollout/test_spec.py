@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eastwest.enforce.rollout.modes import Scope
+from eastwest.enforce.modes import Setting
 from eastwest.enforce.rollout.spec import RolloutError, Stage, budget_of, steps_of
 from eastwest.model.flow import Direction
 from eastwest.model.plan import Mode
@@ -42,7 +42,7 @@ def test_stages_say_which_nodes_and_namespaces() -> None:
 
 
 def test_what_is_in_force_already_needs_no_step() -> None:
-    audited = {("shop", d): Scope(Mode.AUDIT) for d in Direction}
+    audited = {("shop", d): Setting(Mode.AUDIT) for d in Direction}
     assert {s.mode for s in steps_of(request(), NODES, audited)} == {Mode.ENFORCE}
     with pytest.raises(RolloutError, match="nothing to do"):
         steps_of(request(to=Mode.AUDIT), NODES, audited)

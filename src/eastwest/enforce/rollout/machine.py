@@ -10,9 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from eastwest.enforce.modes import Snapshot
 from eastwest.enforce.rollout.gates import Finding, Gate, Observation, judge
-from eastwest.enforce.rollout.modes import Modes
+from eastwest.enforce.rollout.modes import Modes, modes_of, own
 from eastwest.enforce.rollout.spec import Request, RolloutError, Step, modes_after, steps_of
+from eastwest.model.flow import Direction
 from eastwest.model.plan import Mode
 
 EVENTS_KEPT = 200
@@ -47,13 +49,17 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """`applied`: how many of `steps` are in force; `step_ns`: since when; `realised_ns`: since when on every node."""
+    """`applied`: how many of `steps` are in force; `step_ns`: since when; `realised_ns`: since when on every node.
+
+    `before`: the settings of all its namespaces; those in `own` had an entry, the others followed a wider one.
+    """
 
     id: str
     request: Request
     steps: tuple[Step, ...]
     before: Modes
     started_ns: int
+    own: tuple[tuple[str, Direction], ...] = ()
     status: Status = Status.RUNNING
     applied: int = 0
     step_ns: int = 0
@@ -76,10 +82,22 @@ def wanted(state: State) -> Modes:
     return modes_after(state.before, state.steps[: state.applied])
 
 
-def begin(name: str, request: Request, nodes: Sequence[str], before: Modes, now_ns: int) -> State:
-    """A rollout that has changed nothing yet. `before`: the modes of its namespaces. Raises RolloutError."""
+def settled(state: State, settings: Snapshot) -> Snapshot:
+    """The settings with what this state wants in them; other namespaces and the postures stay as they are."""
+    found = dict(settings.modes)
+    for key, setting in wanted(state).items():
+        if state.applied or key in state.own:
+            found[key] = setting
+        else:
+            found.pop(key, None)
+    return replace(settings, modes=tuple(sorted(found.items(), key=lambda item: item[0])))
+
+
+def begin(name: str, request: Request, nodes: Sequence[str], settings: Snapshot, now_ns: int) -> State:
+    """A rollout that has changed nothing yet. Raises RolloutError."""
+    before = modes_of(settings, request.namespaces, request.directions)
     steps = steps_of(request, nodes, before)
-    state = State(name, request, steps, before, now_ns, step_ns=now_ns)
+    state = State(name, request, steps, before, now_ns, own(settings, before), step_ns=now_ns)
     return _said(state, now_ns, f"started: {', '.join(request.namespaces)} to {request.to} in {len(steps)} steps")
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from eastwest.enforce.modes import EVERY_NAMESPACE
 from eastwest.enforce.rollout.modes import Modes, raised
 from eastwest.model.flow import Direction
 from eastwest.model.plan import Mode
@@ -106,6 +107,8 @@ def steps_of(request: Request, nodes: Sequence[str], before: Modes) -> tuple[Ste
     """Every stage to audit, then every stage to enforce, without steps that would change nothing. Raises RolloutError."""
     if not request.namespaces:
         raise RolloutError("no namespaces: name some, or all of them", "namespaces")
+    if EVERY_NAMESPACE in request.namespaces:
+        raise RolloutError("a rollout names its namespaces, so that its gates know whom to watch", "namespaces")
     if not nodes:
         raise RolloutError("no node is known yet: the server needs an inventory (--lab, --manifests)", "budget")
     if request.to is Mode.OFF:
