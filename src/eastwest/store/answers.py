@@ -6,11 +6,14 @@ from __future__ import annotations
 from typing import Final
 
 from eastwest.model.schema import BY_NAME, COLUMNS, Stage, Type
+from eastwest.store import denials
 from eastwest.store.costs import sort_key, sums, with_costs
 from eastwest.store.edges import EDGE_COLUMNS, EDGE_SUMS, edges
 from eastwest.store.questions import (
     Costs,
+    Denials,
     Edges,
+    Established,
     Extent,
     Flows,
     KnownBatches,
@@ -21,6 +24,7 @@ from eastwest.store.questions import (
     Range,
     Records,
     Talkers,
+    TcpSums,
     Words,
 )
 from eastwest.store.source import Scope, relation
@@ -57,6 +61,12 @@ def statement(question: Question, scope: Scope) -> Statement:
             sql = "SELECT cluster, node, boot_id, seq FROM batches"
         case Extent():
             sql = _EXTENT
+        case Denials():
+            sql = denials.denials(question, binder)
+        case Established():
+            sql = denials.established(question, scope, binder)
+        case TcpSums():
+            sql = denials.tcp_sums(question, binder)
     return Statement(sql, binder.parameters)
 
 

@@ -129,6 +129,54 @@ class Extent:
     """One row: first_ns, last_ns (of windows; null when empty), rows, disk_bytes."""
 
 
+@dataclass(frozen=True, slots=True)
+class Denials:
+    """What pods of some namespaces denied, or would have: source, target, protocol, dst_port, reason, namespace and
+    decided_on (node) of the pod that decided, src_address and dst_address (one of them), denied and would_deny (packets),
+    opened (connections), last_ns.
+
+    Ends are workloads as `ns/name[Kind]`; outside ends are put together as far as a rollout needs (see store.denials).
+    """
+
+    range: Range
+    namespaces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Established:
+    """What was let through before: source, target, protocol, dst_port as in `Denials`, answered (connections), last_ns.
+
+    Connections that the other end answered, or that are older than the range and carry data both ways, with a pod of
+    `namespaces` at one end, and that no policy denied or would have denied. Only for servers' ports in `ports`.
+    """
+
+    range: Range
+    namespaces: tuple[str, ...]
+    ports: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TcpSums:
+    """One row: segments, retransmits, attempts, failures of the pods of some namespaces, without connections between
+    ends that a policy denied in the range. Null where no hook tells."""
+
+    range: Range
+    namespaces: tuple[str, ...]
+
+
 Question = (
-    Flows | Edges | Talkers | Costs | Words | Records | NodeBooks | NodeHistory | NodeGaps | KnownBatches | Extent
+    Flows
+    | Edges
+    | Talkers
+    | Costs
+    | Words
+    | Records
+    | NodeBooks
+    | NodeHistory
+    | NodeGaps
+    | KnownBatches
+    | Extent
+    | Denials
+    | Established
+    | TcpSums
 )
