@@ -11,10 +11,11 @@
 /* 0: the verifier removes all that enforces. The agent says otherwise before it loads. A section of its own: one value. */
 const volatile __u8 enforcing SEC(".rodata.enforcing") = 0;
 
-/* [0]: what is in force. Key 4 B, value 8 B. */
+/* [0]: what is in force. Key 4 B, value 8 B; mapped, so that the agent changes it with one store. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct ew_policy_state);
 } policy_state SEC(".maps");

@@ -1,4 +1,4 @@
-"""Reading a hash map of counters in few system calls, and taking out what has gone quiet."""
+"""Reading a map in few system calls, and taking out what has gone quiet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def read(map_fd: int, key: np.dtype[Any], value: np.dtype[Any], chunk: int) -> N
     `chunk`: entries per call, at least as many as the fullest bucket of the map holds.
     """
     keys, values = np.zeros(chunk, key), np.zeros(chunk, value)
-    token, after = np.zeros(8, np.uint8), np.zeros(8, np.uint8)
+    token, after = np.zeros((2, max(8, key.itemsize)), np.uint8)  # of maps that are no hash, the token is a key
     parts: list[NDArray[Any]] = []
     first = True
     while True:
