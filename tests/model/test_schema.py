@@ -18,6 +18,7 @@ from eastwest.model.schema import (
     Role,
     Type,
 )
+from eastwest.store import verdicts
 
 ROOT = Path(__file__).parents[2]
 
@@ -57,7 +58,7 @@ def test_evidence_needs_only_columns_that_exist() -> None:
 
 def test_the_flow_table_shows_only_columns_of_the_schema_or_derived_ones() -> None:
     derived = {"wire_bytes_forward", "wire_bytes_reverse", "retransmits", "rtos", "connect_mean_us"}
-    derived |= {"rtt_mean_us", "rtt_p50_us", "rtt_p99_us"}
+    derived |= {"rtt_mean_us", "rtt_p50_us", "rtt_p99_us", "missing", *verdicts.DERIVED}
     assert set(FlowRow.model_fields) - derived <= set(BY_NAME)
 
 

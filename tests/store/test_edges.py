@@ -227,3 +227,92 @@ def test_wire_bytes_add_the_headers_of_segments(store: Store, range_: Range) -> 
     )
     assert edge["wire_bytes_forward"] == 10_052 + 6 * (20 + 32) + 7 * 14
     assert edge["wire_bytes_reverse"] == 1000 + 3 * 14
+
+
+VERDICT = ("verdict", "policy_allowed", "policy_denied", "policy_would_deny", "egress_denied_by", "ingress_denied_by")
+WEB_EGRESS, CARTS_INGRESS = "NetworkPolicy shop/web egress isolation", "NetworkPolicy shop/carts ingress isolation"
+
+
+def verdict(edge: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(edge[name] for name in VERDICT)
+
+
+def at_client(**values: Any) -> dict[str, Any]:
+    return CLIENT | values
+
+
+def at_server(**values: Any) -> dict[str, Any]:
+    return SERVER | values
+
+
+def test_nobody_decided_is_not_allowed(store: Store, range_: Range) -> None:
+    (edge,) = edges(store, range_, CLIENT, SERVER)
+    assert verdict(edge) == (None,) * 6
+
+
+def test_decided_for_no_packet_is_known_zero_and_no_verdict(store: Store, range_: Range) -> None:
+    zeros = {"policy_allowed": 0, "policy_denied": 0, "policy_would_deny": 0}
+    (edge,) = edges(store, range_, at_client(**zeros))
+    assert verdict(edge) == (None, 0, 0, 0, None, None)
+
+
+def test_what_egress_let_pass_and_ingress_denied_is_denied_and_both_ends_count(store: Store, range_: Range) -> None:
+    client = at_client(
+        policy_allowed=5, policy_denied=0, policy_would_deny=0, allowed_by="NetworkPolicy shop/ui egress[0]"
+    )
+    server = at_server(policy_allowed=0, policy_denied=5, policy_would_deny=0, denied_by=CARTS_INGRESS)
+    (edge,) = edges(store, range_, client, server)
+    assert verdict(edge) == ("denied", 5, 5, 0, None, CARTS_INGRESS)
+    assert (edge["egress_allowed_by"], edge["ingress_allowed_by"]) == ("NetworkPolicy shop/ui egress[0]", None)
+
+
+def test_what_egress_denied_is_told_by_the_client_alone(store: Store, range_: Range) -> None:
+    (edge,) = edges(store, range_, at_client(policy_allowed=0, policy_denied=3, denied_by=WEB_EGRESS))
+    assert verdict(edge) == ("denied", 0, 3, None, WEB_EGRESS, None)
+
+
+def test_denies_of_both_ends_add_up_and_both_reasons_stay(store: Store, range_: Range) -> None:
+    later = NOON + 10 * SECOND
+    rows = [
+        at_client(policy_allowed=4, policy_denied=2, denied_by=WEB_EGRESS),
+        at_server(policy_allowed=3, policy_denied=1, denied_by=CARTS_INGRESS, window_start_ns=later),
+    ]
+    (edge,) = edges(store, range_, *rows)
+    assert verdict(edge) == ("partly", 7, 3, None, WEB_EGRESS, CARTS_INGRESS)
+
+
+def test_audit_says_would_deny_and_a_rule_says_allowed(store: Store, range_: Range) -> None:
+    audited = at_server(policy_allowed=0, policy_denied=0, policy_would_deny=9, denied_by=CARTS_INGRESS)
+    allowed = at_client(dst_port=9090, policy_allowed=9, policy_denied=0, policy_would_deny=0)
+    found = {e["dst_port"]: verdict(e)[0] for e in edges(store, range_, audited, allowed, CLIENT)}
+    assert found == {8080: "would_deny", 9090: "allowed"}
+
+
+def test_a_later_reason_takes_the_place_of_none_and_is_not_lost_again(store: Store, range_: Range) -> None:
+    rows = [
+        at_client(policy_denied=1, denied_by=WEB_EGRESS),
+        at_client(policy_denied=0, window_start_ns=NOON + 10 * SECOND),
+    ]
+    (edge,) = edges(store, range_, *rows)
+    assert edge["egress_denied_by"] == WEB_EGRESS
+
+
+def test_edges_of_many_pods_say_what_is_true_of_all(store: Store, range_: Range) -> None:
+    other = pod("src", "shop", "ui", 2, ip="10.0.0.2")
+    blocked = {"policy_allowed": 0, "policy_denied": 2, "denied_by": WEB_EGRESS}
+    for part in cut("b", table(at_client(**blocked), record(other, CARTS, policy_allowed=7, policy_denied=0)), []):
+        store.insert(part)
+    (edge,) = store.ask(Edges(range_, "workload")).to_pylist()
+    assert verdict(edge) == ("partly", 7, 2, None, WEB_EGRESS, None)
+    pods = {e["source_name"]: e["verdict"] for e in store.ask(Edges(range_, "pod")).to_pylist()}
+    assert pods == {"ui-1": "denied", "ui-2": "allowed"}
+    denied = store.ask(Edges(range_, "workload", Compare("verdict", Operator.EQ, "denied"))).to_pylist()
+    assert [verdict(e)[0] for e in denied] == ["denied"]
+
+
+def test_a_server_that_could_not_tell_who_began_speaks_of_ingress(store: Store, range_: Range) -> None:
+    late = unknown_roles("10.0.1.1", 8080, "10.0.0.1", 34567, policy_denied=4, denied_by=CARTS_INGRESS)
+    (edge,) = edges(store, range_, late)
+    assert (edge["src_pod"], edge["verdict"], edge["egress_denied_by"], edge["ingress_denied_by"]) == (
+        "ui-1", "denied", None, CARTS_INGRESS,
+    )  # fmt: skip

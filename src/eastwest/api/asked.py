@@ -10,8 +10,9 @@ from eastwest.api.services import Services
 from eastwest.query.costs import prices_used
 from eastwest.query.filter import parse
 from eastwest.query.timerange import resolve
+from eastwest.query.verdicts import Asked, having
 from eastwest.query.views import namespaces
-from eastwest.store.predicates import Predicate, both
+from eastwest.store.predicates import EVERYTHING, Predicate, both
 from eastwest.store.questions import Range
 
 
@@ -20,9 +21,9 @@ def range_of(services: Services, window: str | None, start: str | None, end: str
     return resolve(window, start, end, services.now_ns(), services.recording)
 
 
-def condition_of(filter_text: str, namespace: str | None) -> Predicate:
-    """Filter and namespace together."""
-    return both(namespaces(namespace), parse(filter_text))
+def condition_of(filter_text: str, namespace: str | None, verdict: Asked | None = None) -> Predicate:
+    """Filter, namespace and verdict together."""
+    return both(namespaces(namespace), having(verdict) if verdict else EVERYTHING, parse(filter_text))
 
 
 def window_of(services: Services, range_: Range) -> Window:

@@ -127,7 +127,26 @@ class Cost(BaseModel):
     )
 
 
-class MapEdge(TcpHealth, Cost):
+class Verdict(BaseModel):
+    """What the policies did to an edge; all null where no end's node decides (enforcement off or refused).
+
+    Counts are those of both ends added up: what egress denied never reached ingress.
+    """
+
+    verdict: Literal["denied", "partly", "would_deny", "allowed"] | None = Field(
+        None, description="denied: nothing passed some end; partly: some did; would_deny: audit; null: nobody decided"
+    )
+    policy_allowed: int | None = Field(None, description="packets")
+    policy_denied: int | None = Field(None, description="packets")
+    policy_would_deny: int | None = Field(None, description="packets that audit let pass")
+    egress_denied_by: str | None = Field(None, description="tier, policy and rule, or isolation; the last of the range")
+    ingress_denied_by: str | None = None
+    egress_allowed_by: str | None = None
+    ingress_allowed_by: str | None = None
+    missing: str | None = Field(None, description="the rule that is missing, end by end, in words")
+
+
+class MapEdge(TcpHealth, Verdict, Cost):
     """One edge per (source, target, protocol, dst_port); source is the initiator, dst_port the backend's."""
 
     source: str
@@ -162,7 +181,7 @@ class ServiceMap(BaseModel):
     prices: PricesUsed | None = None
 
 
-class FlowRow(TcpHealth, Cost):
+class FlowRow(TcpHealth, Verdict, Cost):
     """One row of the flow table: an edge between two pods or external ends in the window."""
 
     src_kind: str

@@ -10,6 +10,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from eastwest.query.errors import ParameterError
+from eastwest.query.verdicts import Asked
 
 Level = Literal["workload", "pod"]
 View = Literal["cluster", "aws", "external"]
@@ -24,6 +25,10 @@ StartText = Annotated[str | None, Query(description="begin of the range, RFC 333
 EndText = Annotated[str | None, Query(description="end of the range, RFC 3339, exclusive; now when omitted")]
 NamespaceText = Annotated[
     str | None, Query(description="only edges with an end in this namespace; several separated by commas")
+]
+VerdictText = Annotated[
+    Asked | None,
+    Query(description="denied: any packet denied; would-deny: any that enforcing would deny; allowed: all allowed"),
 ]
 FilterText = Annotated[str, Query(description="for example: src_namespace=ui and dst_port=80 and bytes_forward>1MB")]
 

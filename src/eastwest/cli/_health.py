@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from eastwest.cli._table import UNKNOWN, Head, count_text, number, us_text
 
-COLUMNS: Final = ("traffic", "health", "cost")
+COLUMNS: Final = ("traffic", "health", "policy", "cost")
 
 HEADS: Final = [
     Head("CATEGORY"),

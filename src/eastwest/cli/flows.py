@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from typing import Any
 
-from eastwest.cli import _cost, _health
+from eastwest.cli import _cost, _health, _verdict
 from eastwest.cli._ask import add_ask_arguments, ask, recorded_note
 from eastwest.cli._table import UNKNOWN, Head, View, bytes_text, count_text, number
 
@@ -17,6 +17,8 @@ EXAMPLES = """examples:
   eastwest flows 'src_namespace=ui and dst_port=8080 and bytes_forward>1MB'
   eastwest flows --columns health --sort retransmits_established
   eastwest flows --columns cost --sort cost                 what crosses zones and regions, dearest first
+  eastwest flows --verdict denied                           what the policies drop, and which rule is missing
+  eastwest flows --verdict would-deny -n shop               what enforcing would break (audit)
   eastwest flows --limit 1000 --json > flows.json
 
 filter: words are column names (docs/columns.md); = != ~ < <= > >= in (a, b), and, or, not, ( ).
@@ -26,8 +28,14 @@ filter: words are column names (docs/columns.md); = != ~ < <= > >= in (a, b), an
 def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("filter", nargs="?", metavar="FILTER", help="which rows; see below")
-    parser.add_argument("--view", choices=("cluster", "aws", "external"), default="cluster", help="default: cluster")
-    parser.add_argument("--columns", choices=_health.COLUMNS, default="traffic", help="default: traffic")
+    parser.add_argument("--view", choices=("cluster", "aws", "external"), help="default: cluster; all with --verdict")
+    parser.add_argument("-n", "--namespace", metavar="NS", help="only flows with an end in this namespace")
+    parser.add_argument(
+        "--verdict", choices=_verdict.CHOICES, help="only flows that the policies decided so, at any end"
+    )
+    parser.add_argument(
+        "--columns", choices=_health.COLUMNS, help="default: traffic; policy with --verdict denied or would-deny"
+    )
     parser.add_argument(
         "--sort", default="bytes_forward", metavar="COLUMN", help="largest first (default bytes_forward)"
     )
@@ -48,13 +56,12 @@ def _end(row: dict[str, Any], side: str) -> str:
     return str(row[f"{side}_dns_name"] or row[f"{side}_ip"])
 
 
-def _healthy(row: dict[str, Any]) -> list[str]:
-    port = f"{row['protocol']} {row['dst_port']}" if row["dst_port"] else row["protocol"]
-    return [_end(row, "src"), _end(row, "dst"), port, *_health.cells(row)]
+def _port(row: dict[str, Any]) -> str:
+    return f"{row['protocol']} {row['dst_port']}" if row["dst_port"] else row["protocol"]
 
 
 def _dear(row: dict[str, Any]) -> list[str]:
-    return [*_healthy(row)[:3], *_cost.cells(row, row["zone_pair"] or UNKNOWN)]
+    return _cost.cells(row, row["zone_pair"] or UNKNOWN)
 
 
 def _cells(row: dict[str, Any]) -> list[str]:
@@ -63,7 +70,7 @@ def _cells(row: dict[str, Any]) -> list[str]:
         row["src_zone"] or UNKNOWN,
         _end(row, "dst"),
         row["dst_zone"] or UNKNOWN,
-        f"{row['protocol']} {row['dst_port']}" if row["dst_port"] else row["protocol"],
+        _port(row),
         row["service"] or UNKNOWN,
         bytes_text(row["bytes_forward"]),
         bytes_text(row["bytes_reverse"]),
@@ -86,7 +93,13 @@ HEADS = [
 ]
 
 
-HEALTH_HEADS = [Head("FROM", style="cyan"), Head("TO", style="green"), Head("PORT"), *_health.HEADS]
+ENDS = [Head("FROM", style="cyan"), Head("TO", style="green"), Head("PORT")]
+MORE = {
+    "health": (_health.HEADS, _health.cells),
+    "policy": (_verdict.HEADS, _verdict.cells),
+    "cost": (_cost.HEADS, _dear),
+}
+"""What stands beside the ends, by --columns."""
 
 
 def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
@@ -95,21 +108,25 @@ def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
         notes.append(f"more rows: --cursor {answer['next_cursor']}")
     if not answer["rows"]:
         notes.append("no rows: nothing in this window matches")
-    heads, cells = {
-        "health": (HEALTH_HEADS, _healthy),
-        "cost": ([*HEALTH_HEADS[:3], *_cost.HEADS], _dear),
-        "traffic": (HEADS, _cells),
-    }[columns]
+    title, rows = f"{len(answer['rows'])} flows", answer["rows"]
     if columns == "cost":
         notes += _cost.notes(answer)
-    return View(f"{len(answer['rows'])} flows", heads, [cells(row) for row in answer["rows"]], notes)
+    if columns not in MORE:
+        return View(title, HEADS, [_cells(row) for row in rows], notes)
+    heads, cells = MORE[columns]
+    named = [[_end(row, "src"), _end(row, "dst"), _port(row), *cells(row)] for row in rows]
+    return View(title, [*ENDS, *heads], named, notes)
 
 
 def run(args: argparse.Namespace) -> int:
     column = args.sort.lstrip("-")
-    params = {"view": args.view, "sort": column if args.ascending else f"-{column}", "limit": str(args.limit)}
+    params = {"sort": column if args.ascending else f"-{column}", "limit": str(args.limit)}
+    view = args.view or (None if args.verdict else "cluster")
+    chosen = {"view": view, "verdict": args.verdict, "namespace": args.namespace}
+    params |= {name: value for name, value in chosen.items() if value}
     if args.filter:
         params["filter"] = args.filter
     if args.cursor:
         params["cursor"] = args.cursor
-    return ask(args, "/api/v1/flows", params, partial(_view, columns=args.columns))
+    columns = args.columns or ("policy" if args.verdict in ("denied", "would-deny") else "traffic")
+    return ask(args, "/api/v1/flows", params, partial(_view, columns=columns))

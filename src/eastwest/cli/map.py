@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 from typing import Any
 
-from eastwest.cli import _cost, _health
+from eastwest.cli import _cost, _health, _verdict
 from eastwest.cli._ask import add_ask_arguments, ask, coverage_notes, recorded_note
 from eastwest.cli._table import UNKNOWN, Head, View, bytes_text, count_text, number
 
@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   eastwest map --window 5m --watch           live
   eastwest map --columns health              round-trip times, retransmissions, resets, drops
   eastwest map --columns cost                what each edge costs, dearest first
+  eastwest map --columns policy              what the policies decide, and which rule is missing
   eastwest map --json | jq '.edges | length'
 """
 
@@ -61,9 +62,10 @@ def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
         number("OPENED"),
         number("UNANSWERED"),
     ]
-    if columns == "health":
-        heads = [*heads[:3], *_health.HEADS]
-        rows = [[*row[:3], *_health.cells(e)] for row, e in zip(rows, edges, strict=True)]
+    if columns in ("health", "policy"):
+        more = _health if columns == "health" else _verdict
+        heads = [*heads[:3], *more.HEADS]
+        rows = [[*row[:3], *more.cells(e)] for row, e in zip(rows, edges, strict=True)]
     notes = recorded_note(answer["window"]) + coverage_notes(answer["coverage"])
     if columns == "cost":
         zones = {node["id"]: node["zone"] or UNKNOWN for node in answer["nodes"]}

@@ -14,14 +14,15 @@ from eastwest.model.prices import PriceTable
 from eastwest.model.schema import BY_NAME, Type
 from eastwest.query.errors import ParameterError
 from eastwest.query.health import health
+from eastwest.query.verdicts import verdict
 from eastwest.store.predicates import Predicate
 from eastwest.store.protocol import Store
 from eastwest.store.questions import After, Flows, Range
-from eastwest.store.where import DERIVED
+from eastwest.store.where import DERIVED, NOT_OF_AN_EDGE, type_of
 
 Row = dict[str, Any]
 
-NOT_IN_A_ROW: Final = ("window_start_ns", "window_end_ns", "node", "pod_uid", "counted_in", "src_port")
+NOT_IN_A_ROW: Final = ("window_start_ns", "window_end_ns", "node", "pod_uid", "counted_in", "src_port", *NOT_OF_AN_EDGE)
 SORTABLE: Final = tuple(name for name in (*BY_NAME, *DERIVED, "cost") if name not in NOT_IN_A_ROW)
 _ADDRESSES: Final = ("src_ip", "dst_ip", "service_ip")
 
@@ -76,7 +77,16 @@ def _row(row: Row) -> Row:
     for name in _ADDRESSES:
         row[name] = None if row[name] is None else str(ip_from_bytes(row[name]))
     row["protocol"] = protocol_name(row["protocol"])
-    return row | health(row)
+    port = f"{row['protocol']} {row['dst_port']}" if row["dst_port"] else row["protocol"]
+    return row | health(row) | verdict(row, _end(row, "src"), _end(row, "dst"), port)
+
+
+def _end(row: Row, side: str) -> str:
+    """An end as policies speak of it: a workload, else what is known of the address."""
+    owner = row[f"{side}_workload"] or row[f"{side}_pod"]
+    if owner:
+        return f"{row[f'{side}_namespace']}/{owner}"
+    return str(row[f"{side}_dns_name"] or row[f"{side}_ip"])
 
 
 def _digest(table: Table) -> str:
@@ -96,7 +106,7 @@ def _open(cursor: str, table: Table, sort: str) -> tuple[Range, After]:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         start, end, digest, value, edge = json.loads(raw)
         range_ = Range(int(start), int(end))
-        type_ = BY_NAME[sort].type if sort in BY_NAME else Type.U64
+        type_ = Type.U64 if sort == "cost" else type_of(sort)
         if type_ is Type.IP:
             value = "::ffff:" + value if "." in value else value
             ip_bytes(value)

@@ -17,10 +17,11 @@ import pyarrow.compute
 from numpy.typing import NDArray
 
 from eastwest.model.prices import PriceTable
-from eastwest.query import metrics_cost, metrics_tcp
+from eastwest.query import metrics_cost, metrics_policy, metrics_tcp
 from eastwest.query.costs import BILLED, PLACES, with_billed
 from eastwest.query.metrics_cost import CostCounters
 from eastwest.query.metrics_labels import DIRECTION, PAIR, CappedCounters, pair_labels
+from eastwest.query.metrics_policy import PolicyCounters
 from eastwest.query.metrics_reports import Reports
 from eastwest.query.metrics_tcp import TcpCounters
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
@@ -70,7 +71,7 @@ MEASURES: Final[tuple[tuple[str, Family, str | None], ...]] = (
 """Column -> family and direction."""
 FAMILIES: Final = (
     PAIR_BYTES, PAIR_PACKETS, PAIR_CONNECTIONS, PAIR_ESTABLISHED, PAIR_SERIES, PAIR_LIMIT, ZONE_BYTES,
-    *metrics_cost.FAMILIES, *metrics_tcp.FAMILIES,
+    *metrics_cost.FAMILIES, *metrics_tcp.FAMILIES, *metrics_policy.FAMILIES,
 )  # fmt: skip
 
 
@@ -84,12 +85,14 @@ class FlowMetrics:
         self._zones = CappedCounters(2, 2, ZONE_LIMIT)
         self._costs = CostCounters(limit, prices)
         self._tcp = TcpCounters(limit)
+        self._policy = PolicyCounters(limit)
 
     def take(self, table: pa.Table, now_s: float) -> None:
         """Count records with names (every column of the schema) that were stored for the first time."""
         with self._lock:
             self._settle(now_s)
             self._tcp.take(table, now_s)
+            self._policy.take(table, now_s)
             self._count(self._reports.take(table, now_s), now_s)
 
     def render(self, out: Exposition, now_s: float) -> None:
@@ -101,6 +104,7 @@ class FlowMetrics:
             own, limit = self._pairs.own, self._pairs.limit
             self._costs.render(out)
             self._tcp.render(out)
+            self._policy.render(out)
         _write(out, MEASURES, PAIR, names, sums, created)
         ways = [("", ZONE_BYTES, "forward"), ("", ZONE_BYTES, "reverse")]
         _write(out, ways, ZONE_BYTES.labels[:2], zones, zone_sums, zones_created)

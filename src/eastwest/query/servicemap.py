@@ -8,6 +8,7 @@ from typing import Any, Final
 from eastwest.model.flow import protocol_name
 from eastwest.model.prices import PriceTable
 from eastwest.query.health import health
+from eastwest.query.verdicts import verdict
 from eastwest.store.predicates import Predicate
 from eastwest.store.protocol import Store
 from eastwest.store.questions import Edges, Level, Range
@@ -76,22 +77,30 @@ def service_map(store: Store, range_: Range, level: Level, where: Predicate, pri
     nodes: dict[str, _Node] = {}
     edges = []
     for row in store.ask(Edges(range_, level, where, prices)).to_pylist():
-        via = row["via"]
+        via, protocol = row["via"], protocol_name(row["protocol"])
+        port = f"{protocol} {row['dst_port']}" if row["dst_port"] else protocol
         edges.append(
             {
                 "source": _note(nodes, row, "source"),
                 "target": _note(nodes, row, "target"),
-                "protocol": protocol_name(row["protocol"]),
+                "protocol": protocol,
                 "dst_port": row["dst_port"],
                 "service_namespace": via["1"],
                 "service": via["2"],
                 "service_port": via["3"],
                 **{name: row[name] for name in _SUMS},
                 **health(row),
+                **verdict(row, _label(row, "source"), _label(row, "target"), port),
             }
         )
     edges.sort(key=lambda e: (e["source"], e["target"], e["protocol"], e["dst_port"]))
     return Map([_node_row(id_, nodes[id_]) for id_ in sorted(nodes)], edges)
+
+
+def _label(row: Row, end: str) -> str:
+    """An end as policies speak of it."""
+    namespace, name = row[f"{end}_namespace"], row[f"{end}_name"]
+    return f"{namespace}/{name}" if namespace else str(name)
 
 
 def _note(nodes: dict[str, _Node], row: Row, end: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from eastwest.model.schema import BY_NAME, COLUMNS, Stage, Type
+from eastwest.model.schema import COLUMNS, Stage, Type
 from eastwest.store import denials
 from eastwest.store.costs import sort_key, sums, with_costs
 from eastwest.store.edges import EDGE_COLUMNS, EDGE_SUMS, edges
@@ -29,7 +29,8 @@ from eastwest.store.questions import (
 )
 from eastwest.store.source import Scope, relation
 from eastwest.store.statement import Binder, Statement
-from eastwest.store.where import column, condition
+from eastwest.store.verdicts import of_many
+from eastwest.store.where import column, condition, type_of
 
 PODS_LISTED: Final = 10_000
 """Pods named per edge in an answer to Edges; more are not told apart."""
@@ -96,8 +97,7 @@ def _sort_key(name: str) -> tuple[str, str]:
     """(expression that is never NULL, its type for a bound value)."""
     if name == "cost":
         return sort_key(name), "UInt64"
-    type_ = BY_NAME[name].type if name in BY_NAME else Type.U64
-    match type_:
+    match type_of(name):
         case Type.STRING:
             return f"ifNull({column(name)}, '')", "String"
         case Type.IP:
@@ -168,7 +168,8 @@ def _edges(question: Edges, scope: Scope, binder: Binder) -> str:
     return f"""SELECT {keys}, {added}, {sums("e.cost", "e.bytes_forward + e.bytes_reverse")}, min(e.first_seen_ns) AS first_seen_ns, max(e.last_seen_ns) AS last_seen_ns, {known},
   argMax(tuple(e.service_namespace, e.service, e.service_port), (isNotNull(e.service_ip), e.bytes_forward)) AS via,
   min(e.rtt_min_us) AS rtt_min_us, if(uniqExact(e.category) = 1, any(e.category), NULL) AS category,
-  max(e.dst_dns_name) AS dst_dns_name, argMin(e.reporter, e.rank) AS reporter, argMin(e.role_source, e.rank) AS role_source
+  max(e.dst_dns_name) AS dst_dns_name, argMin(e.reporter, e.rank) AS reporter, argMin(e.role_source, e.rank) AS role_source,
+  {of_many()}
 FROM (SELECT *, {ends} FROM {inner} WHERE {condition(question.where, binder)}) AS e GROUP BY {keys}"""
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import Final
 
 from eastwest.model.schema import BY_NAME, COLUMNS, Merge
+from eastwest.store import verdicts
 from eastwest.store.ddl import ROLLUP_COLUMNS
 from eastwest.store.predicates import Predicate
 from eastwest.store.questions import Range
@@ -40,12 +41,14 @@ _LEAST: Final = "rtt_min_us"
 BOTH_ENDS: Final = (
     *(f"{what}_{phase}" for what in ("retransmits", "rtos") for phase in ("syn", "established", "closing")),
     "drops",
+    *verdicts.COUNTS,
 )
-"""Added up over both ends' reports: each end's kernel knows only what itself sent again or dropped."""
+"""Added up over both ends' reports: each end's kernel knows only what itself sent again, dropped or decided."""
+_OF_A_SIDE: Final = ("allowed_by", "denied_by")
 _ATTRIBUTES: Final = tuple(
     c.name
     for c in ROLLUP_COLUMNS
-    if c.merge in (Merge.KEY, Merge.LAST) and c.name not in (*EDGE_KEYS, *_SERVICE, "reporter", "src_port")
+    if c.merge in (Merge.KEY, Merge.LAST) and c.name not in (*EDGE_KEYS, *_SERVICE, *_OF_A_SIDE, "reporter", "src_port")
 )
 
 EDGE_COLUMNS: Final = (
@@ -59,6 +62,7 @@ EDGE_COLUMNS: Final = (
     "last_seen_ns",
     "wire_bytes_forward",
     "wire_bytes_reverse",
+    *verdicts.DERIVED,
     "edge_id",
     "rank",
 )
@@ -138,7 +142,7 @@ def edges(range_: Range, where: Predicate, scope: Scope, binder: Binder) -> str:
     # A hash of anything and NULL is NULL; no name is empty.
     hashed = ", ".join(f"ifNull({n}, '')" if BY_NAME[n].nullable else n for n in EDGE_KEYS)
     sums = ", ".join(f"sum(s.{n}) AS {n}" for n in EDGE_SUMS)
-    attributes = ", ".join(f"anyLast(s.{n}) AS {n}" for n in _ATTRIBUTES)
+    attributes = ", ".join(f"anyLast(s.{n}) AS {n}" for n in (*_ATTRIBUTES, *_OF_A_SIDE))
     service = ", ".join(f"tupleElement(via, {i}) AS {n}" for i, n in enumerate(_SERVICE, 1))
     via = ", ".join(f"s.{n}" for n in _SERVICE)
     sides = f"""(
@@ -150,15 +154,17 @@ def edges(range_: Range, where: Predicate, scope: Scope, binder: Binder) -> str:
     # Sums of a nullable column pass over null, and are null when all is.
     both = ", ".join(f"sum(x.{n}) OVER (PARTITION BY {keys}) AS {n}" for n in BOTH_ENDS)
     return f"""(
+SELECT *, {verdicts.word()} FROM (
 SELECT {keys}, {", ".join(_ATTRIBUTES)}, {service},
   multiIf(rank = 1, 'client', rank = 2, 'server', 'unknown') AS reporter,
-  {", ".join(n for n in EDGE_SUMS if n not in BOTH_ENDS)}, {both}, {_LEAST}, first_seen_ns, last_seen_ns,
+  {", ".join(n for n in EDGE_SUMS if n not in BOTH_ENDS)}, {both}, {verdicts.over_sides(keys)},
+  {_LEAST}, first_seen_ns, last_seen_ns,
   {_wire_bytes("forward")} AS wire_bytes_forward, {_wire_bytes("reverse")} AS wire_bytes_reverse,
   lower(hex(sipHash128({hashed}))) AS edge_id, rank
 FROM {_certain_ends(sides) if scope.unnamed else sides} AS x
 ORDER BY rank
 LIMIT 1 BY {keys}
-)"""
+))"""
 
 
 def _certain_ends(sides: str) -> str:

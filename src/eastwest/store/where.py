@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from eastwest.model.schema import BY_NAME
+from eastwest.model.schema import BY_NAME, Type
+from eastwest.store import verdicts
 from eastwest.store.predicates import (
     And,
     Compare,
@@ -21,8 +22,10 @@ from eastwest.store.predicates import (
 )
 from eastwest.store.statement import Binder
 
-DERIVED: Final = ("wire_bytes_forward", "wire_bytes_reverse")
+DERIVED: Final = {"wire_bytes_forward": Type.U64, "wire_bytes_reverse": Type.U64} | verdicts.DERIVED
 """Columns of an edge that are computed and not stored."""
+NOT_OF_AN_EDGE: Final = ("allowed_by", "denied_by")
+"""Columns of a report that an edge holds once for each end."""
 
 _PUSHED: Final = {"src_ip", "dst_ip", "protocol", "dst_port", "cluster"}
 _NAMED: Final = re.compile(r"(src|dst)_(namespace|workload|workload_kind|pod)")
@@ -33,6 +36,11 @@ def column(name: str) -> str:
     if name not in BY_NAME and name not in DERIVED:
         raise KeyError(name)
     return name
+
+
+def type_of(name: str) -> Type:
+    """The type of a column of an edge. Raises KeyError for other names."""
+    return DERIVED[name] if name in DERIVED else BY_NAME[name].type
 
 
 def like(pattern: str) -> str:

@@ -8,7 +8,16 @@ from fastapi import APIRouter, Query, Response
 
 from eastwest.api.asked import condition_of, json_response, prices_of, range_of, window_of
 from eastwest.api.models import FlowPage, FlowRow
-from eastwest.api.parameters import EndText, FilterText, KnownOnly, NamespaceText, StartText, View, WindowText
+from eastwest.api.parameters import (
+    EndText,
+    FilterText,
+    KnownOnly,
+    NamespaceText,
+    StartText,
+    VerdictText,
+    View,
+    WindowText,
+)
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given
 from eastwest.query import views
@@ -28,6 +37,7 @@ def flows(
         Query(description="cluster: both ends inside; aws: an end is an AWS service; external: an end is outside"),
     ] = None,
     namespace: NamespaceText = None,
+    verdict: VerdictText = None,
     filter: FilterText = "",
     sort: Annotated[str, Query(description="a column, with - for descending")] = "-bytes_forward",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
@@ -37,8 +47,8 @@ def flows(
     end: EndText = None,
 ) -> Response:
     """One row per pair of pods or external ends, protocol and server port. Pages keep the time range of the first."""
-    where = both(views.view(view), condition_of(filter, namespace))
-    asked = f"{view}\n{namespace}\n{filter}"
+    where = both(views.view(view), condition_of(filter, namespace, verdict))
+    asked = f"{view}\n{namespace}\n{verdict}\n{filter}"
     table = Table(range_of(services, window, start, end), where, sort, asked, services.prices)
     found = page(services.store, table, limit, cursor)
     answer = FlowPage(

@@ -10,6 +10,7 @@ from eastwest.query.filter.tokens import Kind, Token, quoted, tokens
 from eastwest.query.filter.words import WORDS, Sort, Word
 from eastwest.store.protocol import Store
 from eastwest.store.questions import Range, Words
+from eastwest.store.verdicts import REASONS
 
 LIMIT: Final = 50
 
@@ -91,7 +92,8 @@ def _values(store: Store, range_: Range, word: Word, typed: str) -> list[str]:
     if word.sort is Sort.TEXT:
         known: dict[str, None] = {}
         for column in word.columns:
-            answer = store.ask(Words(range_, column, typed.strip("*"), LIMIT))
+            stored = column.removeprefix("egress_").removeprefix("ingress_") if column in REASONS else column
+            answer = store.ask(Words(range_, stored, typed.strip("*"), LIMIT))
             known.update((str(found), None) for found in answer.column("word").to_pylist())
         return [quoted(v) for v in known] + (["null"] if word.nullable and "null".startswith(typed.lower()) else [])
     return []

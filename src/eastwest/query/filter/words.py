@@ -10,8 +10,18 @@ from typing import Final
 from eastwest.model.flow import EndKind, Protocol, Reporter, RoleSource
 from eastwest.model.schema import BY_NAME, Column, Type
 from eastwest.query.health import BUCKET_COLUMNS
+from eastwest.store.verdicts import VERDICT, VERDICTS
+from eastwest.store.where import NOT_OF_AN_EDGE
 
-NOT_IN_AN_EDGE: Final = ("window_start_ns", "window_end_ns", "node", "pod_uid", "counted_in", "src_port")
+NOT_IN_AN_EDGE: Final = (
+    "window_start_ns",
+    "window_end_ns",
+    "node",
+    "pod_uid",
+    "counted_in",
+    "src_port",
+    *NOT_OF_AN_EDGE,
+)
 """Columns of single records that edges no longer hold."""
 
 
@@ -92,12 +102,29 @@ _ALIASES: Final = (
     _alias("dst_ns", "dst_namespace"),
 )  # fmt: skip
 
+
+def _reasons(what: str, doc: str) -> tuple[Word, ...]:
+    """Who decided: at either end, and at each."""
+    ends = tuple(f"{side}_{what}_by" for side in ("egress", "ingress"))
+    either = Word(f"{what}_by", ends, Sort.TEXT, f"tier, policy and rule that {doc}, at either end", True)
+    return either, *(
+        Word(e, (e,), Sort.TEXT, f"{either.doc[: -len('either end')]}{e.split('_')[0]}", True) for e in ends
+    )
+
+
+_DECIDED: Final = (
+    Word(VERDICT, (VERDICT,), Sort.TEXT, "what the policies did: denied (nothing passed), partly, would_deny (audit), allowed", True, VERDICTS),
+    *_reasons("denied", "denied packets, or would have"),
+    *_reasons("allowed", "let packets pass"),
+)  # fmt: skip
+
 WORDS: Final[dict[str, Word]] = {
     word.name: word
     for word in (
         *(_own(c) for c in BY_NAME.values() if c.name not in (*NOT_IN_AN_EDGE, *BUCKET_COLUMNS)),
         *_WIRE,
         *_ALIASES,
+        *_DECIDED,
     )
 }
 
