@@ -27,7 +27,9 @@ WORKLOADS: Final = ("Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job
 API_VERSIONS: Final = {
     "Namespace": "v1",
     "Pod": "v1",
+    "Node": "v1",
     "Service": "v1",
+    "Endpoints": "v1",
     "ServiceAccount": "v1",
     "ConfigMap": "v1",
     "Secret": "v1",

@@ -46,16 +46,19 @@ def named(number: int) -> str:
     return "refused" if number in _REFUSED else "timeout"
 
 
-def start(address: str, port: int, protocol: str) -> Attempt:
-    """Begin. Raises OSError when it failed at once, ValueError on a protocol that nobody can probe."""
+def start(address: str, port: int, protocol: str, source: str | None = None) -> Attempt:
+    """Begin, from the address `source` if given.
+
+    Raises OSError when it failed at once, ValueError on a protocol that nobody can probe.
+    """
     if protocol == "TCP":
-        return _Tcp(address, port)
+        return _Tcp(address, port, source)
     if protocol == "UDP":
-        return _Datagram(address, port, _PAYLOAD)
+        return _Datagram(address, port, source, _PAYLOAD)
     if protocol == "ICMP":
-        return _Ping(address)
+        return _Ping(address, source)
     if protocol == "SCTP":
-        return _Sctp(address, port)
+        return _Sctp(address, port, source)
     raise ValueError(f"cannot probe {protocol!r}; use {', '.join(PROTOCOLS)}")
 
 
@@ -63,8 +66,8 @@ class _Tcp:
     resends = False
     events = selectors.EVENT_WRITE
 
-    def __init__(self, address: str, port: int) -> None:
-        self.sock = _socket(address, socket.SOCK_STREAM)
+    def __init__(self, address: str, port: int, source: str | None) -> None:
+        self.sock = _socket(address, source, socket.SOCK_STREAM)
         error = self.sock.connect_ex((address, port))
         if error not in (0, errno.EINPROGRESS):
             self.sock.close()
@@ -85,9 +88,9 @@ class _Datagram:
     resends = True
     events = selectors.EVENT_READ
 
-    def __init__(self, address: str, port: int, payload: bytes, protocol: int = 0) -> None:
+    def __init__(self, address: str, port: int, source: str | None, payload: bytes, protocol: int = 0) -> None:
         self._payload = payload
-        self.sock = _socket(address, socket.SOCK_DGRAM, protocol)
+        self.sock = _socket(address, source, socket.SOCK_DGRAM, protocol)
         try:
             self.sock.connect((address, port))
         except OSError:
@@ -119,19 +122,19 @@ class _Datagram:
 class _Ping(_Datagram):
     """An echo request on a ping socket, whose identifier and checksum are the kernel's (net.ipv4.ping_group_range)."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, source: str | None) -> None:
         six = ":" in address
         request = struct.pack("!BBHHH", _ECHO[socket.AF_INET6 if six else socket.AF_INET], 0, 0, 0, 1) + _PAYLOAD
-        super().__init__(address, 0, request, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP)
+        super().__init__(address, 0, source, request, socket.IPPROTO_ICMPV6 if six else socket.IPPROTO_ICMP)
 
 
 class _Sctp:
     resends = True
     events = selectors.EVENT_READ
 
-    def __init__(self, address: str, port: int) -> None:
+    def __init__(self, address: str, port: int, source: str | None) -> None:
         self._client = Client(raw.free_port(), port)
-        self.sock = raw.client(address, self._client.src_port)
+        self.sock = raw.client(address, self._client.src_port, source)
         _hear_errors(self.sock)
 
     def send(self) -> None:
@@ -173,9 +176,15 @@ class _Sctp:
             return  # an ICMP error of the packet before: the next read tells
 
 
-def _socket(address: str, kind: socket.SocketKind, protocol: int = 0) -> socket.socket:
+def _socket(address: str, source: str | None, kind: socket.SocketKind, protocol: int = 0) -> socket.socket:
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, kind, protocol)
     sock.setblocking(False)
+    if source is not None:
+        try:
+            sock.bind((source, 0))
+        except OSError:
+            sock.close()
+            raise
     _hear_errors(sock)
     return sock
 

@@ -19,7 +19,7 @@ from eastwest.lab.cgroups import Driver
 from eastwest.lab.controllers import Changes, Controllers, is_ready, is_terminating
 from eastwest.lab.cronjobs import CronJobs
 from eastwest.lab.dns import zone
-from eastwest.lab.endpoints import frontends, pod_ips, slices
+from eastwest.lab.endpoints import frontends, pod_ips, slices, with_manual_endpoints
 from eastwest.lab.podrun import NodeRun
 from eastwest.lab.pods import Pods
 from eastwest.lab.processes import Processes
@@ -84,6 +84,11 @@ class Cluster:
 
     def apply(self, bodies: list[Json]) -> list[Key]:
         """Create or replace checked objects, namespaces first. Raises LabError; then nothing was applied."""
+        for body in bodies:
+            if body["kind"] == "Node" and self.objects.get(*key_of(body)) is None:
+                raise LabError(
+                    f"Node {body['metadata']['name']}: the lab makes its nodes itself; only labels can change"
+                )
         ordered = sorted(bodies, key=lambda b: b["kind"] != "Namespace")
         known = {n["metadata"]["name"] for n in self.objects.of("Namespace")}
         known |= {b["metadata"]["name"] for b in bodies if b["kind"] == "Namespace"}
@@ -104,6 +109,8 @@ class Cluster:
         body = self.objects.get(kind, namespace, name)
         if body is None:
             return False
+        if kind == "Node":
+            raise LabError(f"Node {name}: a lab keeps its nodes until it ends")
         if kind == "Pod":
             self.pods.stop(body)
         else:
@@ -113,7 +120,7 @@ class Cluster:
         elif kind == "CronJob":
             self.cronjobs.refresh()
         if kind == "Namespace":
-            for inner in ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "ReplicaSet", "Service",
+            for inner in ("Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "ReplicaSet", "Service", "Endpoints",
                           "NetworkPolicy", "Pod"):  # fmt: skip
                 for item in self.objects.of(inner, name):
                     self.delete(key_of(item))
@@ -141,6 +148,10 @@ class Cluster:
             body["status"] = {"phase": "Active"}
         elif body["kind"] == "Service":
             body = self._defaults.fill(body)
+        elif body["kind"] == "Node":
+            assert old is not None  # see `apply`
+            own = {k: v for k, v in old["metadata"]["labels"].items() if "kubernetes.io/" in k}
+            body = {**old, "metadata": {**old["metadata"], "labels": (body["metadata"].get("labels") or {}) | own}}
         elif body["kind"] == "Pod":
             if old is None:
                 self.pods.start(body)
@@ -204,7 +215,7 @@ class Cluster:
         """Bring EndpointSlices, names, node rules, load balancer routes and health checks in line with the pods."""
         ready = not self.not_ready()  # of these pods, not of those that change while rules are written
         pods = list(self.objects.of("Pod"))
-        services = list(self.objects.of("Service"))
+        services = [with_manual_endpoints(s, self.objects) for s in self.objects.of("Service")]
         wanted = {key_of(s): s for service in services for s in slices(service, pods, self._zones)}
         for item in self.objects.of("EndpointSlice"):
             if key_of(item) not in wanted:
@@ -241,7 +252,7 @@ class Cluster:
         return found
 
     def _has_local(self, service: Json, node: NodeRun) -> bool:
-        fronts = frontends(service, list(self.objects.of("Pod")), node.plan)
+        fronts = frontends(with_manual_endpoints(service, self.objects), list(self.objects.of("Pod")), node.plan)
         return any(f.external and f.backends for f in fronts)
 
     def _changed(self, what: str, where: str, value: Any) -> bool:

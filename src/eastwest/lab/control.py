@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eastwest.k8s.raw import load_raw
-from eastwest.lab import admission
+from eastwest.lab import admission, origin
 from eastwest.lab.controllers import is_ready
 from eastwest.lab.endpoints import pod_ips
 from eastwest.lab.faults import change, listing
@@ -99,17 +99,32 @@ class Control:
 
     async def on_enter(self, namespace: str, pod: str) -> Json:
         """What a process needs to join a pod."""
-        run = self._daemon.cluster.pods.runs.get(self._targets().pod(namespace, pod)["metadata"]["uid"])
-        if run is None or run.sandbox is None:
-            raise LabError(f"{namespace}/{pod} is not running")
-        scopes = [p for p in run.cgroup.iterdir() if p.is_dir()]
-        named = [c for c in run.containers if c.process is not None]
-        own = [p for p in scopes if named and named[0].id in p.name]
-        return {"pid": run.sandbox.pid, "cgroup": str((own or scopes)[0]), "cgroup_root": str(run.cgroup)}
+        found = origin.find(self._daemon, f"{namespace}/{pod}")
+        return {"pid": found.process.pid, "cgroup": str(found.cgroup), "cgroup_root": str(found.cgroup.parent)}
 
     async def on_probe(self, cells: list[Json], timeout: float, parallel: int) -> list[Json]:
         """See `Lab.probe_many`."""
-        return await self._targets().run(cells, timeout, parallel, self._daemon.cluster.pods.runs)
+        return await self._targets().run(cells, timeout, parallel, lambda name: origin.find(self._daemon, name))
+
+    async def on_hold(self, source: str, target: str, port: int, protocol: str, family: int, **more: Any) -> int:
+        """See `Lab.hold`."""
+        return await self._daemon.held.open(
+            origin.find(self._daemon, source), self._targets().address(target, family), port, protocol, **more
+        )
+
+    async def on_held(self, number: int) -> Json:
+        return await self._daemon.held.report(number)
+
+    async def on_let_go(self, number: int) -> None:
+        await self._daemon.held.end(number)
+
+    async def on_outside(self, addresses: list[str], ports: list[list[Any]]) -> None:
+        """See `Lab.outside`."""
+        await self._daemon.outside(addresses, ports)
+
+    async def on_changed_ns(self) -> int:
+        """When the newest object was written."""
+        return self._daemon.objects.changed_ns
 
     async def on_fault(self, **request: Any) -> Any:
         return await change(self._daemon, request)

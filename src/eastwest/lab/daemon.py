@@ -7,6 +7,7 @@ else, so that no mistake below can touch the machine's.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import os
 import signal
 import socket
@@ -22,13 +23,14 @@ from eastwest.lab.addresses import REGION, NodePlan
 from eastwest.lab.channel import Channel
 from eastwest.lab.cluster import Cluster
 from eastwest.lab.control import Control
+from eastwest.lab.held import HeldConnections
 from eastwest.lab.nodeproc import NODE_SYSCTLS, run
 from eastwest.lab.outside_load import OutsideLoad
 from eastwest.lab.podrun import NodeRun
 from eastwest.lab.pods import ready
 from eastwest.lab.processes import Process, Processes
 from eastwest.lab.sandbox import apply_sysctls
-from eastwest.lab.state import LabFiles, LabState, Network, NodeState
+from eastwest.lab.state import LabError, LabFiles, LabState, Network, NodeState
 from eastwest.lab.watch import Objects
 
 Json = dict[str, Any]
@@ -45,11 +47,13 @@ class Daemon:
         self.down = asyncio.Event()
         self._exposed: dict[str, list[str]] = {}
         self.faults: dict[str, Json] = {}
+        self._outside: set[str] = set(hosts.addresses())
 
     async def start(self, orders: socket.socket) -> None:
         """Bring up fabric, internet, nodes and the cluster's own services."""
         self.processes = Processes(orders)
         self.objects = Objects(self.files.watch)
+        self.held = HeldConnections(self.processes)
         apply_sysctls(
             {**NODE_SYSCTLS, "net/ipv4/fib_multipath_hash_policy": "1", "net/ipv6/fib_multipath_hash_policy": "1"}
         )
@@ -110,12 +114,27 @@ class Daemon:
             if self._loop_task in done:
                 self._loop_task.result()
 
+    async def outside(self, addresses: list[str], ports: list[list[Any]]) -> None:
+        """Give the internet more addresses, and serve ports on them. Raises LabError for addresses of the cluster."""
+        for text in addresses:
+            address = ipaddress.ip_address(text)
+            inside = [r for r in network.CLUSTER_RANGES if address in ipaddress.ip_network(r)]
+            if inside:
+                raise LabError(f"{text} is not outside: {inside[0]} is the lab's own")
+        new = [str(ipaddress.ip_address(a)) for a in addresses if a not in self._outside]
+        lines = [f"address add {a}/{128 if ':' in a else 32} dev lo{' nodad' if ':' in a else ''}\n" for a in new]
+        if lines:
+            await self.internet.call("ip", batch="".join(lines))
+            self._outside.update(new)
+        await self.internet.call("listen", addresses=addresses, ports=ports)
+
     async def _start_internet(self) -> Process:
         process = await self.processes.start("internet", {"cgroup": str(self.cgroup / "lab")}, channel=True)
         await ready(process)
         await run(["ip", "-batch", "-"], network.fabric_to_internet(process.pid))
         await process.call("ip", batch=network.internet(hosts.addresses()))
-        await process.call("serve")
+        served = [a for host in hosts.HOSTS for a in host.addresses]
+        await process.call("listen", addresses=served, ports=hosts.PORTS)
         return process
 
     async def _start_node(self, plan: NodePlan) -> NodeRun:

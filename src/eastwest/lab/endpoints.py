@@ -8,6 +8,7 @@ from typing import Any
 from eastwest.lab.addresses import NodePlan
 from eastwest.lab.controllers import is_ready, is_terminating
 from eastwest.lab.nftables import Backend, Frontend
+from eastwest.lab.watch import Objects
 
 Json = dict[str, Any]
 
@@ -106,6 +107,25 @@ def _endpoint(service: Json, pod: Json, family: int, zones: dict[str, str]) -> J
     return endpoint
 
 
+def with_manual_endpoints(service: Json, objects: Objects) -> Json:
+    """The Service with the subsets of its Endpoints object under `manual`, where it has no selector of its own."""
+    meta, spec = service["metadata"], service["spec"]
+    found = None if spec.get("selector") else objects.get("Endpoints", meta["namespace"], meta["name"])
+    return service if found is None else {**service, "manual": found.get("subsets") or []}
+
+
+def _manual_backends(service: Json, port: Json, family: int) -> tuple[Backend, ...]:
+    """Of a Service's port, by its name, as an Endpoints object lists them."""
+    return tuple(
+        (address["ip"], int(entry["port"]))
+        for subset in service.get("manual") or []
+        for entry in subset.get("ports") or []
+        if entry.get("name", "") == port.get("name", "") and entry.get("protocol", "TCP") == port.get("protocol", "TCP")
+        for address in subset.get("addresses") or []
+        if (":" in address["ip"]) == (family == 6)
+    )
+
+
 def frontends(service: Json, pods: Sequence[Json], node: NodePlan) -> list[Frontend]:
     """What `node` must translate for one Service."""
     spec = service["spec"]
@@ -121,7 +141,9 @@ def frontends(service: Json, pods: Sequence[Json], node: NodePlan) -> list[Front
     for port in spec.get("ports") or []:
         protocol = port.get("protocol", "TCP").lower()
         for family in families(service):
-            inner, outer = _backends(near, port, family), _backends(local if local_only else ready, port, family)
+            manual = _manual_backends(service, port, family)
+            inner = manual + _backends(near, port, family)
+            outer = manual + _backends(local if local_only else ready, port, family)
             made += [
                 Frontend(address, port["port"], protocol, family, inner)
                 for address in _of(family, spec.get("clusterIPs") or [])

@@ -38,8 +38,7 @@ HOSTS: Final[tuple[Host, ...]] = (
 )
 CLIENTS_V4: Final = ("198.51.100.10", "198.51.100.11", "198.51.100.12")
 CLIENTS_V6: Final = ("2001:db8:51::10", "2001:db8:51::11", "2001:db8:51::12")
-TCP_PORTS: Final = (80, 443)
-UDP_PORTS: Final = (443,)
+PORTS: Final = ((80, "TCP"), (443, "TCP"), (443, "UDP"))
 
 
 def names() -> dict[str, list[str]]:

@@ -11,7 +11,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from eastwest.lab import cgroups, kernel, rtnl
+from eastwest.lab import cgroups, kernel, prober, rtnl
 from eastwest.lab.channel import Channel
 from eastwest.lab.healthchecks import HealthChecks
 from eastwest.lab.sandbox import ICMP_SYSCTLS, apply_sysctls, show_etc
@@ -66,10 +66,15 @@ async def _serve(sock: socket.socket) -> None:
         elif method in ("tc", "bridge"):
             for words in params["commands"]:
                 await run([method, *words], "", may_fail=params.get("may_fail", False))
+        elif method == "probe":
+            return await asyncio.to_thread(
+                prober.run, params["cells"], params["timeout_s"], params["parallel"], params["source"]
+            )
         elif method == "watch":
             checks.replace(params["pods"])
         else:
             raise ValueError(f"a node cannot {method}")
+        return None
 
     channel.on_call = on_call
     channel.send({"event": "ready"})

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from eastwest.lab import cgroups, internet, kernel
+from eastwest.lab import cgroups, kernel, prober
 from eastwest.lab.channel import Channel
 from eastwest.lab.dns.resolver import Resolver, ResolverConfig
 from eastwest.lab.nodeproc import NODE_SYSCTLS, run
@@ -41,18 +41,30 @@ async def _serve_internet(sock: socket.socket) -> None:
     async def nothing(_: str) -> None:
         return None
 
-    async def on_call(method: str, params: Json) -> None:
+    server = Server(nothing)
+    listening: set[tuple[str, int, str]] = set()
+
+    async def listen(addresses: list[str], ports: list[tuple[int, str]]) -> None:
+        wanted = {(a if protocol == "UDP" else "", port, protocol) for a in addresses for port, protocol in ports}
+        for address, port, protocol in sorted(wanted - listening):
+            if protocol == "SCTP":
+                server.listen_sctp([port], refuses=True)
+            else:
+                await server.listen(port, protocol, *([[address]] if address else []))
+            listening.add((address, port, protocol))
+
+    async def on_call(method: str, params: Json) -> Any:
         if method == "ip":
             await run(["ip", "-batch", "-"], params["batch"])
-        elif method == "serve":
-            server = Server(nothing)
-            for port in internet.TCP_PORTS:
-                await server.listen(port, "TCP")
-            hosts = [a for host in internet.HOSTS for a in host.addresses]
-            for port in internet.UDP_PORTS:
-                await server.listen(port, "UDP", hosts)
+        elif method == "listen":
+            await listen(params["addresses"], [(p, protocol) for p, protocol in params["ports"]])
+        elif method == "probe":
+            return await asyncio.to_thread(
+                prober.run, params["cells"], params["timeout_s"], params["parallel"], params["source"]
+            )
         else:
             raise ValueError(f"the internet cannot {method}")
+        return None
 
     channel.on_call = on_call
     channel.send({"event": "ready"})

@@ -1,22 +1,24 @@
-"""From words to packets: what `ns/pod`, `svc:ns/name`, `node:name` and addresses mean, and probing them from pods."""
+"""From words to packets: what `ns/pod`, `svc:ns/name`, `node:name` and addresses mean, and probing them."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from eastwest.lab.addresses import NodePlan
 from eastwest.lab.attempt import PROTOCOLS
 from eastwest.lab.channel import CallError
 from eastwest.lab.controllers import is_ready
 from eastwest.lab.endpoints import pod_ips, selected
-from eastwest.lab.podrun import PodRun
 from eastwest.lab.state import LabError
 from eastwest.lab.watch import Objects, owner_uid
+
+if TYPE_CHECKING:
+    from eastwest.lab.origin import Origin
 
 Json = dict[str, Any]
 _TARGET: Final = re.compile(r"(?P<to>\S+):(?P<port>\d+)(?:/(?P<protocol>[A-Za-z]+))?")
@@ -82,31 +84,32 @@ class ProbeTargets:
                 return address
         raise LabError(f"{target} has no IPv{family} address")
 
-    async def run(self, cells: Sequence[Json], timeout: float, parallel: int, runs: Mapping[str, PodRun]) -> list[Json]:
-        """Probe all cells, from all pods at once; `{address, result}` in the order of `cells`. Raises LabError."""
-        by_source: dict[str, list[int]] = {}
+    async def run(
+        self, cells: Sequence[Json], timeout: float, parallel: int, find: Callable[[str], Origin]
+    ) -> list[Json]:
+        """Probe all cells, from everywhere at once; `{address, result}` in the order of `cells`. Raises LabError."""
+        origins = {name: find(name) for name in dict.fromkeys(cell["from"] for cell in cells)}
+        by_origin: dict[str, list[int]] = {}
         answers: list[Json] = []
         for index, cell in enumerate(cells):
-            namespace, _, name = cell["from"].partition("/")
-            source = self.pod(namespace, name)
-            by_source.setdefault(source["metadata"]["uid"], []).append(index)
+            by_origin.setdefault(cell["from"], []).append(index)
             answers.append({"address": self.address(cell["to"], cell["family"])})
-        at_once = max(1, parallel // max(1, len(by_source)))
+        at_once = max(1, parallel // max(1, len(by_origin)))
 
-        async def one(uid: str, indexes: list[int]) -> None:
-            run = runs.get(uid)
-            if run is None or run.sandbox is None:
-                raise LabError(f"{cells[indexes[0]]['from']} is not running")
+        async def one(name: str, indexes: list[int]) -> None:
+            origin = origins[name]
             asked = [(answers[i]["address"], cells[i]["port"], cells[i]["protocol"]) for i in indexes]
             deadline = 30 + timeout * (len(asked) / at_once + 1)
             try:
-                results = await run.sandbox.call("probe", deadline, cells=asked, timeout_s=timeout, parallel=at_once)
+                results = await origin.process.call(
+                    "probe", deadline, cells=asked, timeout_s=timeout, parallel=at_once, source=origin.address
+                )
             except CallError as error:
                 raise LabError(str(error)) from error
             for i, result in zip(indexes, results, strict=True):
                 answers[i]["result"] = result
 
-        await asyncio.gather(*(one(uid, indexes) for uid, indexes in by_source.items()))
+        await asyncio.gather(*(one(name, indexes) for name, indexes in by_origin.items()))
         return answers
 
     def _addresses(self, target: str) -> list[str]:

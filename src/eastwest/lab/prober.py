@@ -26,8 +26,11 @@ class _Probe:
         self.resend = resend
 
 
-def run(cells: Sequence[Cell], timeout: float, parallel: int = 256) -> list[str]:
-    """Probe every cell, at most `parallel` at a time, each for `timeout` seconds. Raises ValueError on a bad cell."""
+def run(cells: Sequence[Cell], timeout: float, parallel: int = 256, source: str | None = None) -> list[str]:
+    """Probe every cell, at most `parallel` at a time, each for `timeout` seconds, from `source` or any own address.
+
+    Raises ValueError on a bad cell.
+    """
     for _, _, protocol in cells:
         if protocol not in PROTOCOLS:
             raise ValueError(f"cannot probe {protocol!r}; use {', '.join(PROTOCOLS)}")
@@ -37,7 +40,7 @@ def run(cells: Sequence[Cell], timeout: float, parallel: int = 256) -> list[str]
     with selectors.DefaultSelector() as selector:
         while upcoming < len(cells) or live:
             while upcoming < len(cells) and len(live) < parallel:
-                _start(upcoming, cells[upcoming], timeout, selector, live, results)
+                _start(upcoming, cells[upcoming], source, timeout, selector, live, results)
                 upcoming += 1
             now = time.monotonic()
             wait = min((min(p.deadline, p.resend) for p in live.values()), default=now) - now
@@ -51,11 +54,11 @@ def run(cells: Sequence[Cell], timeout: float, parallel: int = 256) -> list[str]
 
 
 def _start(
-    index: int, cell: Cell, timeout: float,
+    index: int, cell: Cell, source: str | None, timeout: float,
     selector: selectors.BaseSelector, live: dict[int, _Probe], results: list[str],
 ) -> None:  # fmt: skip
     try:
-        made = attempt.start(str(cell[0]), int(cell[1]), str(cell[2]))
+        made = attempt.start(str(cell[0]), int(cell[1]), str(cell[2]), source)
     except OSError as error:
         results[index] = attempt.named(error.errno or 0)
         return

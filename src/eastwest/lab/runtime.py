@@ -20,6 +20,7 @@ from typing import Any, Final, cast
 
 from eastwest.lab import cgroups, client, container
 from eastwest.lab.addresses import ZONES
+from eastwest.lab.holding import Held
 from eastwest.lab.probe import ProbeResult, parse_target
 from eastwest.lab.state import NETWORKS, LabError, LabFiles, LabState, Network, NodeState, known_labs
 
@@ -199,6 +200,26 @@ class Lab:
                         None if a["result"] == "reachable" else a["result"])
             for c, a in zip(cells, answers, strict=True)
         ]  # fmt: skip
+
+    def hold(
+        self, source: str, target: str, family: int = 4, *, interval_s: float = 0.02, size_bytes: int = 64
+    ) -> Held:
+        """Open a connection from a pod (or `node:name`, or an address outside) to `TARGET:PORT/PROTO` and keep talking.
+
+        Returns once it is open or could not be opened (`report` tells). Raises LabError.
+        """
+        to, port, protocol = parse_target(target)
+        number = self.call("hold", source=source, target=to, port=port, protocol=protocol, family=family,
+                           interval_s=interval_s, size_bytes=size_bytes)  # fmt: skip
+        return Held(self, int(number))
+
+    def outside(self, addresses: Sequence[str], ports: Sequence[tuple[int, str]]) -> None:
+        """Give the internet these addresses and serve `(port, protocol)` on them. Raises LabError."""
+        self.call("outside", addresses=list(addresses), ports=[list(p) for p in ports])
+
+    def changed_ns(self) -> int:
+        """When the newest object was written (`at_ns` of the last line of the watch log)."""
+        return int(self.call("changed_ns"))
 
     def apply(
         self, *paths: str | Path, wait: bool = True, timeout: float = 60.0, tell: Callable[[str], None] = lambda _: None

@@ -57,7 +57,7 @@ def _handle(method: str, params: Json) -> Any:
         rtnl.run(params["steps"])
         return None
     if method == "probe":
-        return prober.run(params["cells"], params["timeout_s"], params.get("parallel", 256))
+        return prober.run(params["cells"], params["timeout_s"], params["parallel"], params["source"])
     raise ValueError(f"a pod cannot {method}")
 
 

@@ -37,6 +37,7 @@ class Objects:
         self._log = log.open("ab", buffering=0)
         self._objects: dict[Key, Json] = {}
         self._version = 0
+        self.changed_ns = 0  # when the newest line was written
 
     def put(self, body: Json) -> Json:
         """Create or replace one object; uid and creationTimestamp stay. Returns what is now stored.
@@ -90,6 +91,7 @@ class Objects:
         return [b for b in self.of(kind) if owner_uid(b) == uid]
 
     def _write(self, type_: str, at_ns: int, body: Json) -> None:
+        self.changed_ns = at_ns
         line = json.dumps({"type": type_, "at_ns": at_ns, "object": body}, separators=(",", ":"))
         self._log.write(line.encode() + b"\n")
 

@@ -30,6 +30,7 @@ ROLES: Final = {
     "node": "eastwest.lab.nodeproc",
     "internet": "eastwest.lab.outside",
     "client": "eastwest.lab.outside",
+    "hold": "eastwest.lab.hold",
 }
 """What a child can be; its module has `main_<role>(spec, channel)`."""
 

@@ -90,7 +90,7 @@ class Stack:
 
     def __init__(self, ports: Iterable[int], *, refuses: bool = True) -> None:
         """`refuses`: answer INITs for other ports with ABORT; False where the address has other stacks, too."""
-        self.ports = frozenset(ports)
+        self.ports = set(ports)
         self._refuses = refuses
         self._secret = secrets.token_bytes(32)
         self._associations: dict[tuple[str, int, int], tuple[int, int, int]] = {}  # our tag, the peer's, TSN

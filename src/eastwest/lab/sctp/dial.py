@@ -16,16 +16,16 @@ RESEND_SECONDS: Final = 0.3
 class Association:
     """Use `open`. Deadlines are the caller's (asyncio.timeout); each wait sends again what was not answered."""
 
-    def __init__(self, address: str, port: int) -> None:
+    def __init__(self, address: str, port: int, source: str | None = None) -> None:
         """Raises OSError."""
         self._client = Client(raw.free_port(), port)
-        self._sock = raw.client(address, self._client.src_port)
+        self._sock = raw.client(address, self._client.src_port, source)
         self._received: list[bytes] = []
 
     @classmethod
-    async def open(cls, address: str, port: int) -> Association:
+    async def open(cls, address: str, port: int, source: str | None = None) -> Association:
         """The four-way handshake. Raises OSError."""
-        made = cls(address, port)
+        made = cls(address, port, source)
         try:
             await made._until(lambda: made._client.established)
         except BaseException:

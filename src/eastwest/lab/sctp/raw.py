@@ -24,13 +24,15 @@ def free_port() -> int:
     return secrets.choice(_PORTS)
 
 
-def client(address: str, local_port: int) -> socket.socket:
-    """A non-blocking socket for packets from `address` to `local_port`, and its ICMP errors. Raises OSError."""
+def client(address: str, local_port: int, source: str | None = None) -> socket.socket:
+    """A non-blocking socket for packets from `address` to `local_port` (of `source`) and its ICMP errors. Raises OSError."""
     six = ":" in address
     sock = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_RAW, PROTOCOL)
     try:
         _only_port(sock, local_port, six=six)
         sock.setblocking(False)
+        if source is not None:
+            sock.bind((source, 0))
         sock.connect((address, 0))
     except BaseException:
         sock.close()

@@ -29,6 +29,7 @@ class Server:
         self._open: set[_Tcp] = set()
         self.draining = False
         self._sctp: raw.Server | None = None
+        self._stack: Stack | None = None
 
     async def listen(self, port: int, protocol: str, addresses: Iterable[str] = ("0.0.0.0", "::")) -> None:
         """Serve one port over TCP or UDP. Raises OSError."""
@@ -41,8 +42,11 @@ class Server:
                 self._servers.append(await loop.create_server(lambda: _Tcp(self), sock=sock, backlog=1024))
 
     def listen_sctp(self, ports: Iterable[int], *, refuses: bool) -> None:
-        """Serve these ports over SCTP and refuse all others, or (with other pods on the address) ignore them."""
-        self._sctp = raw.Server(Stack(ports, refuses=refuses))
+        """Serve these ports, too, over SCTP; refuse all others, or (with other pods on the address) ignore them."""
+        if self._stack is None:
+            self._stack = Stack(ports, refuses=refuses)
+            self._sctp = raw.Server(self._stack)
+        self._stack.ports.update(ports)
 
     async def drain(self, seconds: float) -> None:
         """Stop listening, let requests in flight finish for at most `seconds`, close the rest."""
