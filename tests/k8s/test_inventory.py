@@ -296,6 +296,8 @@ def test_readiness_is_what_the_condition_says_at_the_time() -> None:
     failing = pod("web", "10.0.0.1")
     failing.body["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
     inventory = Inventory()
-    inventory.fold([added(starting, 10), modified(ready, 20), modified(failing, 30)])
-    said = [inventory.state_at(at * SECOND).pods[0].ready for at in (15, 25, 35)]
-    assert said == [None, True, False]
+    ending = pod("web", "10.0.0.1", deletionTimestamp="2026-11-22T12:00:00Z")
+    ending.body["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    inventory.fold([added(starting, 10), modified(ready, 20), modified(failing, 30), modified(ending, 40)])
+    said = [inventory.state_at(at * SECOND).pods[0].ready for at in (15, 25, 35, 45)]
+    assert said == [None, True, False, None]

@@ -87,8 +87,8 @@ def essence(raw: RawObject) -> Any:
 
 
 def readiness(raw: RawObject) -> list[dict[str, Any]]:
-    """A pod's condition Ready without its times: a list of one, or of none where nothing says."""
-    status = raw.body.get("status")
+    """A pod's condition Ready without its times: a list of one, or of none where nothing says, or it is being deleted."""
+    status = raw.body.get("status") if "deletionTimestamp" not in raw.metadata else None
     conditions = status.get("conditions") if raw.kind == "Pod" and isinstance(status, dict) else None
     return [
         {"type": "Ready", "status": c["status"]}

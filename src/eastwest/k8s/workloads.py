@@ -87,7 +87,7 @@ def pod(reader: Reader) -> Pod:
         phase=phase,
         annotations=metadata.mapping("annotations"),
         origin=Origin(raw.file, raw.line),
-        ready=_ready(status),
+        ready=None if "deletionTimestamp" in metadata else _ready(status),
     )
 
 

@@ -86,7 +86,7 @@ class Pod:
     selector: Mapping[str, str] | None = None  # the owner's own matchLabels, when the owner is known
     annotations: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
-    ready: bool | None = None  # condition Ready; None when nobody has said yet
+    ready: bool | None = None  # condition Ready; None when nobody has said yet, or the pod is being deleted
 
 
 @dataclass(frozen=True, slots=True)

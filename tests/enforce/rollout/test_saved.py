@@ -25,8 +25,9 @@ def stopped() -> State:
 
 def test_it_comes_back_equal(tmp_path: Path) -> None:
     assert stopped().stops
-    saved.save(tmp_path, stopped())
-    assert saved.load(tmp_path) == stopped()
+    for pending in (True, False):
+        saved.save(tmp_path, stopped(), pending=pending)
+        assert saved.load(tmp_path) == (stopped(), pending)
     assert [p.name for p in tmp_path.iterdir()] == ["rollout.json"]
 
 

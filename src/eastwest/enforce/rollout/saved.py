@@ -25,11 +25,15 @@ class SavedError(ValueError):
     """A file that cannot be used; the message says where and what to do."""
 
 
-def load(data: Path) -> State | None:
-    """The rollout that was under way, or over, last. Raises SavedError: guessing would leave a step half applied."""
+def load(data: Path) -> tuple[State, bool] | None:
+    """The rollout that was under way, or over, last, and whether its modes were not put in force yet.
+
+    Raises SavedError: guessing would leave a step half applied.
+    """
     path = data / FILE
     try:
-        return from_json(json.loads(path.read_text()))
+        raw = json.loads(path.read_text())
+        return from_json(raw), bool(raw["pending"])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -39,10 +43,10 @@ def load(data: Path) -> State | None:
         ) from error
 
 
-def save(data: Path, state: State) -> None:
+def save(data: Path, state: State, *, pending: bool) -> None:
     """Return once it is on disk. Raises OSError."""
     data.mkdir(parents=True, exist_ok=True)
-    replace_file(data / FILE, json.dumps(to_json(state), indent=1))
+    replace_file(data / FILE, json.dumps({**to_json(state), "pending": pending}, indent=1))
 
 
 def modes_json(modes: Modes) -> list[Json]:
