@@ -84,6 +84,8 @@ class PortSet:
         return bool(self.tcp or self.udp or self.sctp or self.other)
 
     def __or__(self, other: PortSet) -> PortSet:
+        if not self or not other:
+            return self if self else other
         tcp, udp, sctp = (a if a == b else normalize(a + b) for a, b in zip(self.slots, other.slots, strict=True))
         return PortSet(tcp, udp, sctp, self.other or other.other)
 
@@ -132,9 +134,12 @@ def format_ranges(ranges: Ranges) -> str:
 
 def ports_of(protocol: str, start: int | None = None, end: int | None = None) -> PortSet:
     """The set of one protocol name and one inclusive range; no start = every port, no end = just `start`."""
-    ranges = FULL if start is None else normalize([(start, start if end is None else end)])
-    tcp, udp, sctp = (intersect(ranges, FULL) if name == protocol else () for name in PORT_PROTOCOLS)
-    return PortSet(tcp, udp, sctp)
+    low, high = (FIRST_PORT, LAST_PORT) if start is None else (start, start if end is None else end)
+    low, high = max(low, FIRST_PORT), min(high, LAST_PORT)
+    ranges = ((low, high),) if low <= high else ()
+    if protocol == "TCP":
+        return PortSet(ranges)
+    return PortSet(udp=ranges) if protocol == "UDP" else PortSet(sctp=ranges) if protocol == "SCTP" else NOTHING
 
 
 class PortTable:

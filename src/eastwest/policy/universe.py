@@ -90,6 +90,7 @@ class Universe:
         self.pod_node = _array(self.node_index[p.node] if p.node else -1 for p in self.pods)
         self._pod_labels = LabelColumns([p.labels for p in self.pods])
         self._namespace_labels = LabelColumns([n.labels for n in self.namespaces])
+        self._selectable = {True: self.live & ~self.host_network, False: self.live & ~self.is_node}
         self._index_addresses()
 
     def _index_addresses(self) -> None:
@@ -125,7 +126,7 @@ class Universe:
 
         `cluster_tier`: as ClusterNetworkPolicy selects, which never takes host-network pods.
         """
-        out = self.live & ~(self.host_network if cluster_tier else self.is_node)
+        out = self._selectable[cluster_tier]
         if namespaces is not None:
             out = out & self._namespace_labels.select(namespaces)[self.pod_namespace]
         elif namespace is not None:

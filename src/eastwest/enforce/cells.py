@@ -1,0 +1,130 @@
+"""Cells: which row a rule table has for each identity. Peers are grouped by the rules that hold them; a row is made once
+for each group, and every group but those of the most common row become cells.
+
+A peer set that holds more than half of everybody is kept as those it does not hold, so the cost follows the exceptions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eastwest.enforce.numbering import Book
+from eastwest.enforce.reasons import isolation
+from eastwest.enforce.rows import RowMaker
+from eastwest.model.flow import Direction
+from eastwest.model.plan import Reason
+from eastwest.policy.engine import Engine
+from eastwest.policy.universe import Mask
+
+Key = tuple[Direction, int, int]
+"""(direction, table of the engine, named ports of the subject; 0 for egress, where those of the peer count)."""
+Members = NDArray[np.int32]
+"""Identities of the engine, ascending."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableCells:
+    """default: the most common row. identities, rows: those that differ; identities are the engine's."""
+
+    default: int
+    identities: Members
+    rows: NDArray[np.uint32]
+
+
+class CellMaker:
+    """Makes the cells of one engine's tables, numbering rows and reasons.
+
+    `addressed` (n_identities,) says which identities some address has: no other can be a packet's peer.
+    """
+
+    def __init__(self, engine: Engine, rows: Book[bytes], reasons: Book[Reason], addressed: Mask) -> None:
+        self._engine = engine
+        self._rows = rows
+        self._reasons = reasons
+        self._maker = RowMaker(reasons, icmp_passes=engine.options.icmp == "allow")
+        self._addressed = addressed
+        self._total = int(addressed.sum())
+        self._sets: dict[int, tuple[bool, Members]] = {}
+        self._port_sets = [self._stored(engine.port_table_of == k) for k in range(1, len(engine.port_tables))]
+
+    def cells(self, key: Key) -> TableCells:
+        """One table's cells; the same table asked twice is made twice."""
+        direction, number, _ = key
+        table = self._engine.tables[direction][number]
+        rules = table.rules
+        by_peers: dict[int, list[int]] = {}
+        for at, rule in enumerate(rules):
+            by_peers.setdefault(rule.peers, []).append(at)
+        sets = [self._set(peers) for peers in by_peers]
+        by_name = direction is Direction.EGRESS and any(rule.ports.named for rule in rules)
+        held = [*by_peers.values()]
+        if by_name:
+            sets += self._port_sets
+        base = {at for at, (wide, _) in enumerate(sets) if wide}
+        last = self._reasons.number(isolation(direction, table.isolated_by)) if table.isolated_by else 0
+        members: dict[int, list[int]] = {}
+        rest = self._total
+        for flipped, who in self._groups(sets):
+            inside = base.symmetric_difference(flipped)
+            members.setdefault(self._row(key, inside, held, last), []).extend(who)
+            rest -= len(who)
+        counts = {row: len(who) for row, who in members.items()}
+        if rest:
+            untouched = self._row(key, base, held, last)
+            counts[untouched] = counts.get(untouched, 0) + rest
+        default = max(counts, key=lambda row: (counts[row], -row))
+        if rest and default != untouched:
+            touched = np.unique(np.concatenate([m for _, m in sets])) if sets else np.zeros(0, np.int32)
+            others = np.setdiff1d(np.flatnonzero(self._addressed), touched)
+            members.setdefault(untouched, []).extend(others.tolist())
+        members.pop(default, None)
+        rows = np.repeat(np.fromiter(members, np.uint32, len(members)), [len(who) for who in members.values()])
+        identities = np.fromiter((i for who in members.values() for i in who), np.int32, len(rows))
+        return TableCells(default, identities, rows)
+
+    def _row(self, key: Key, inside: set[int], held: list[list[int]], last: int) -> int:
+        direction, number, ports = key
+        table = self._engine.tables[direction][number]
+        hits: list[int] = []
+        for at in inside:
+            if at < len(held):
+                hits += held[at]
+            else:
+                ports = at - len(held) + 1
+        hits.sort()
+        rules = table.rules
+        names = self._engine.port_tables[ports]
+        return self._rows.number(self._maker.row(table, direction, [rules[i] for i in hits], names, last))
+
+    def _groups(self, sets: list[tuple[bool, Members]]) -> Iterator[tuple[list[int], list[int]]]:
+        """(sets that hold them otherwise than everybody else, those identities), one group for each distinct list."""
+        sizes = [len(members) for _, members in sets]
+        if not sum(sizes):
+            return
+        who = np.concatenate([members for _, members in sets])
+        order = np.argsort(who, kind="stable")
+        who = who[order]
+        sets_of = np.repeat(np.arange(len(sets), dtype=np.uint32), sizes)[order].tobytes()
+        starts = np.flatnonzero(np.append(True, who[1:] != who[:-1]))
+        ends = np.append(starts[1:], len(who))
+        groups: dict[bytes, list[int]] = {}
+        for identity, start, end in zip(who[starts].tolist(), (starts * 4).tolist(), (ends * 4).tolist(), strict=True):
+            groups.setdefault(sets_of[start:end], []).append(identity)
+        for text, identities in groups.items():
+            yield np.frombuffer(text, np.uint32).tolist(), identities
+
+    def _set(self, peers: int) -> tuple[bool, Members]:
+        found = self._sets.get(peers)
+        if found is None:
+            found = self._sets[peers] = self._stored(self._engine.identities.member[peers])
+        return found
+
+    def _stored(self, member: Mask) -> tuple[bool, Members]:
+        """(True, those outside) for a set of more than half of everybody, else (False, those inside)."""
+        inside = member & self._addressed
+        wide = 2 * int(inside.sum()) > self._total
+        return wide, np.flatnonzero(self._addressed & ~member if wide else inside).astype(np.int32)

@@ -1,0 +1,96 @@
+"""Numbers that stay: what was in the plan before keeps its number in the next one, so that a delta holds what changed.
+
+A compilation begins, asks for numbers, and is kept when it succeeded; one that failed leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Final, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eastwest.model.plan import NOBODY, Reason
+
+K = TypeVar("K", bound=Hashable)
+NEW_START: Final = 1 << 31
+"""Past this number of numbers everything is numbered anew, once: they are 32 bits in the kernel."""
+
+
+class Book(Generic[K]):
+    """One number, from 1 up, for each distinct key."""
+
+    def __init__(self) -> None:
+        self._before: dict[K, int] = {}
+        self._now: dict[K, int] = {}
+        self._keys: dict[int, K] = {}
+        self._next = 1
+
+    def begin(self) -> None:
+        self._now, self._keys = {}, {}
+        if self._next > NEW_START:
+            self._before, self._next = {}, 1
+
+    def keep(self) -> None:
+        """What was asked for since `begin` is what is remembered."""
+        self._before = self._now
+
+    def number(self, key: K) -> int:
+        found = self._now.get(key)
+        if found is None:
+            found = self._before.get(key)
+            self._now[key] = found = found if found is not None else self._new()
+            self._keys[found] = key
+        return found
+
+    def key(self, number: int) -> K:
+        """What a number that was asked for since `begin` stands for."""
+        return self._keys[number]
+
+    def groups(self, keys: Sequence[K], group: Sequence[int], n_groups: int) -> NDArray[np.uint32]:
+        """One number for each group of keys, (n_groups,): one that some member had, where nobody else got it.
+
+        group: (n_keys,), the group of each key. Groups without keys get a number, too.
+        """
+        out: list[int] = [0] * n_groups
+        taken: set[int] = set()
+        for key, of in zip(keys, group, strict=True):
+            if not out[of]:
+                found = self._before.get(key)
+                if found is not None and found not in taken:
+                    out[of] = found
+                    taken.add(found)
+        out = [n or self._new() for n in out]
+        self._now.update((key, out[of]) for key, of in zip(keys, group, strict=True))
+        return np.asarray(out, np.uint32)
+
+    def _new(self) -> int:
+        self._next += 1
+        return self._next - 1
+
+
+class ReasonSlots:
+    """Positions in one node's `NodePlan.reasons`: kept while a reason is used, then given to others."""
+
+    def __init__(self) -> None:
+        self._at: dict[int, int] = {}
+
+    def place(self, used: Iterable[int]) -> dict[int, int]:
+        """The position of each reason (numbers of a `Book`), from 1 up."""
+        wanted = sorted(used)
+        kept = {n: self._at[n] for n in wanted if n in self._at}
+        if len(kept) < len(self._at) // 2:
+            kept = {}
+        taken = set(kept.values())
+        free = (i for i in range(1, len(wanted) + len(taken) + 1) if i not in taken)
+        self._at = {n: kept[n] if n in kept else next(free) for n in wanted}
+        return self._at
+
+    @staticmethod
+    def listed(placed: dict[int, int], book: Book[Reason]) -> tuple[Reason, ...]:
+        """`NodePlan.reasons`; positions that nobody has hold `NOBODY`."""
+        out = [NOBODY] * (max(placed.values(), default=0) + 1)
+        for number, position in placed.items():
+            out[position] = book.key(number)
+        return tuple(out)

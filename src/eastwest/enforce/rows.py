@@ -1,0 +1,167 @@
+"""Rows: what a rule table says to one kind of peer, for every protocol and port, as entries of the plan's `ports`.
+
+A row is bytes of `PORTS` entries whose row is 0 and whose reason is a `Book` number, so equal rows are equal bytes.
+The tiers are the engine's own (`policy.segments`); only the commonest case, NetworkPolicy rules of single ports, is
+written here as well. Port 0, which no policy can name, is decided as by a rule without ports.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eastwest.enforce.numbering import Book
+from eastwest.enforce.prefixes import port_prefixes
+from eastwest.enforce.reasons import of_decision, of_rule
+from eastwest.model.flow import Direction, Protocol
+from eastwest.model.plan import PORTS, Reason, Ruling
+from eastwest.policy.decision import Decision, Tier
+from eastwest.policy.ports import FULL, NOTHING, PortSet, Ranges, normalize
+from eastwest.policy.rules import NamedPorts, Rule
+from eastwest.policy.segments import Segment, segments
+from eastwest.policy.tables import RuleTable
+
+_ENTRY: Final = struct.Struct("<IIHBBB3x")
+_SLOTS: Final = (int(Protocol.TCP), int(Protocol.UDP), int(Protocol.SCTP))
+_WHOLE, _PROTOCOL, _PORT = 0, 8, 24
+assert _ENTRY.size == PORTS.itemsize
+
+Decided = tuple[int, Ruling]
+"""(number of the reason, ruling)."""
+
+
+class RowMaker:
+    """Makes the rows of one engine. `book` numbers reasons; numbers of rules are remembered here."""
+
+    def __init__(self, book: Book[Reason], *, icmp_passes: bool) -> None:
+        self._book = book
+        self._icmp_passes = icmp_passes
+        self._of_rule: dict[Rule, int] = {}
+        self._simple: dict[PortSet, tuple[tuple[int, int], ...] | None] = {}
+
+    def row(self, table: RuleTable, direction: Direction, hits: Sequence[Rule], names: NamedPorts, last: int) -> bytes:
+        """The row for peers that exactly `hits` of the table's rules hold, in order of evaluation.
+
+        names: the named ports of the destination. last: the number of the isolation's reason (0 = not isolated).
+        """
+        if last and not self._icmp_passes and all(rule.tier is Tier.NETWORK_POLICY for rule in hits):
+            quick = self._single_ports(hits, names, last)
+            if quick is not None:
+                return quick
+        return self._general(table, direction, hits, names)
+
+    def _number(self, rule: Rule) -> int:
+        found = self._of_rule.get(rule)
+        if found is None:
+            found = self._of_rule[rule] = self._book.number(of_rule(rule))
+        return found
+
+    def _single_ports(self, hits: Sequence[Rule], names: NamedPorts, last: int) -> bytes | None:
+        """Isolated, and every rule that hits accepts single ports: the first one to name a port is the reason."""
+        found: dict[tuple[int, int], int] = {}
+        for rule in hits:
+            ports = rule.ports.resolve(names) if rule.ports.named else rule.ports.numbers
+            singles = self._singles(ports)
+            if singles is None:
+                return None
+            number = self._number(rule)
+            for key in singles:
+                found.setdefault(key, number)
+        rest = [_ENTRY.pack(0, last, 0, 0, _WHOLE, Ruling.DENY)]
+        rest += [
+            _ENTRY.pack(0, n, port, protocol, _PORT, Ruling.ALLOW) for (protocol, port), n in sorted(found.items())
+        ]
+        return b"".join(rest)
+
+    def _singles(self, ports: PortSet) -> tuple[tuple[int, int], ...] | None:
+        """(protocol, port) of each, or None where a range or every protocol is among them."""
+        if ports not in self._simple:
+            ranges = [(p, low, high) for p, slot in zip(_SLOTS, ports.slots, strict=True) for low, high in slot]
+            single = not ports.other and all(low == high for _, low, high in ranges)
+            self._simple[ports] = tuple((p, low) for p, low, _ in ranges) if single else None
+        return self._simple[ports]
+
+    def _general(self, table: RuleTable, direction: Direction, hits: Sequence[Rule], names: NamedPorts) -> bytes:
+        chosen = {(r.tier, r.policy, r.index): r for r in hits}
+        found = segments(
+            _only(table, hits),
+            direction,
+            lambda rule: rule.ports.resolve(names),
+            lambda _: NOTHING,
+            icmp_passes=self._icmp_passes,
+        )
+        return encode([(s, self._decided(s.decision, chosen)) for s in found])
+
+    def _decided(self, decision: Decision, hits: dict[tuple[Tier, str, int], Rule]) -> Decided:
+        ruling = Ruling.ALLOW if decision.allowed else Ruling.DENY
+        if decision.policy is not None and decision.rule is not None:
+            return self._number(hits[decision.tier, decision.policy, decision.rule]), ruling
+        return self._book.number(of_decision(decision)), ruling
+
+
+def _only(table: RuleTable, hits: Sequence[Rule]) -> RuleTable:
+    kept = set(hits)
+    return RuleTable(
+        tuple(r for r in table.admin if r in kept),
+        table.isolated_by,
+        tuple(r for r in table.network_policy if r in kept),
+        tuple(r for r in table.baseline if r in kept),
+        table.denied_by_posture,
+        table.where,
+    )
+
+
+def encode(decided: Sequence[tuple[Segment, Decided]]) -> bytes:
+    """A partition of all ports of all protocols, as entries; the fewest for this choice of defaults."""
+    others = next(d for s, d in decided if s.ports.other)
+    by_protocol = [_of_protocol(slot, decided) for slot in range(len(_SLOTS))]
+    defaults = [default for default, _ in by_protocol]
+    whole = max([*defaults, others], key=[*defaults, others].count)
+    out = [_entry(whole, 0, 0, _WHOLE)]
+    if others != whole:
+        out.append(_entry(others, 0, 0, _PROTOCOL))
+    for protocol, (default, rest) in zip(_SLOTS, by_protocol, strict=True):
+        if default != whole:
+            out.append(_entry(default, protocol, 0, _PROTOCOL))
+        out += [_entry(d, protocol, port, _PROTOCOL + length) for d, port, length in sorted(rest)]
+    return b"".join(out)
+
+
+def _of_protocol(
+    slot: int, decided: Sequence[tuple[Segment, Decided]]
+) -> tuple[Decided, list[tuple[Decided, int, int]]]:
+    """(what holds for most of the protocol, (decision, port, length) of the rest)."""
+    owned: dict[Decided, Ranges] = {}
+    last: Decided | None = None
+    for segment, what in decided:
+        ranges = segment.ports.slots[slot]
+        if ranges:
+            owned[what] = normalize((*owned.get(what, ()), *ranges))
+            last = what
+        if ranges == FULL:
+            return what, []
+    assert last is not None
+    owned[last] = normalize((*owned[last], (0, 0)))
+    prefixes = {what: port_prefixes(ranges) for what, ranges in owned.items()}
+    default = max(prefixes, key=lambda what: len(prefixes[what]))
+    return default, [
+        (what, port, length) for what, found in prefixes.items() if what != default for port, length in found
+    ]
+
+
+def _entry(decided: Decided, protocol: int, port: int, length: int) -> bytes:
+    return _ENTRY.pack(0, decided[0], port, protocol, length, decided[1])
+
+
+def assemble(rows: Iterable[tuple[int, bytes]]) -> NDArray[Any]:
+    """Rows by number as one array of `PORTS`; reasons still as numbered in the book."""
+    pairs = list(rows)
+    out = np.frombuffer(b"".join(content for _, content in pairs), PORTS).copy()
+    numbers = np.fromiter((n for n, _ in pairs), np.uint32, len(pairs))
+    lengths = np.fromiter((len(content) // PORTS.itemsize for _, content in pairs), np.int64, len(pairs))
+    out["row"] = np.repeat(numbers, lengths)
+    return out
