@@ -9,14 +9,14 @@ import logging
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from eastwest import __version__
 from eastwest.agent import netlink
 from eastwest.agent.interfaces import Interfaces
-from eastwest.agent.kernel import FlowKernel, Patience, Sizes
+from eastwest.agent.kernel import FlowKernel, Patience, PolicySizes, Sizes
 from eastwest.agent.metrics import AgentMetrics, HookTotals
 from eastwest.agent.metrics_exporter import Exporter
 from eastwest.agent.metrics_fetch import NameFetcher
@@ -25,12 +25,16 @@ from eastwest.agent.metrics_names import PodNames
 from eastwest.agent.metrics_node import Health
 from eastwest.agent.optional_hooks import Choice, OptionalHooks
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
+from eastwest.agent.policy.choice import EnforceConfig
 from eastwest.agent.recorder import Recorder, Window
 from eastwest.agent.shipper import Shipper
 from eastwest.agent.watcher import Watcher
 from eastwest.model.batch import BatchHeader, HookStatus
 from eastwest.wire.batch import encode_records
 from eastwest.wire.client import Client
+
+if TYPE_CHECKING:
+    from eastwest.agent.policy.enforcement import Enforcement
 
 log = logging.getLogger("eastwest.agent")
 LAST_SHIPPING_S: Final = 3.0
@@ -53,7 +57,17 @@ class Config:
     cgroup: Path | None = None  # sockets of its processes tell TCP health; None: nobody's do
     drops: bool = True
     dns: bool = True
+    enforce: EnforceConfig | None = None  # None: nothing is enforced
+    policy_sizes: PolicySizes = field(default_factory=PolicySizes)
     reference_metrics: bool = False  # also publish the metric names of EKS container network observability
+
+
+def _capability() -> tuple[HookStatus, ...]:
+    """What this kernel lets us enforce, by direction."""
+    return (
+        HookStatus("policy-ingress", "on"),
+        HookStatus("policy-egress", "refused", "this version has no program at FORWARD"),
+    )
 
 
 class Agent:
@@ -93,7 +107,13 @@ class Agent:
     def start(self) -> None:
         """Load, attach to every pod that is there, and begin to count. Raises LoadError, OSError, ValueError."""
         self._client()
-        self._kernel = FlowKernel(self._config.sizes, self._config.patience)
+        self._kernel = FlowKernel(
+            self._config.sizes,
+            self._config.patience,
+            enforcing=self._config.enforce is not None,
+            policy=self._config.policy_sizes,
+        )
+        self._enforcement = self._enforce(self._config.enforce) if self._config.enforce is not None else None
         self._hooks = OptionalHooks(
             Choice(self._config.cgroup, drops=self._config.drops, dns=self._config.dns),
             self._kernel.maps["flows"],
@@ -101,11 +121,26 @@ class Agent:
         )
         if self._hooks.dns is not None:
             self._hooks.dns.lend(self._kernel.maps["dns_tail"])
-        self._watcher = Watcher(self._kernel, self._interfaces, self._hooks.adopt)
-        self._recorder = Recorder(self._kernel, self._interfaces, self._hooks, self._config.cluster, self._config.node)
+        enforcement = self._enforcement
+        self._watcher = Watcher(
+            self._kernel,
+            self._interfaces,
+            self._hooks.adopt,
+            enforcement.enforcer.poke if enforcement is not None else lambda: None,
+        )
+        self._recorder = Recorder(
+            self._kernel,
+            self._interfaces,
+            self._hooks,
+            self._config.cluster,
+            self._config.node,
+            enforcement.book.words if enforcement is not None else None,
+        )
         if self._exporter is not None:
             self._exporter.start()
             self._name_fetcher.start()
+        if enforcement is not None:
+            enforcement.start()
         self._watcher.start()
         self._shipper.start()
         for hook in self._all_hooks():
@@ -135,7 +170,26 @@ class Agent:
         return True
 
     def _all_hooks(self) -> tuple[HookStatus, ...]:
-        return (*self._kernel.hooks, *self._hooks.statuses)
+        return (
+            *self._kernel.hooks,
+            *self._hooks.statuses,
+            *(self._enforcement.capability if self._enforcement else ()),
+        )
+
+    def _enforce(self, config: EnforceConfig) -> Enforcement:
+        from eastwest.agent.policy.enforcement import Enforcement  # 4 MiB that an agent without it does not need
+
+        return Enforcement(
+            config,
+            self._kernel.maps,
+            asdict(self._config.policy_sizes),
+            self._interfaces,
+            _capability(),
+            server=self._config.server,
+            token=self._token,
+            cluster=self._config.cluster,
+            node=self._config.node,
+        )
 
     def stop(self) -> None:
         """Make `run` return; safe in a signal handler."""
@@ -151,6 +205,8 @@ class Agent:
             found.append("links are not watched any more: new pods are not recorded")
         if self._shipper.complaint:
             found.append(f"the server did not take the last batch: {self._shipper.complaint}")
+        if self._enforcement is not None:
+            found += self._enforcement.complaints()
         return found
 
     def _client(self) -> Client:
@@ -166,6 +222,8 @@ class Agent:
         header = self._header(window)
         self._outbox.put(header, encode_records(window.columns, window.rows), window.recorded)
         self._ticked_at = time.monotonic()
+        if self._enforcement is not None:
+            self._enforcement.window(window.columns, window.start_ns, window.end_ns)
         self._publish(header, window, self._ticked_at - started)
 
     def _header(self, window: Window) -> BatchHeader:
@@ -216,6 +274,9 @@ class Agent:
 
     def _close(self) -> None:
         self._watcher.stop()
+        if self._enforcement is not None:
+            self._enforcement.stop()
+            log.warning("enforcement of node %s ends with this agent: its hooks are not pinned", self._config.node)
         self._watcher.detach()
         self._tick(final=True)
         self._shipper.stop(LAST_SHIPPING_S)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,6 +31,7 @@ class Context:
     window_end_ns: int
     wall_offset_ns: int  # CLOCK_REALTIME - CLOCK_MONOTONIC
     pod_uids: Mapping[int, str | None]  # by interface index
+    reason_words: Callable[[NDArray[Any]], Words] | None = None  # names of reason numbers; None: nothing is enforced
 
 
 def columns(edges: Edges, context: Context) -> dict[str, ColumnData]:
@@ -61,6 +62,9 @@ def columns(edges: Edges, context: Context) -> dict[str, ColumnData]:
     result.update({name: edges.sums[:, i] for i, name in enumerate(SUMS)})
     judged = np.asarray(edges.sums[:, VERDICTS].any(axis=1), np.bool_)
     result.update({name: Maybe(edges.sums[:, VERDICTS][:, i], judged) for i, name in enumerate(SUMS[VERDICTS])})
+    if context.reason_words is not None:
+        for i, name in enumerate(("allowed_by", "denied_by")):
+            result[name] = context.reason_words(edges.reasons[:, i])
     return result | unknown(n, result)
 
 

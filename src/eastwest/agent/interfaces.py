@@ -52,6 +52,7 @@ class Interface:
     listeners: Ports = field(default_factory=set)  # owned by the watcher
     tries: int = 0
     next_try_s: float = 0.0
+    known_uid: str | None = None  # as somebody else knew it, until we have found the pod ourselves
 
     @property
     def ifindex(self) -> int:
@@ -59,7 +60,7 @@ class Interface:
 
     @property
     def pod_uid(self) -> str | None:
-        return self.pod.uid if self.pod else None
+        return self.pod.uid if self.pod else self.known_uid
 
 
 class Interfaces:
@@ -69,6 +70,22 @@ class Interfaces:
         self._hold_s = hold_s
         self._lock = threading.Lock()
         self._by_index: dict[int, Interface] = {}
+        self._announced: dict[int, str] = {}  # UIDs of pods that a CNI plugin told, by interface index
+
+    def announced(self, ifindex: int, uid: str) -> None:
+        """Whose an interface is, told by who made it; it may appear only after this."""
+        with self._lock:
+            known = self._by_index.get(ifindex)
+            if known is None or known.gone:
+                self._announced[ifindex] = uid
+            else:
+                self._tell(known, uid)
+
+    @staticmethod
+    def _tell(interface: Interface, uid: str) -> None:
+        interface.known_uid = uid
+        if interface.state is State.IGNORED:
+            interface.state = State.NEW
 
     # --- the watcher's side ----------------------------------------------------------------------------------------
     def appeared(self, link: Link, now_s: float) -> None:
@@ -78,13 +95,16 @@ class Interfaces:
         with self._lock:
             known = self._by_index.get(link.ifindex)
             if known is None:
-                self._by_index[link.ifindex] = Interface(link, now_s)
+                known = self._by_index[link.ifindex] = Interface(link, now_s)
+                if link.ifindex in self._announced:
+                    self._tell(known, self._announced.pop(link.ifindex))
             elif not known.gone:
                 known.link = link
 
     def vanished(self, ifindex: int) -> Interface | None:
         """A link is gone. Returns it when it was attached: its last counts are still to be drained."""
         with self._lock:
+            self._announced.pop(ifindex, None)
             known = self._by_index.get(ifindex)
             if known is None:
                 return None
@@ -148,8 +168,8 @@ class Interfaces:
         """Decide what is held: returns (to release, to discard). Before the epoch moves on."""
         with self._lock:
             held = [i for i in self._by_index.values() if i.state is State.HELD]
-            release = [i for i in held if i.pod is not None or i.gone]
-            discard = [i for i in held if i.pod is None and not i.gone and now_s - i.since_s >= self._hold_s]
+            release = [i for i in held if i.pod_uid is not None or i.gone]
+            discard = [i for i in held if i.pod_uid is None and not i.gone and now_s - i.since_s >= self._hold_s]
             for i in release:
                 i.state = State.LIVE
             for i in discard:

@@ -136,8 +136,8 @@ def list_links() -> list[Link]:
                     found.append(event.link)
 
 
-def parse_address(kind: int, body: bytes) -> str | None:
-    """One of the node's own addresses; None for loopback, IPv6 link-local and every other message."""
+def parse_address(kind: int, body: bytes, *, link_local: bool = False) -> str | None:
+    """One of the node's own addresses; None for loopback, IPv6 link-local unless asked for, and every other message."""
     if kind != RTM_NEWADDR or len(body) < 8:
         return None
     family, _, _, scope = struct.unpack_from("=BBBB", body)
@@ -146,11 +146,11 @@ def parse_address(kind: int, body: bytes) -> str | None:
     if scope == RT_SCOPE_HOST or len(raw) != {socket.AF_INET: 4, socket.AF_INET6: 16}.get(family):
         return None
     address = ipaddress.ip_address(raw)
-    return None if address.version == 6 and address.is_link_local else str(address)
+    return None if address.version == 6 and address.is_link_local and not link_local else str(address)
 
 
-def list_addresses() -> tuple[str, ...]:
-    """Every address of this network namespace's interfaces, sorted, without loopback and IPv6 link-local ones."""
+def list_addresses(*, link_local: bool = False) -> tuple[str, ...]:
+    """Every address of this network namespace's interfaces, sorted, without loopback; IPv6 link-local ones if asked for."""
     found: set[str] = set()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
         s.bind((0, 0))
@@ -161,7 +161,7 @@ def list_addresses() -> tuple[str, ...]:
                     return tuple(sorted(found))
                 if kind == NLMSG_ERROR:
                     _raise(body)
-                address = parse_address(kind, body)
+                address = parse_address(kind, body, link_local=link_local)
                 if address is not None:
                     found.add(address)
 

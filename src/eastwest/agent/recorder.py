@@ -6,7 +6,7 @@ It ships nothing and waits for nothing but the kernel.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from eastwest.agent.interfaces import Interface, Interfaces
 from eastwest.agent.kernel import Drained, FlowKernel
 from eastwest.agent.optional_hooks import OptionalHooks, Sensed, interfaces_by_namespace
 from eastwest.model.batch import Amount, Books
-from eastwest.wire.batch import Columns
+from eastwest.wire.batch import Columns, Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +50,16 @@ class Recorder:
     """Not thread-safe. `kernel` and `interfaces` are shared with the watcher."""
 
     def __init__(
-        self, kernel: FlowKernel, interfaces: Interfaces, hooks: OptionalHooks, cluster: str, node: str
+        self,
+        kernel: FlowKernel,
+        interfaces: Interfaces,
+        hooks: OptionalHooks,
+        cluster: str,
+        node: str,
+        reason_words: Callable[[NDArray[Any]], Words] | None = None,
     ) -> None:
         self._kernel, self._interfaces, self._hooks = kernel, interfaces, hooks
+        self._reason_words = reason_words
         self._cluster, self._node = cluster, node
         self._start_ns = time.time_ns()
         self._purge = False
@@ -76,7 +83,13 @@ class Recorder:
         self._purge = False
         found, optional = self._hooks.columns(edges.merge(parts), sensed)
         context = Context(
-            self._cluster, self._node, self._start_ns, end_ns, offset_ns, {i.ifindex: i.pod_uid for i in accounted}
+            self._cluster,
+            self._node,
+            self._start_ns,
+            end_ns,
+            offset_ns,
+            {i.ifindex: i.pod_uid for i in accounted},
+            self._reason_words,
         )
         window = self._account(found, accounted, quiet, context, drained, started)
         self._start_ns = end_ns

@@ -28,10 +28,15 @@ class Watcher:
     """Inert until `start`; must be started in the node's network namespace."""
 
     def __init__(
-        self, kernel: FlowKernel, interfaces: Interfaces, adopt: Callable[[int], None] = lambda _: None
+        self,
+        kernel: FlowKernel,
+        interfaces: Interfaces,
+        adopt: Callable[[int], None] = lambda _: None,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
-        """`adopt` gets an open descriptor of a pod's network namespace, once, when the pod was found."""
-        self._kernel, self._interfaces, self._adopt = kernel, interfaces, adopt
+        """`adopt` gets an open descriptor of a pod's network namespace, once, when the pod was found. `changed` is told
+        when an interface was hooked or is gone, and when a pod was found."""
+        self._kernel, self._interfaces, self._adopt, self._changed = kernel, interfaces, adopt, changed
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = threading.Event()
         self._settled = threading.Event()
@@ -123,6 +128,7 @@ class Watcher:
     def _vanished(self, ifindex: int) -> None:
         interface = self._interfaces.vanished(ifindex)
         if interface is not None:
+            self._changed()
             unhook(self._interfaces, interface)
 
     def _name(self, ids: netlink.NamespaceIds, now: float) -> None:
@@ -136,6 +142,7 @@ class Watcher:
             self._interfaces.named(interface, pod, now)
             if pod is not None:
                 log.info("interface %s belongs to pod %s", interface.link.name, pod.uid)
+                self._changed()
                 self._read_one(interface, pod)
                 self._adopt_sockets(pod)
 
@@ -155,6 +162,7 @@ class Watcher:
             self._kernel.add_interface(interface.ifindex, held=held)
             interface.hooks = self._kernel.attach(interface.ifindex)
             self.attached += 1
+            self._changed()
         except OSError as error:
             self.attach_failures += 1
             log.warning("interface %s cannot be attached: %s", interface.link.name, error)

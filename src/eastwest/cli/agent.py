@@ -16,6 +16,7 @@ from eastwest.agent.loader import LoadError
 from eastwest.agent.memory import keep_small
 from eastwest.agent.optional_hooks import HOOKS, Choice, cgroup_root
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES
+from eastwest.agent.policy.choice import DEFAULT_RATE, EnforceConfig, LogChoice
 from eastwest.agent.probe import probe
 from eastwest.runtime.paths import DEFAULT_SERVER
 
@@ -29,6 +30,8 @@ examples:
   eastwest agent --node n1 --cluster lab --server unix:/run/eastwest/agents.sock --token-file t --tick 1
   eastwest agent --node n1 --cluster lab --token-file t --without drops
       with TCP health and DNS, but without the kernel's drops
+  eastwest agent --node n1 --cluster lab --token-file t --enforce --state /var/lib/eastwest --policy-log -
+      enforce what the server plans for this node, and log what was denied
   eastwest agent --probe
       which hooks this kernel accepts, and what stays unknown without them
 
@@ -83,6 +86,40 @@ def register(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --listen: also the metric names of EKS container network observability, as counters",
     )
+    enforcing = parser.add_argument_group("enforcement (default: none, nothing is ever dropped)")
+    enforcing.add_argument("--enforce", action="store_true", help="put in force what the server plans for this node")
+    enforcing.add_argument(
+        "--state",
+        metavar="DIR",
+        type=Path,
+        help="where the last plan is kept, so that enforcement goes on without the server (needed with --enforce)",
+    )
+    enforcing.add_argument(
+        "--cni-socket", metavar="PATH", type=Path, help="answer the CNI plugin `eastwest cni` there (default: no)"
+    )
+    enforcing.add_argument(
+        "--policy-log", metavar="FILE", help="write what policies did as JSON lines; - is standard output (default: no)"
+    )
+    enforcing.add_argument(
+        "--policy-log-verdicts",
+        choices=("denied", "all"),
+        default="denied",
+        help="denied: also what would have been (default); all: what was let through, too",
+    )
+    enforcing.add_argument(
+        "--policy-log-namespace",
+        metavar="NS",
+        nargs="+",
+        default=[],
+        help="only pods of these namespaces (default: all)",
+    )
+    enforcing.add_argument(
+        "--policy-log-rate",
+        metavar="N",
+        type=int,
+        default=DEFAULT_RATE,
+        help="lines a second; the rest is counted in a line of its own (default: %(default)s)",
+    )
     parser.add_argument("--probe", action="store_true", help="say which hooks this kernel accepts, and end")
     parser.add_argument("--json", action="store_true", help="with --probe: as JSON")
 
@@ -105,6 +142,9 @@ def run(args: argparse.Namespace) -> int:
         return 2
     if args.tick <= 0 or args.flow_map_size < 1 or args.buffer_bytes < 1:
         print("eastwest agent: --tick, --flow-map-size and --buffer-bytes must be positive", file=sys.stderr)
+        return 2
+    if complaint := _enforcing(args):
+        print(f"eastwest agent: {complaint}", file=sys.stderr)
         return 2
     try:
         keep_small()
@@ -133,6 +173,33 @@ def _config(args: argparse.Namespace) -> Config:
         drops="drops" not in args.without,
         dns="dns" not in args.without,
         reference_metrics=args.reference_metrics,
+        enforce=_enforce(args) if args.enforce else None,
+    )
+
+
+def _enforcing(args: argparse.Namespace) -> str:
+    """What is wrong with the options of enforcement, in words; empty when nothing is."""
+    if args.enforce and args.state is None:
+        return "--enforce needs --state DIR: without the last plan on disk, a restart would open the node"
+    if not args.enforce:
+        given = [n for n in ("state", "cni_socket", "policy_log") if getattr(args, n) is not None]
+        if given:
+            return f"--{given[0].replace('_', '-')} needs --enforce"
+    if args.policy_log_rate < 1:
+        return "--policy-log-rate must be positive"
+    return ""
+
+
+def _enforce(args: argparse.Namespace) -> EnforceConfig:
+    return EnforceConfig(
+        state=args.state,
+        cni_socket=args.cni_socket,
+        log=LogChoice(
+            file=args.policy_log,
+            allowed=args.policy_log_verdicts == "all",
+            namespaces=frozenset(args.policy_log_namespace),
+            rate=args.policy_log_rate,
+        ),
     )
 
 

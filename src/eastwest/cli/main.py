@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, str]] = {
     "demo": "a cluster in this machine, observed from kernel to screen",
     "lab": "start, change, probe and stop a cluster in this machine",
     "agent": "record the flows of one node",
+    "cni": "CNI plugin: a pod starts when its packets are decided about",
     "server": "receive, name, keep and serve flows; the web console",
     "map": "who talks to whom",
     "flows": "the flow table",

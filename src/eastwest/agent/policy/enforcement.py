@@ -1,0 +1,113 @@
+"""Enforcement of one node, put together: the kept plan, the server's, the tables, and word of what is in force.
+
+The agent starts it after the kernel objects are loaded and before links are watched, and stops it after.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+
+from eastwest.agent.interfaces import Interfaces
+from eastwest.agent.policy.choice import EnforceConfig
+from eastwest.agent.policy.cni_socket import CniSocket
+from eastwest.agent.policy.enforcer import Enforcer
+from eastwest.agent.policy.events import EventLog, PodName
+from eastwest.agent.policy.fetch import PlanFetcher
+from eastwest.agent.policy.keep import PlanFile
+from eastwest.agent.policy.reasons import ReasonBook
+from eastwest.agent.policy.tables import Tables
+from eastwest.agent.policy.tell import Teller
+from eastwest.model.batch import HookStatus
+from eastwest.model.realised import Realised
+from eastwest.wire.batch import Columns
+
+log = logging.getLogger("eastwest.agent")
+
+
+class Enforcement:
+    """Inert until `start`; `maps` and `limits` as for `Tables`."""
+
+    def __init__(
+        self,
+        config: EnforceConfig,
+        maps: Mapping[str, int],
+        limits: Mapping[str, int],
+        interfaces: Interfaces,
+        capability: tuple[HookStatus, ...],
+        *,
+        server: str,
+        token: Callable[[], str],
+        cluster: str,
+        node: str,
+    ) -> None:
+        self._config, self._node = config, node
+        self.book = ReasonBook()
+        self._tables = Tables(maps, limits)
+        self.capability = capability
+        self.enforcer = Enforcer(
+            self._tables, interfaces, self.book, PlanFile(config.state, node), capability, self._told
+        )
+        self._teller = Teller(server=server, token=token, cluster=cluster, node=node)
+        self._server, self._token, self._cluster = server, token, cluster
+        self._fetcher: PlanFetcher | None = None
+        self._cni = CniSocket(config.cni_socket, self.enforcer, interfaces) if config.cni_socket is not None else None
+        self._last: Realised | None = None
+        self.events = EventLog(config.log, self.book, cluster, node)
+
+    def start(self) -> None:
+        """Put the kept plan in force and follow the server's. Raises OSError."""
+        self._teller.start()
+        self.enforcer.start()
+        self._fetcher = PlanFetcher(
+            self.enforcer.plan,
+            server=self._server,
+            token=self._token,
+            cluster=self._cluster,
+            node=self._node,
+            plan=self.enforcer.newest,
+        )
+        self._fetcher.start()
+        if self._cni is not None:
+            self._cni.start()
+
+    def stop(self) -> None:
+        """Write nothing more and say nothing more; the tables stay as they are."""
+        if self._cni is not None:
+            self._cni.stop()
+        if self._fetcher is not None:
+            self._fetcher.stop()
+        self.enforcer.stop()
+        self._teller.stop()
+        self._tables.close()
+
+    def window(self, columns: Columns, start_ns: int, end_ns: int) -> None:
+        """A window was closed: log what policies did, and forget reasons that nothing names any more."""
+        force = self.enforcer.in_force
+        pods = force.plan.pods if force is not None else ()
+        names = {p.uid: PodName(p.namespace, p.name) for p in pods}
+        self.events.window(columns, end_ns, (end_ns - start_ns) / 1e9, names)
+
+    def complaints(self) -> list[str]:
+        """What is not well, in words."""
+        found = []
+        if self._fetcher is not None and self._fetcher.complaint:
+            found.append(f"no news of the plan: {self._fetcher.complaint}")
+        if self._last is not None and self._last.refused is not None:
+            found.append(f"plan {self._last.refused.version} is not in force: {self._last.refused.reason}")
+        return found
+
+    @property
+    def realised(self) -> Realised:
+        return self.enforcer.realised(self._node)
+
+    @property
+    def answers(self) -> Mapping[str, int]:
+        """How the server answered about plans, since start."""
+        return self._fetcher.answers if self._fetcher is not None else {}
+
+    def _told(self) -> None:
+        now = self.realised
+        if now != self._last:
+            self._last = now
+            self._teller.say(now)

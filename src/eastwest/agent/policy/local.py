@@ -1,0 +1,81 @@
+"""Which pods are on which interfaces, and what a plan says of each. Pure.
+
+A pod's UID comes from the chained CNI plugin, which knows it before the pod has a process, else from its processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from eastwest.agent.interfaces import Interface, State
+from eastwest.agent.policy.entries import LocalPod
+from eastwest.model.plan import Mode, NodePlan, Side
+
+NO_INTERFACE: Final = "no interface of this pod is hooked on this node yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What a CNI plugin said of an interface before its pod began."""
+
+    uid: str
+    namespace: str = ""
+    name: str = ""
+    addresses: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A hooked interface and the pod behind it; uid None: nobody knows yet."""
+
+    ifindex: int
+    uid: str | None = None
+    namespace: str = ""
+    addresses: tuple[str, ...] = ()
+
+
+def bindings(
+    interfaces: Iterable[Interface], announced: Mapping[int, Announced], no_pods: frozenset[int]
+) -> tuple[Bound, ...]:
+    """Every hooked interface that is or may be a pod's, by index."""
+    found = []
+    for i in interfaces:
+        if i.gone or not i.hooks or i.state not in (State.HELD, State.LIVE) or i.ifindex in no_pods:
+            continue
+        said = announced.get(i.ifindex)
+        if said is not None:
+            found.append(Bound(i.ifindex, said.uid, said.namespace, said.addresses))
+        else:
+            found.append(Bound(i.ifindex, i.pod_uid))
+    return tuple(sorted(found, key=lambda b: b.ifindex))
+
+
+def local_pods(plan: NodePlan, bound: Iterable[Bound]) -> tuple[list[LocalPod], dict[str, int]]:
+    """(interfaces with what holds for them, address of a pod -> its interface or 0)."""
+    known = {p.uid: p for p in plan.pods}
+    modes = namespace_modes(plan)
+    interface_of = {address: 0 for pod in plan.pods for address in pod.addresses}
+    found = []
+    for b in bound:
+        pod = known.get(b.uid) if b.uid is not None else None
+        if pod is not None:
+            found.append(LocalPod(b.ifindex, pod.egress, pod.ingress, pod.addresses))
+        else:
+            egress, ingress = modes.get(b.namespace, (plan.unknown_mode, plan.unknown_mode))
+            found.append(LocalPod(b.ifindex, Side(egress, 0, 0), Side(ingress, 0, 0), b.addresses))
+        for address in found[-1].addresses:
+            interface_of[address] = interface_of.get(address) or b.ifindex
+    return found, interface_of
+
+
+def evaluated(plan: NodePlan, namespace: str) -> bool:
+    """Whether anything is evaluated for a pod of this namespace that the plan does not know."""
+    egress, ingress = namespace_modes(plan).get(namespace, (plan.unknown_mode, plan.unknown_mode))
+    return egress is not Mode.OFF or ingress is not Mode.OFF
+
+
+def namespace_modes(plan: NodePlan) -> dict[str, tuple[Mode, Mode]]:
+    """(egress, ingress) of each namespace that has pods in the plan: modes are per namespace."""
+    return {p.namespace: (p.egress.mode, p.ingress.mode) for p in plan.pods}
