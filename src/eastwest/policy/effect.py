@@ -54,7 +54,7 @@ def effects(found: Judged, name: Callable[[Pod | Outsider], str]) -> dict[Edge, 
         if worst < 2:
             out[edge] = Effect(_STATES[worst], count, str(why[first]))
             continue
-        missing = writer.missing(first, *writer.ends(first)) if worst == 3 else ()
+        missing = writer.missing(first, *writer.ends(first))  # a denied connection is never answered
         one = Denied(*edge, count, writer.reason(first), worst == 3, missing)
         out[edge] = Effect(_STATES[worst], count, one.reason, tuple(one.missing_policies()))
     return out

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from e2e.console.locked_shop import record
+from e2e.console.locked_shop import record, ruled
 from eastwest.api.console import FOLDER
 
 expect.set_options(timeout=20_000)  # patient: the lab's tests may run on the same two cores
@@ -109,6 +109,14 @@ def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The base URL of a console over a recording where a policy in force denies what is used."""
     folder = tmp_path_factory.mktemp("locked")
     with _playing(record(folder / "locked.zip"), folder / "data") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def policed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of a console over a recording with verdicts."""
+    folder = tmp_path_factory.mktemp("policed")
+    with _playing(ruled(folder / "ruled.zip"), folder / "data") as url:
         yield url
 
 

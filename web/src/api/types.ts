@@ -2,6 +2,7 @@
 import type { components } from "./generated";
 
 type Schemas = components["schemas"];
+export type Costs = Schemas["Costs"];
 export type Coverage = Schemas["Coverage"];
 export type EndKind = Schemas["MapNode"]["kind"];
 export type FilterCheck = Schemas["FilterCheck"];
@@ -19,8 +20,10 @@ export type PolicyEffect = Schemas["PolicyEffect"];
 export type PolicyReplay = Schemas["PolicyReplay"];
 export type PolicyText = Schemas["PolicyText"];
 export type PolicyUnused = Schemas["PolicyUnused"];
+export type PricesUsed = Schemas["PricesUsed"];
 export type Problem = Schemas["Problem"];
 export type ServiceMap = Schemas["ServiceMap"];
 export type Session = Schemas["Session"];
+export type Top = Schemas["Top"];
 export type Window = Schemas["Window"];
 export type WorkloadPolicy = Schemas["WorkloadPolicy"];

@@ -1,7 +1,10 @@
 /** The columns of the flow table: titles, how to read a value, and why one may be unknown. */
-import type { FlowRow } from "../api/types";
+import type { Coverage, FlowRow, PricesUsed } from "../api/types";
+import { costCell } from "./cost";
 import { bytes, count, microseconds, shortMoment, UNKNOWN } from "./format";
+import { hookReason } from "./hooks";
 import type { FlowView } from "./url";
+import { NOBODY, verdictCell } from "./verdict";
 
 export interface Cell {
   text: string;
@@ -11,14 +14,22 @@ export interface Cell {
   note?: string;
 }
 
+/** What a row itself does not say: why a figure is unknown, and in which currency amounts are. */
+export interface Around {
+  coverage: Coverage | null;
+  prices: PricesUsed | null;
+}
+
+export const NOTHING_AROUND: Around = { coverage: null, prices: null };
+
 export interface FlowColumn {
   id: string;
   title: string;
-  section: "Source" | "Destination" | "Connection" | "Traffic" | "Provenance";
+  section: "Source" | "Destination" | "Connection" | "Traffic" | "Policy" | "Health" | "Cost" | "Provenance";
   numeric: boolean;
   /** The filter word and sort key behind the column. */
   word: keyof FlowRow;
-  cell: (row: FlowRow) => Cell;
+  cell: (row: FlowRow, around?: Around) => Cell;
 }
 
 const known = (text: string): Cell => ({ text, why: null });
@@ -118,6 +129,51 @@ function measure(word: keyof FlowRow, title: string, format: (value: number) => 
   return { id: word, title, section: "Traffic", numeric: true, word, cell };
 }
 
+/** A figure of a hook that may be off or refused. */
+function health(word: keyof FlowRow, title: string, format: (value: number) => string, hook = "sock_ops"): FlowColumn {
+  const cell = (row: FlowRow, { coverage }: Around = NOTHING_AROUND): Cell => {
+    const value = row[word];
+    if (typeof value === "number") return known(format(value));
+    if (hook === "sock_ops" && row.protocol !== "TCP")
+      return { text: UNKNOWN, why: `${row.protocol} does not tell it.` };
+    return {
+      text: UNKNOWN,
+      why: (coverage && hookReason(coverage, hook)) ?? "Nothing was measured in this range.",
+    };
+  };
+  return { id: word, title, section: "Health", numeric: true, word, cell };
+}
+
+/** Packets that the policies ruled on. */
+function ruled(word: keyof FlowRow, title: string): FlowColumn {
+  const cell = (row: FlowRow): Cell => {
+    const value = row[word];
+    return typeof value === "number" ? known(count(value)) : { text: UNKNOWN, why: NOBODY };
+  };
+  return { id: word, title, section: "Policy", numeric: true, word, cell };
+}
+
+const POLICY: readonly FlowColumn[] = [
+  { id: "verdict", title: "Verdict", section: "Policy", numeric: false, word: "verdict", cell: verdictCell },
+  ruled("policy_allowed", "Packets allowed"),
+  ruled("policy_denied", "Packets denied"),
+  ruled("policy_would_deny", "Would be denied"),
+  plain("egress_denied_by", "Egress denied by", "Policy", "The initiator's end denied nothing."),
+  plain("ingress_denied_by", "Ingress denied by", "Policy", "The server's end denied nothing."),
+  plain("egress_allowed_by", "Egress allowed by", "Policy", "The initiator's end allowed nothing by a policy."),
+  plain("ingress_allowed_by", "Ingress allowed by", "Policy", "The server's end allowed nothing by a policy."),
+  plain("missing", "What is missing", "Policy", "Nothing was denied."),
+];
+
+const COST: FlowColumn = {
+  id: "cost",
+  title: "Cost",
+  section: "Cost",
+  numeric: true,
+  word: "cost",
+  cell: (row, { prices } = NOTHING_AROUND) => costCell(row, prices?.currency),
+};
+
 const DIRECT = "The client connected to the backend's own address, or no agent saw the translation.";
 
 export const FLOW_COLUMNS: readonly FlowColumn[] = [
@@ -140,13 +196,19 @@ export const FLOW_COLUMNS: readonly FlowColumn[] = [
   measure("segments_reverse", "Segments reverse", count),
   measure("wire_bytes_forward", "Wire bytes forward", bytes),
   measure("wire_bytes_reverse", "Wire bytes reverse", bytes),
-  measure("retransmits_established", "Sent again", count),
-  measure("resets", "Resets", count),
-  measure("connection_failures", "Failed to connect", count),
-  measure("rtt_min_us", "Least round trip", microseconds),
-  measure("drops", "Packets dropped", count),
   measure("first_seen_ns", "First seen (UTC)", shortMoment),
   measure("last_seen_ns", "Last seen (UTC)", shortMoment),
+  ...POLICY,
+  health("rtt_p50_us", "Round trip, median", microseconds),
+  health("rtt_p99_us", "Round trip, 99th", microseconds),
+  health("rtt_min_us", "Least round trip", microseconds),
+  health("connect_mean_us", "Time to connect", microseconds),
+  health("retransmits_established", "Sent again", count),
+  health("rtos_established", "Timeouts", count),
+  health("resets", "Resets", count),
+  health("connection_failures", "Failed to connect", count),
+  health("drops", "Packets dropped", count, "drops"),
+  COST,
   plain("category", "Category", "Connection", "Not recorded."),
   plain("zone_pair", "Zones", "Connection", "The zone of an end is not known."),
   plain("reporter", "Reported by", "Provenance", "Not recorded."),
@@ -166,7 +228,18 @@ export const DEFAULT_COLUMNS: Record<FlowView, readonly string[]> = {
   cluster: ["src", "dst", ...COMMON],
   aws: ["src", "dst", ...COMMON.filter((id) => id !== "service")],
   external: ["src", "dst", ...COMMON.filter((id) => id !== "service")],
+  all: ["src", "dst", ...COMMON],
 };
+
+/** The columns to show when nobody chose any: verdicts where there are some, or where they are asked for. */
+export function defaultColumns(view: FlowView, rows: readonly FlowRow[], asked: boolean): readonly string[] {
+  const own = DEFAULT_COLUMNS[view];
+  if (!asked && !rows.some((row) => row.verdict != null)) return own;
+  const [src = "src", dst = "dst", port = "port", ...rest] = own;
+  return asked
+    ? [src, dst, port, "verdict", "missing", "policy_denied", "policy_would_deny", "connections", "last_seen_ns"]
+    : [src, dst, port, "verdict", ...rest];
+}
 
 /** Tells rows apart, also across refreshes. */
 export function rowId(row: FlowRow): string {

@@ -2,6 +2,7 @@
 import type { EndKind, MapEdge, MapNode, PolicyEdge, ServiceMap } from "../api/types";
 import { bytes, count, percent, plural } from "./format";
 import type { Hideable } from "./url";
+import { VERDICTS, WORDS, worst, type Verdict } from "./verdict";
 
 export type PolicyState = PolicyEdge["state"];
 export type DrawnKind = EndKind | "more";
@@ -32,6 +33,8 @@ export interface GraphEdge {
   /** DNS and traffic from nodes: always there, seldom the point. */
   quiet: boolean;
   members: readonly MapEdge[];
+  /** What the policies in force decided; null where nobody did. */
+  verdict: Verdict | null;
   /** What the chosen policies do to it; null without policies, or where nothing can be said. */
   policy: PolicyState | null;
 }
@@ -157,19 +160,23 @@ function drawEdges(
       (edge) => edge.connections > 0 && edge.connections_established === 0 && edge.bytes_reverse === 0,
     );
     const ends = `${names.get(source) ?? source} → ${names.get(target) ?? target}`;
-    const name = `${ends} ${label}${answered ? "" : " unanswered"}, ${bytes(total)}`;
+    const verdict = worst(members.map((edge) => edge.verdict));
+    const ruled = verdict && verdict !== "allowed" ? WORDS[verdict] : null;
+    const state = ruled ? ` ${ruled.sign} ${ruled.word}` : answered ? "" : " unanswered";
+    const name = `${ends} ${label}${state}, ${bytes(total)}`;
     const quiet = members.every((edge) => ["dns", "probes"].includes(classify(edge, byId) ?? ""));
     return {
       id,
       source,
       target,
-      label,
+      label: ruled ? `${ruled.sign} ${label}` : label,
       name,
       bytes: total,
-      width: quiet ? 1 : edgeWidth(total),
+      width: ruled ? Math.max(2.5, edgeWidth(total)) : quiet ? 1 : edgeWidth(total),
       answered,
       quiet,
       members,
+      verdict,
       policy: null,
     };
   });
@@ -203,6 +210,9 @@ function moreNodes(
     };
   });
 }
+
+/** What was denied is small, and what one looks for. */
+const severity = (edge: GraphEdge): number => (edge.verdict ? VERDICTS.length - VERDICTS.indexOf(edge.verdict) : 1);
 
 /** The graph to draw. Edges keep their direction; nothing disappears without a figure in `hidden` or `rest`. */
 export function buildGraph(map: ServiceMap, options: GraphOptions): Graph {
@@ -243,7 +253,9 @@ export function buildGraph(map: ServiceMap, options: GraphOptions): Graph {
   return {
     groups: [...groups.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
     nodes: [...drawn, ...more],
-    edges: drawEdges(edges, shown, names, byId).sort((a, b) => b.bytes - a.bytes || (a.id < b.id ? -1 : 1)),
+    edges: drawEdges(edges, shown, names, byId).sort(
+      (a, b) => severity(b) - severity(a) || b.bytes - a.bytes || (a.id < b.id ? -1 : 1),
+    ),
     hidden,
     rest: { nodes: order.length - top, share: total ? folded / total : 0 },
   };

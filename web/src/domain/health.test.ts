@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { coverage, mapEdge, nodeCoverage } from "./factories";
 import { microseconds } from "./format";
-import { health, hookReason, lookedUp } from "./health";
+import { health, lookedUp } from "./health";
+import { hookReason } from "./hooks";
 
 const figure = (name: string, edge = mapEdge("a/b", "c/d"), where = coverage()) =>
   health(edge, where).find((one) => one.name === name)?.cell;

@@ -2,16 +2,7 @@
 import type { Coverage, MapEdge } from "../api/types";
 import type { Cell } from "./columns";
 import { count, microseconds, UNKNOWN } from "./format";
-
-/** What the nodes' hooks say of a figure they could not give; null when every hook is on. */
-export function hookReason(coverage: Coverage, hook: string): string | null {
-  const without = coverage.nodes.flatMap((node) =>
-    (node.hooks ?? [])
-      .filter(({ name, state }) => name === hook && state !== "on")
-      .map(({ state, reason }) => `${node.node}: ${state}${reason ? ` (${reason})` : ""}`),
-  );
-  return without.length ? `The hook ${hook} is not on everywhere. ${without.join("; ")}.` : null;
-}
+import { hookReason } from "./hooks";
 
 interface Figure {
   name: string;

@@ -81,7 +81,7 @@ function stateOf(edge: GraphEdge, effects: ReadonlyMap<string, PolicyEdge>): Pol
 export function judged(graph: Graph, effects: ReadonlyMap<string, PolicyEdge>): Graph {
   const edges = graph.edges.map((edge) => {
     const policy = stateOf(edge, effects);
-    if (policy !== "denied") return { ...edge, policy };
+    if (policy !== "denied" || edge.verdict === "denied") return { ...edge, policy };
     const cut = edge.name.lastIndexOf(", ");
     const name = `${edge.name.slice(0, cut)} ✕ denied${edge.name.slice(cut)}`;
     return { ...edge, policy, name, label: `✕ ${edge.label}` };

@@ -3,7 +3,9 @@ import { DEFAULT_RANGE, formatLength, parseLength, parseMoment, type Range } fro
 
 export type Page = "map" | "flows" | "policies";
 export type Level = "workload" | "pod";
-export type FlowView = "cluster" | "aws" | "external";
+export type FlowView = "cluster" | "aws" | "external" | "all";
+/** Only edges that the policies decided so, at any end. */
+export type VerdictFilter = "denied" | "would-deny" | "allowed";
 export type Hideable = "dns" | "probes" | "external";
 /** Whose effect the map shows: nothing, the policies in force, or those that traffic asks for. */
 export type PolicyOverlay = "off" | "current" | "generated";
@@ -19,6 +21,7 @@ export interface ViewState {
   top: number;
   find: string;
   policy: PolicyOverlay;
+  verdict: VerdictFilter | null;
   selected: Selected | null;
   view: FlowView;
   filter: string;
@@ -32,6 +35,7 @@ export interface ViewState {
   coverage: boolean;
 }
 
+export const VERDICT_FILTERS: readonly VerdictFilter[] = ["denied", "would-deny", "allowed"];
 export const HIDEABLE: readonly Hideable[] = ["dns", "probes", "external"];
 const PAGES: readonly Page[] = ["map", "flows", "policies"];
 export const POLICY_TABS: readonly PolicyTab[] = ["yaml", "changes", "evidence", "unseen"];
@@ -44,6 +48,7 @@ export const DEFAULTS: ViewState = {
   top: 100,
   find: "",
   policy: "off",
+  verdict: null,
   selected: null,
   view: "cluster",
   filter: "",
@@ -90,8 +95,9 @@ export function parseUrl(path: string, search: string): ViewState {
     top: positive(query.get("top"), DEFAULTS.top, 1000),
     find: query.get("find") ?? "",
     policy: oneOf(query.get("policy"), ["off", "current", "generated"], "off"),
+    verdict: VERDICT_FILTERS.find((one) => one === query.get("verdict")) ?? null,
     selected: parseSelected(query),
-    view: oneOf(query.get("view"), ["cluster", "aws", "external"], "cluster"),
+    view: oneOf(query.get("view"), ["cluster", "aws", "external", "all"], "cluster"),
     filter: query.get("filter") ?? "",
     sort: query.get("sort") ?? DEFAULTS.sort,
     columns: columns?.length ? columns : null,
@@ -124,6 +130,7 @@ function ofMap(state: ViewState): [string, string | null][] {
     ["top", state.top === DEFAULTS.top ? null : String(state.top)],
     ["find", state.find || null],
     ["policy", state.policy === "off" ? null : state.policy],
+    ["verdict", state.verdict],
     ["node", state.selected?.kind === "node" ? state.selected.id : null],
     ["edge", state.selected?.kind === "edge" ? state.selected.id : null],
   ];
@@ -132,6 +139,7 @@ function ofMap(state: ViewState): [string, string | null][] {
 function ofFlows(state: ViewState): [string, string | null][] {
   return [
     ["view", state.view === "cluster" ? null : state.view],
+    ["verdict", state.verdict],
     ["filter", state.filter || null],
     ["sort", state.sort === DEFAULTS.sort ? null : state.sort],
     ["cols", state.columns ? state.columns.join(",") : null],

@@ -5,7 +5,7 @@ import { setView } from "./view";
 export function remedy(what: NonNullable<Emptiness["remedy"]>): void {
   switch (what) {
     case "clear-filter":
-      return setView({ filter: "", cursor: null });
+      return setView({ filter: "", verdict: null, cursor: null });
     case "all-namespaces":
       return setView({ namespace: null, cursor: null });
     case "longer":

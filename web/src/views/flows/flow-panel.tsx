@@ -3,15 +3,26 @@ import type { FlowRow } from "../../api/types";
 import { Facts, type Fact } from "../../components/facts";
 import { SidePanel } from "../../components/side-panel";
 import { Value } from "../../components/value";
-import { FLOW_COLUMNS, type FlowColumn } from "../../domain/columns";
+import { FLOW_COLUMNS, type Around, type FlowColumn } from "../../domain/columns";
 import { term } from "../../domain/filter";
 
-const SECTIONS: readonly FlowColumn["section"][] = ["Traffic", "Connection", "Source", "Destination", "Provenance"];
+const SECTIONS: readonly FlowColumn["section"][] = [
+  "Policy",
+  "Traffic",
+  "Health",
+  "Cost",
+  "Connection",
+  "Source",
+  "Destination",
+  "Provenance",
+];
 
-function factOf(column: FlowColumn, row: FlowRow, onNarrow: (term: string) => void): Fact {
-  const { text, why } = column.cell(row);
+const FIGURES: readonly FlowColumn["section"][] = ["Traffic", "Health", "Cost"];
+
+function factOf(column: FlowColumn, row: FlowRow, around: Around, onNarrow: (term: string) => void): Fact {
+  const { text, why } = column.cell(row, around);
   const value = row[column.word];
-  const narrows = why == null && column.section !== "Traffic" && value != null;
+  const narrows = why == null && !FIGURES.includes(column.section) && column.word !== "missing" && value != null;
   return {
     name: column.title.replace(/^(Source|Destination) /, ""),
     value: <Value text={text} why={why} />,
@@ -29,10 +40,12 @@ function factOf(column: FlowColumn, row: FlowRow, onNarrow: (term: string) => vo
 /** Every field of one row; a funnel narrows the table to the same value. */
 export function FlowPanel({
   row,
+  around,
   onNarrow,
   onClose,
 }: {
   row: FlowRow;
+  around: Around;
   onNarrow: (term: string) => void;
   onClose: () => void;
 }) {
@@ -50,7 +63,7 @@ export function FlowPanel({
           <Facts
             facts={FLOW_COLUMNS.filter(
               (column) => column.section === section && column.id !== "src" && column.id !== "dst",
-            ).map((column) => factOf(column, row, onNarrow))}
+            ).map((column) => factOf(column, row, around, onNarrow))}
           />
         </section>
       ))}

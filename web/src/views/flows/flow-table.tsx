@@ -2,11 +2,12 @@ import Table, { type TableProps } from "@cloudscape-design/components/table";
 import type { ReactNode } from "react";
 import type { FlowRow } from "../../api/types";
 import { Value } from "../../components/value";
-import { FLOW_COLUMNS, rowId, type FlowColumn } from "../../domain/columns";
+import { FLOW_COLUMNS, rowId, type Around, type FlowColumn } from "../../domain/columns";
 
 interface Properties {
   rows: readonly FlowRow[];
   columns: readonly string[];
+  around: Around;
   sort: string;
   chosen: string | null;
   loading: boolean;
@@ -18,6 +19,7 @@ interface Properties {
 function definition(
   column: FlowColumn,
   first: boolean,
+  around: Around,
   chosen: string | null,
   onChoose: (row: FlowRow) => void,
 ): TableProps.ColumnDefinition<FlowRow> {
@@ -27,7 +29,7 @@ function definition(
     sortingField: column.word,
     isRowHeader: first,
     cell: (row) => {
-      const { text, why, note } = column.cell(row);
+      const { text, why, note } = column.cell(row, around);
       const opens = first && (
         <button
           type="button"
@@ -50,14 +52,14 @@ function definition(
 }
 
 /** The server sorts; a click on a header asks for another order. */
-export function FlowTable({ rows, columns, sort, chosen, loading, empty, onSort, onChoose }: Properties) {
+export function FlowTable({ rows, columns, around, sort, chosen, loading, empty, onSort, onChoose }: Properties) {
   const shown = columns.flatMap((id) => FLOW_COLUMNS.find((column) => column.id === id) ?? []);
   const descending = sort.startsWith("-");
   return (
     <Table
       items={rows}
       trackBy={rowId}
-      columnDefinitions={shown.map((column, index) => definition(column, index === 0, chosen, onChoose))}
+      columnDefinitions={shown.map((column, index) => definition(column, index === 0, around, chosen, onChoose))}
       sortingColumn={{ sortingField: sort.replace(/^-/, "") }}
       sortingDescending={descending}
       onSortingChange={({ detail }) => {

@@ -1,9 +1,10 @@
 import SegmentedControl from "@cloudscape-design/components/segmented-control";
-import { useRef } from "react";
+import { useMemo, useRef } from "react";
 import type { Coverage, FlowPage, FlowRow } from "../../api/types";
 import { FilterBar } from "../../components/filter-bar";
+import { VerdictSelect } from "../../components/verdict-select";
 import { Empty, ProblemNotice } from "../../components/notices";
-import { DEFAULT_COLUMNS, rowId } from "../../domain/columns";
+import { defaultColumns, rowId } from "../../domain/columns";
 import { explainEmpty } from "../../domain/empty";
 import { both } from "../../domain/filter";
 import { rangeParameters } from "../../domain/range";
@@ -22,6 +23,7 @@ const VIEWS: readonly { id: FlowView; text: string }[] = [
   { id: "cluster", text: "Cluster" },
   { id: "aws", text: "AWS services" },
   { id: "external", text: "External" },
+  { id: "all", text: "All" },
 ];
 
 const NO_ROWS: readonly FlowRow[] = [];
@@ -38,7 +40,8 @@ export default function FlowsView({
 }) {
   const filter = useRef<HTMLInputElement>(null);
   const question = {
-    view: view.view,
+    view: view.view === "all" ? null : view.view,
+    verdict: view.verdict,
     namespace: view.namespace,
     filter: view.filter,
     sort: view.sort,
@@ -48,7 +51,8 @@ export default function FlowsView({
   const { data: page, problem, loading } = useAnswer<FlowPage>("flows", asked, view.cursor == null ? tick : 0);
   const rows = page?.rows ?? NO_ROWS;
   const chosen = rows.find((row) => rowId(row) === view.row);
-  const columns = view.columns ?? DEFAULT_COLUMNS[view.view];
+  const columns = view.columns ?? defaultColumns(view.view, rows, view.verdict != null);
+  const around = useMemo(() => ({ coverage, prices: page?.prices ?? null }), [coverage, page?.prices]);
   useKeyboard((command) => {
     if (command === "search") filter.current?.focus();
     else if (command === "close" && view.row) setView({ row: null });
@@ -58,7 +62,7 @@ export default function FlowsView({
   const circumstances = {
     coverage,
     window: page?.window ?? null,
-    filter: view.filter,
+    filter: [view.verdict ? `verdict: ${view.verdict}` : "", view.filter].filter(Boolean).join(" and "),
     namespace: view.namespace,
     hidden: 0,
     what: "flows",
@@ -80,6 +84,12 @@ export default function FlowsView({
             })
           }
         />
+        <VerdictSelect
+          value={view.verdict}
+          onChange={(verdict) =>
+            setView({ verdict, cursor: null, row: null, columns: null, ...(verdict ? { view: "all" } : {}) })
+          }
+        />
         <div className="ew-tools-end">
           <Pages view={view} page={page} />
           <ExportButton question={question} />
@@ -97,6 +107,7 @@ export default function FlowsView({
           <FlowTable
             rows={rows}
             columns={columns}
+            around={around}
             sort={view.sort}
             chosen={view.row}
             loading={loading}
@@ -105,7 +116,7 @@ export default function FlowsView({
             onChoose={(row) => setView({ row: rowId(row) })}
           />
         </div>
-        {chosen && <FlowPanel row={chosen} onNarrow={narrow} onClose={() => setView({ row: null })} />}
+        {chosen && <FlowPanel row={chosen} around={around} onNarrow={narrow} onClose={() => setView({ row: null })} />}
       </div>
     </main>
   );

@@ -57,6 +57,7 @@ function elementsOf(graph: Graph): ElementDefinition[] {
         answered: edge.answered ? 1 : undefined,
         quiet: edge.quiet ? 1 : undefined,
         denied: edge.policy === "denied" ? 1 : undefined,
+        verdict: edge.verdict === "allowed" ? undefined : (edge.verdict ?? undefined),
       },
     })),
   ];

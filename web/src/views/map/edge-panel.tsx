@@ -7,10 +7,14 @@ import { edgeFilter, viewOf } from "../../domain/filter";
 import { bytes, clock, moment } from "../../domain/format";
 import { edgeId, portText, type GraphEdge } from "../../domain/graph";
 import { health, lookedUp } from "../../domain/health";
+import { costCell, pricesText } from "../../domain/cost";
 import { effectText } from "../../domain/policies";
 import { connectionsText, directions, observed, reporterText, roleSourceText } from "../../domain/panel";
 import { crossing, zoneReason } from "../../domain/zone";
+import type { Range } from "../../domain/range";
+import { WORDS } from "../../domain/verdict";
 import { setView } from "../../state/view";
+import { Ruling } from "./ruling";
 
 type Ends = { source: MapNode | undefined; target: MapNode | undefined };
 
@@ -118,7 +122,8 @@ function healthFacts(edge: MapEdge, map: ServiceMap): Fact[] {
   }));
 }
 
-function Single({ edge, map }: { edge: MapEdge; map: ServiceMap }) {
+function Single({ edge, map, range }: { edge: MapEdge; map: ServiceMap; range: Range }) {
+  const cost = costCell(edge, map.prices?.currency);
   const ends = {
     source: map.nodes.find(({ id }) => id === edge.source),
     target: map.nodes.find(({ id }) => id === edge.target),
@@ -134,6 +139,7 @@ function Single({ edge, map }: { edge: MapEdge; map: ServiceMap }) {
     });
   return (
     <>
+      <Ruling edge={edge} level={map.level} range={range} />
       <Button variant="primary" onClick={open}>
         View flows
       </Button>
@@ -144,6 +150,14 @@ function Single({ edge, map }: { edge: MapEdge; map: ServiceMap }) {
       <Facts facts={factsOf(edge, ends)} />
       <h3>Health</h3>
       <Facts facts={healthFacts(edge, map)} />
+      <h3>Cost</h3>
+      <Facts
+        facts={[
+          { name: "In this range", value: <Value text={cost.text} why={cost.why} /> },
+          { name: "Category", value: edge.category?.replaceAll("_", " ") ?? "several" },
+        ]}
+      />
+      <p className="ew-soft ew-small">{pricesText(map.prices)}</p>
     </>
   );
 }
@@ -152,11 +166,12 @@ interface PanelProperties {
   edge: GraphEdge;
   map: ServiceMap;
   effects: ReadonlyMap<string, PolicyEdge> | null;
+  range: Range;
   onClose: () => void;
 }
 
 /** One connection, or the connections that a "+ n more" stands for. */
-export function EdgePanel({ edge, map, effects, onClose }: PanelProperties) {
+export function EdgePanel({ edge, map, effects, range, onClose }: PanelProperties) {
   const [first, ...others] = edge.members;
   if (!first) return null;
   const title = edge.name.slice(0, edge.name.lastIndexOf(", "));
@@ -164,18 +179,23 @@ export function EdgePanel({ edge, map, effects, onClose }: PanelProperties) {
   return (
     <SidePanel
       title={title}
-      subtitle={edge.answered ? undefined : "Connections were opened, and none was answered."}
+      subtitle={
+        edge.answered || edge.verdict === "denied" ? undefined : "Connections were opened, and none was answered."
+      }
       onClose={onClose}
     >
       {effects && others.length === 0 && <Judgement effect={effects.get(edgeId(first))} />}
       {others.length === 0 ? (
-        <Single edge={first} map={map} />
+        <Single edge={first} map={map} range={range} />
       ) : (
         <ul className="ew-plain">
           {edge.members.slice(0, 200).map((member) => (
             <li key={`${member.source}${member.target}${portText(member)}`}>
               {names.get(member.source)} → {names.get(member.target)} {portText(member)},{" "}
               {bytes(member.bytes_forward + member.bytes_reverse)}
+              {member.verdict && member.verdict !== "allowed"
+                ? `, ${WORDS[member.verdict].sign} ${WORDS[member.verdict].word}`
+                : ""}
               {effects?.get(edgeId(member))?.state === "denied" ? ", ✕ would be denied" : ""}
             </li>
           ))}

@@ -6,6 +6,7 @@ import type { RefObject } from "react";
 import { percent, plural } from "../../domain/format";
 import type { Graph } from "../../domain/graph";
 import { HIDEABLE, type Hideable, type Level, type PolicyOverlay, type ViewState } from "../../domain/url";
+import { VerdictSelect } from "../../components/verdict-select";
 import { setView } from "../../state/view";
 
 const TOGGLES: Record<Hideable, string> = { dns: "DNS", probes: "From nodes", external: "External" };
@@ -79,6 +80,7 @@ export function MapTools({ view, graph, search, onFit, onRearrange }: Properties
         options={OVERLAYS}
         onChange={({ detail }) => setView({ policy: detail.selectedId as PolicyOverlay })}
       />
+      <VerdictSelect value={view.verdict} onChange={(verdict) => setView({ verdict, selected: null })} />
       <Rest graph={graph} />
       <div className="ew-tools-end">
         <Button iconName="zoom-to-fit" onClick={onFit} ariaLabel="Fit the map (f)" variant="icon" />

@@ -8,7 +8,7 @@ import { explainEmpty } from "../../domain/empty";
 import { findIn } from "../../domain/find";
 import { buildGraph, type Graph } from "../../domain/graph";
 import { judged, judgements } from "../../domain/policies";
-import { rangeParameters } from "../../domain/range";
+import { rangeParameters, type Range } from "../../domain/range";
 import type { Selected, ViewState } from "../../domain/url";
 import { useAnswer } from "../../state/answer";
 import { useKeyboard } from "../../state/keyboard";
@@ -36,13 +36,14 @@ interface DetailsProperties {
   map: ServiceMap;
   selected: Selected | null;
   effects: ReadonlyMap<string, PolicyEdge> | null;
+  range: Range;
 }
 
-function Details({ graph, map, selected, effects }: DetailsProperties) {
+function Details({ graph, map, selected, effects, range }: DetailsProperties) {
   const close = (): void => setView({ selected: null });
   const edge = selected?.kind === "edge" ? graph.edges.find(({ id }) => id === selected.id) : undefined;
   const node = selected?.kind === "node" ? graph.nodes.find(({ id }) => id === selected.id) : undefined;
-  if (edge) return <EdgePanel edge={edge} map={map} effects={effects} onClose={close} />;
+  if (edge) return <EdgePanel edge={edge} map={map} effects={effects} range={range} onClose={close} />;
   if (node) return <NodePanel node={node} graph={graph} onClose={close} />;
   if (!selected) return null;
   return (
@@ -53,12 +54,12 @@ function Details({ graph, map, selected, effects }: DetailsProperties) {
 }
 
 export default function MapView({ view, coverage, theme, tick }: Properties) {
-  const { namespace, level, range, hide, top, find, selected, policy } = view;
+  const { namespace, level, range, hide, top, find, selected, policy, verdict } = view;
   const {
     data: map,
     problem,
     loading,
-  } = useAnswer<ServiceMap>("service-map", { namespace, level, ...rangeParameters(range) }, tick);
+  } = useAnswer<ServiceMap>("service-map", { namespace, level, verdict, ...rangeParameters(range) }, tick);
   const effect = useAnswer<PolicyEffect>(
     policy === "off" ? null : "policies/effect",
     { namespace, level, set: policy, ...rangeParameters(range) },
@@ -72,7 +73,7 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
   const plain = useMemo(() => (map ? buildGraph(map, { hide, top }) : null), [map, hide, top]);
   const graph = useMemo(() => (plain && effects ? judged(plain, effects) : plain), [plain, effects]);
   const found = useMemo(() => (graph ? findIn(graph, find) : null), [graph, find]);
-  const question = loading ? null : [namespace, level, top, ...hide].join();
+  const question = loading ? null : [namespace, level, top, verdict, ...hide].join();
   const select = (chosen: Selected | null): void => setView({ selected: chosen });
   useKeyboard((command) => {
     if (command === "search") search.current?.focus();
@@ -89,7 +90,7 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
   const circumstances = {
     coverage: map?.coverage ?? coverage,
     window: map?.window ?? null,
-    filter: "",
+    filter: verdict ? `verdict: ${verdict}` : "",
     namespace,
     hidden: map?.edges.length ?? 0,
     what: "connections",
@@ -122,7 +123,7 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
             />
             <Legend />
           </div>
-          <Details graph={graph} map={map} selected={selected} effects={effects} />
+          <Details graph={graph} map={map} selected={selected} effects={effects} range={range} />
         </div>
       )}
       {empty && <Empty emptiness={explainEmpty(circumstances)} onRemedy={remedy} />}

@@ -14,6 +14,7 @@ interface Palette {
   outside: string;
   accent: string;
   refused: string;
+  warned: string;
   faint: string;
 }
 
@@ -29,6 +30,7 @@ const PALETTES: Record<Theme, Palette> = {
     outside: "#fff8ec",
     accent: "#006ce0",
     refused: "#c52b1a",
+    warned: "#7d2bb5",
     faint: "#dfe2e8",
   },
   dark: {
@@ -42,6 +44,7 @@ const PALETTES: Record<Theme, Palette> = {
     outside: "#352b1c",
     accent: "#42b4ff",
     refused: "#ff7a7a",
+    warned: "#cf9bff",
     faint: "#2a323f",
   },
 };
@@ -190,11 +193,42 @@ export function stylesheet(theme: Theme): StylesheetJson {
     },
     {
       selector: "edge[!answered]",
+      style: { "line-style": "dashed", "line-dash-pattern": [3, 5], "target-arrow-shape": "tee" },
+    },
+    {
+      selector: "edge[verdict]",
       style: {
+        label: "data(label)",
         "line-style": "dashed",
+        "line-opacity": 1,
+        "font-weight": 700,
+        "arrow-scale": 1.2,
+        "z-index": 4,
+      },
+    },
+    {
+      selector: "edge[verdict = 'denied'], edge[verdict = 'partly']",
+      style: {
         "line-color": colour.refused,
+        color: colour.refused,
+        "line-dash-pattern": [10, 5],
         "target-arrow-color": colour.refused,
         "target-arrow-shape": "tee",
+      },
+    },
+    {
+      selector: "edge[verdict = 'partly']",
+      style: { "line-dash-pattern": [22, 5], "target-arrow-shape": "triangle-tee" },
+    },
+    {
+      selector: "edge[verdict = 'would_deny']",
+      style: {
+        "line-color": colour.warned,
+        color: colour.warned,
+        "line-dash-pattern": [4, 4],
+        "target-arrow-color": colour.warned,
+        "target-arrow-shape": "triangle",
+        "target-arrow-fill": "hollow",
       },
     },
     {
@@ -213,7 +247,7 @@ export function stylesheet(theme: Theme): StylesheetJson {
         "z-index": 4,
       },
     },
-    { selector: ".crowded[!denied]", style: { label: "", "line-opacity": 0.4, "arrow-scale": 0.8 } },
+    { selector: ".crowded[!denied][!verdict]", style: { label: "", "line-opacity": 0.4, "arrow-scale": 0.8 } },
     { selector: "node.dim", style: { opacity: 0.28 } },
     {
       selector: "edge.dim",
