@@ -48,6 +48,17 @@ def test_a_wrong_expectation_fails_in_exactly_its_cells() -> None:
     assert sum(not r.passed for r in rows) == 8 * 12
 
 
+def test_a_pattern_says_it_of_all_pairs_about_which_nothing_was_said() -> None:
+    cells = [{"from": "y/b", "to": "x/a", "port": 81, "allowed": False}, {"from": "y/*", "to": "x/*", "allowed": True}]
+    rows = run({"apply": [POLICY], "expect": {"cells": [*cells, {"from": "*/*", "to": "x/a", "allowed": False}]}})
+    assert len({r.question for r in rows}) == len(rows) == 3 * 3 * 12 + 5 * 12
+    assert {(r.question.src, r.question.port) for r in rows if r.passed and r.question.dst == "x/a"} == {
+        ("y/b", 81), *((f"{pod}", port) for pod in ("x/b", "x/c", "z/a", "z/b", "z/c") for port in (80, 81))
+    }  # fmt: skip
+    with pytest.raises(CaseError, match="no pods are called so"):
+        run({"expect": {"cells": [{"from": "q/*", "to": "x/a", "allowed": True}]}})
+
+
 def test_addresses_stay_and_expand() -> None:
     block = {"ipBlock": {"cidr": "${ip4:y/b/24}", "except": ["${ip4:y/c}/32"]}}
     policy = {**POLICY, "spec": {**POLICY["spec"], "ingress": [{"from": [block]}]}}

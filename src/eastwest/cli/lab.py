@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
+from eastwest.cli import lab_conformance
 from eastwest.lab.runtime import Lab, remove, scenario_names
 from eastwest.lab.state import NETWORKS, LabError, known_labs
 
@@ -22,6 +23,7 @@ examples:
   eastwest lab probe ui/ui svc:catalog/catalog:80/TCP
   eastwest lab apply -f policy.yaml --wait
   eastwest lab fault catalog/catalog-mysql --loss 5
+  eastwest lab conformance tests/golden/policy/cases
   eastwest lab down
 """
 
@@ -89,6 +91,11 @@ def register(parser: argparse.ArgumentParser) -> None:
     fault.add_argument("--rate", metavar="RATE", help="such as 10mbit, towards the pod or out of the node")
     fault.add_argument("--clear", action="store_true", help="end the fault of the target, or all")
     fault.add_argument("--json", action="store_true")
+    lab_conformance.register(
+        add("conformance", lab_conformance.run, "policy cases on real packets: engine, wire and expectation, every cell",
+            "conformance tests/golden/policy/cases", "conformance my-case.yaml --json",
+            "conformance tests/golden/policy/cases --without-enforcement    # every deny must then be reported")
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

@@ -6,8 +6,9 @@ cases. Here documents are only checked and given types; YAML is read by whoever 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 RawObject = Mapping[str, Any]
@@ -38,6 +39,7 @@ class Cell:
     """One expectation. None for port, protocol or family = all of them.
 
     established: the connection was opened in the step before and is used again now.
+    src and dst may be patterns such as `y/*`: every pair of pods that fits, for what no cell before it says.
     """
 
     src: str
@@ -47,6 +49,15 @@ class Cell:
     protocol: str | None = None
     family: int | None = None
     established: bool = False
+
+    def of(self, pods: Iterable[str]) -> list[Cell]:
+        """Itself, or with patterns one cell for each pair of different pods (`ns/name`) that fits."""
+        if "*" not in self.src + self.dst:
+            return [self]
+        names = list(pods)
+        sources = fnmatch.filter(names, self.src) if "*" in self.src else [self.src]
+        targets = fnmatch.filter(names, self.dst) if "*" in self.dst else [self.dst]
+        return [replace(self, src=src, dst=dst) for src in sources for dst in targets if src != dst]
 
 
 @dataclass(frozen=True, slots=True)

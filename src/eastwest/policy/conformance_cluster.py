@@ -41,6 +41,10 @@ class CaseCluster:
         if self._objects.pop((reference.kind, reference.namespace, reference.name), None) is None:
             raise CaseError(f"delete: there is no {reference.kind} {reference.namespace}/{reference.name}")
 
+    def raw(self) -> dict[tuple[str, str, str], RawObject]:
+        """By (kind, namespace, name): as they stand in the case, nothing filled in or expanded."""
+        return dict(self._objects)
+
     def objects(self) -> list[dict[str, Any]]:
         """Copies; nodes first, so that host-network pods find the address of theirs."""
         out = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,24 +70,64 @@ def run_case(
     case: Case, parse: Parse, options: Options | None = None, addresses: Addresses | None = None
 ) -> Iterator[Row]:
     """Every cell of every step. Raises CaseError for objects, names or services that do not exist."""
-    cluster, before = CaseCluster(case.cluster, addresses), None
-    cluster.objects()  # addresses are given once, before anything refers to them
-    for number, step in enumerate(case.steps):
-        try:
+    run = CaseRun(case, parse, options, addresses)
+    run.cluster.objects()  # addresses are given once, before anything refers to them
+    for number in range(len(case.steps)):
+        run.change(number)
+        yield from run.rows(number)
+
+
+class CaseRun:
+    """A case as it goes: `change` to a step, do with `cluster` what is to be done, then ask for its `rows`."""
+
+    def __init__(
+        self, case: Case, parse: Parse, options: Options | None = None, addresses: Addresses | None = None
+    ) -> None:
+        """`addresses` may grow while the case runs: a pod's are looked up when its objects are first wanted."""
+        self.case = case
+        self.cluster = CaseCluster(case.cluster, addresses)
+        self._parse, self._options = parse, options
+        self._before: Engine | None = None
+        self._engine: Engine | None = None
+
+    def change(self, number: int) -> None:
+        """Delete and apply what step `number` says. Raises CaseError."""
+        step = self.case.steps[number]
+        with self._told(number):
             for reference in step.delete:
-                cluster.delete(reference)
+                self.cluster.delete(reference)
             for item in step.apply:
-                cluster.apply(item)
-            engine = Engine(parse(cluster.objects()), options)
-            for cell, question in questions(engine, step, cluster):
+                self.cluster.apply(item)
+
+    def rows(self, number: int) -> Iterator[Row]:
+        """Every cell of step `number`, which was the last change. Raises CaseError."""
+        step, case = self.case.steps[number], self.case
+        with self._told(number):
+            engine = Engine(self._parse(self.cluster.objects()), self._options)
+            self._before, self._engine = self._engine, engine
+            for cell, question in questions(engine, step, self.cluster):
                 allowed, reason = ask(engine, question)
                 if cell is not None and cell.established:
-                    allowed, reason = _established(before, question, allowed, reason)
+                    allowed, reason = _established(self._before, question, allowed, reason)
                 expected = cell.allowed if cell is not None else step.default is True
                 yield Row(case.name, number, question, expected, allowed, reason, cell is not None and cell.established)
+
+    def used_again(self, number: int) -> list[Question]:
+        """The connections to open now, after the rows of step `number`: those that the next step calls established."""
+        if self._engine is None or number + 1 >= len(self.case.steps):
+            return []
+        with self._told(number):
+            names = pod_names(self._engine)
+            cells = [one for cell in self.case.steps[number + 1].cells if cell.established for one in cell.of(names)]
+            asked = [question for cell in cells for question in _expand(self._engine, cell, self.cluster)]
+            return list(dict.fromkeys(asked))
+
+    @contextmanager
+    def _told(self, number: int) -> Iterator[None]:
+        try:
+            yield
         except ValueError as error:
-            raise CaseError(f"{case.file}: {case.name}: steps[{number}]: {error}") from error
-        before = engine
+            raise CaseError(f"{self.case.file}: {self.case.name}: steps[{number}]: {error}") from error
 
 
 def ask(engine: Engine, question: Question) -> tuple[bool, str]:
@@ -108,20 +149,28 @@ def ask(engine: Engine, question: Question) -> tuple[bool, str]:
 
 def questions(engine: Engine, step: Step, cluster: CaseCluster) -> Iterator[tuple[Cell | None, Question]]:
     """What a step asks: each listed cell, then every other pod-to-pod cell when the step has a default."""
-    listed = set()
+    listed: set[tuple[bool, Question]] = set()
+    names = pod_names(engine)
     for cell in step.cells:
-        for question in _expand(engine, cell, cluster):
-            listed.add(question)
-            yield cell, question
+        given = cell.of(names)
+        if not given:
+            raise CaseError(f"{cell.src} → {cell.dst}: no pods are called so")
+        for one in given:
+            for question in _expand(engine, one, cluster):
+                if one is cell or (cell.established, question) not in listed:
+                    listed.add((cell.established, question))
+                    yield one, question
     if step.default is None:
         return
-    names = [f"{p.namespace}/{p.name}" for p in engine.universe.pods]
-    for src in names:
-        for dst in names:
-            if src != dst:
-                for question in _expand(engine, Cell(src, dst, step.default), cluster):
-                    if question not in listed:
-                        yield None, question
+    for cell in Cell("*", "*", step.default).of(names):
+        for question in _expand(engine, cell, cluster):
+            if (False, question) not in listed:
+                yield None, question
+
+
+def pod_names(engine: Engine) -> list[str]:
+    """`ns/name` of every pod."""
+    return [f"{p.namespace}/{p.name}" for p in engine.universe.pods]
 
 
 def _expand(engine: Engine, cell: Cell, cluster: CaseCluster) -> Iterator[Question]:
