@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
-from eastwest.cli import lab_conformance
 from eastwest.lab.runtime import Lab, remove, scenario_names
 from eastwest.lab.state import NETWORKS, LabError, known_labs
 
@@ -91,11 +90,20 @@ def register(parser: argparse.ArgumentParser) -> None:
     fault.add_argument("--rate", metavar="RATE", help="such as 10mbit, towards the pod or out of the node")
     fault.add_argument("--clear", action="store_true", help="end the fault of the target, or all")
     fault.add_argument("--json", action="store_true")
-    lab_conformance.register(
-        add("conformance", lab_conformance.run, "policy cases on real packets: engine, wire and expectation, every cell",
-            "conformance tests/golden/policy/cases", "conformance my-case.yaml --json",
-            "conformance tests/golden/policy/cases --without-enforcement    # every deny must then be reported")
+    conformance = add(
+        "conformance", _conformance, "policy cases on real packets: engine, wire and expectation in every cell",
+        "conformance tests/golden/policy/cases", "conformance my-case.yaml --json",
+        "conformance tests/golden/policy/cases --without-enforcement    # every deny must then be reported",
     )  # fmt: skip
+    conformance.add_argument("paths", metavar="PATH", nargs="+", help="case files, or folders searched recursively")
+    conformance.add_argument("--json", action="store_true", help="every cell, as JSON")
+    conformance.add_argument(
+        "--network", choices=NETWORKS, default="routed", help="how pods are wired (default: routed)"
+    )
+    conformance.add_argument(
+        "--without-enforcement", action="store_true", help="policies are not put in force: a control run"
+    )
+    conformance.set_defaults(name="conformance")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -203,6 +211,14 @@ def _fault(args: argparse.Namespace) -> int:
     for fault in [] if args.json else faults:
         print(_fault_line(fault))
     return 0
+
+
+def _conformance(args: argparse.Namespace) -> int:
+    from eastwest.cli import (
+        lab_conformance,
+    )  # the engine brings numpy and its threads, and with threads nobody can `exec`
+
+    return lab_conformance.run(args)
 
 
 def _fault_line(fault: dict[str, Any]) -> str:

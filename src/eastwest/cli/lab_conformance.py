@@ -17,22 +17,12 @@ from eastwest.cli.policy_conformance import load_cases, parse_objects
 from eastwest.cli.policy_input import FINDINGS, UNUSABLE, InputError
 from eastwest.lab.conformance.wire import WireRow, WireRun
 from eastwest.lab.runtime import Lab
-from eastwest.lab.state import NETWORKS, LabError
+from eastwest.lab.state import LabError
 from eastwest.policy.conformance import Case, CaseError
 from eastwest.policy.conformance_run import Question
 
 _SHOWN = 200
 Tell = Callable[[str], None]
-
-
-def register(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", metavar="PATH", nargs="+", help="case files, or folders searched recursively")
-    parser.add_argument("--json", action="store_true", help="every cell, as JSON")
-    parser.add_argument("--network", choices=NETWORKS, default="routed", help="how pods are wired (default: routed)")
-    parser.add_argument(
-        "--without-enforcement", action="store_true", help="policies are not put in force: a control run"
-    )
-    parser.set_defaults(name="conformance")
 
 
 def run(args: argparse.Namespace) -> int:
