@@ -236,6 +236,7 @@ def test_everything_published_is_registered() -> None:
     assert published <= known
     assert {f.name for f in metrics_families.POD_FAMILIES} - published == {
         "eastwest_pod_dns_errors", "eastwest_pod_dropped_packets", "eastwest_pod_lost_packets",
+        "eastwest_pod_policy_packets",
     }  # fmt: skip
 
 

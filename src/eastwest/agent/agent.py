@@ -22,7 +22,7 @@ from eastwest.agent.metrics_exporter import Exporter
 from eastwest.agent.metrics_fetch import NameFetcher
 from eastwest.agent.metrics_hooks import Increment, of_dns, of_drops
 from eastwest.agent.metrics_names import PodNames
-from eastwest.agent.metrics_node import Health
+from eastwest.agent.metrics_node import Health, PolicyHealth
 from eastwest.agent.optional_hooks import Choice, OptionalHooks
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
 from eastwest.agent.policy.choice import EnforceConfig
@@ -222,9 +222,10 @@ class Agent:
         header = self._header(window)
         self._outbox.put(header, encode_records(window.columns, window.rows), window.recorded)
         self._ticked_at = time.monotonic()
+        policy = None
         if self._enforcement is not None:
-            self._enforcement.window(window.columns, window.start_ns, window.end_ns)
-        self._publish(header, window, self._ticked_at - started)
+            policy = self._enforcement.window(window.columns, window.start_ns, window.end_ns)
+        self._publish(header, window, self._ticked_at - started, policy)
 
     def _header(self, window: Window) -> BatchHeader:
         return BatchHeader(
@@ -242,7 +243,7 @@ class Agent:
             node_addresses=netlink.list_addresses(),
         )
 
-    def _publish(self, header: BatchHeader, window: Window, tick_seconds: float) -> None:
+    def _publish(self, header: BatchHeader, window: Window, tick_seconds: float, policy: PolicyHealth | None) -> None:
         totals = HookTotals(
             [b.pod_uid for b in window.books],
             ingress_bytes=window.hook_bytes[:, 1],
@@ -260,6 +261,7 @@ class Agent:
             shipping_failures=dict(self._shipper.outcomes),
             shipping_lost_bytes=dict(self._outbox.lost_bytes),
             hook_counters=window.sensed.counters,
+            policy=policy,
         )
         self._metrics.tick(header, window.columns, totals, health, more=self._more(window))
 
@@ -270,6 +272,10 @@ class Agent:
         if drops is not None and attributed is not None:
             reasons, packets = drops["key"]["reason"].tolist(), drops["value"]["packets"].tolist()
             found += of_drops(attributed.ifindex.tolist(), reasons, packets, window.pod_of, self._hooks.drop_reason)
+        if self._enforcement is not None:
+            from eastwest.agent.policy.counts import by_pod
+
+            found += by_pod(window.columns)
         return found
 
     def _close(self) -> None:

@@ -16,7 +16,9 @@ NODE: Final = ("node",)
 TCP_HOOK: Final = "sock_ops"
 DNS_HOOK: Final = "dns"
 DROP_HOOK: Final = "drops"
+POLICY_HOOK: Final = "policy-ingress"
 
+VERDICTS: Final = ("allowed", "denied", "would_deny")
 PROTOCOLS: Final = ("TCP", "UDP", "ICMP", "SCTP", "other")
 DIRECTIONS: Final = ("ingress", "egress")
 PHASES: Final = ("syn", "established", "closing")
@@ -89,10 +91,14 @@ DNS_LATENCY: Final = Family(
 DROPS: Final = _pod(
     "dropped_packets", "Packets the kernel dropped, by its own reason.", "reason", unit="packets", hook=DROP_HOOK
 )
+POLICY_PACKETS: Final = _pod(
+    "policy_packets", "Packets by what policies at this pod decided.", "verdict", unit="packets", hook=POLICY_HOOK
+)
 
 POD_FAMILIES: Final = (
     INGRESS_BYTES, EGRESS_BYTES, INGRESS_PACKETS, EGRESS_PACKETS, FLOWS_OPENED, FLOWS_ACTIVE, LOST_BYTES, LOST_PACKETS,
     UNEXPLAINED_BYTES, RETRANSMISSIONS, TIMEOUTS, RESETS, CONNECT_FAILURES, RTT, DNS_REQUESTS, DNS_ERRORS, DNS_LATENCY, DROPS,
+    POLICY_PACKETS,
 )  # fmt: skip
 
 HOOK_BYTES: Final = _node("node_hook_bytes", Kind.COUNTER, "Bytes at all pod hooks of the node.", unit="bytes")
@@ -172,10 +178,43 @@ AGENT_HOOK_EVENTS: Final = _node(
     "What the optional hooks saw, left out or lost, by event (docs/decisions/0070 to 0073).",
     "event",
 )
+POLICY_BY: Final = _node(
+    "node_policy_packets",
+    Kind.COUNTER,
+    "Packets by the policy that decided (tier and name; the last one of each record's window).",
+    "policy",
+    "verdict",
+    unit="packets",
+)
+POLICY_GENERATION: Final = _node("agent_policy_generation", Kind.GAUGE, "Generation that the kernel enforces; 0: none.")
+POLICY_VERSION: Final = _node("agent_policy_plan_version", Kind.GAUGE, "Version of the plan in force; 0: none.")
+POLICY_WAITING: Final = _node(
+    "agent_policy_pods_waiting", Kind.GAUGE, "Pods of the plan in force that it does not hold for yet.", "direction"
+)
+POLICY_REFUSED: Final = _node("agent_policy_plan_refused", Kind.GAUGE, "1 while a newer plan does not fit this node.")
+POLICY_ANSWERS: Final = _node(
+    "agent_policy_plan_answers", Kind.COUNTER, "How the server answered about the plan.", "answer"
+)
+POLICY_LOG_LEFT_OUT: Final = _node(
+    "agent_policy_log_left_out_lines", Kind.COUNTER, "Lines that the rate kept out of the policy log.", unit="lines"
+)
+POLICY_APPLY: Final = Family(
+    "eastwest_agent_policy_apply_seconds",
+    Kind.HISTOGRAM,
+    "Time from a change being seen to its being in force in the kernel.",
+    "seconds",
+    NODE,
+    (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0),
+)
+POLICY_FAMILIES: Final = (
+    POLICY_BY, POLICY_GENERATION, POLICY_VERSION, POLICY_WAITING, POLICY_REFUSED, POLICY_ANSWERS, POLICY_LOG_LEFT_OUT, POLICY_APPLY,
+)  # fmt: skip
+"""Only of an agent that enforces."""
+
 AGENT_FAMILIES: Final = (
     AGENT_INFO, AGENT_HOOK, AGENT_MEMORY, AGENT_CPU, AGENT_TICKS, AGENT_TICK_TIME, AGENT_LAST_TICK, AGENT_PODS,
     AGENT_FLOW_ENTRIES, AGENT_FLOW_LIMIT, AGENT_BUFFER, AGENT_BUFFER_LIMIT, AGENT_SHIPPED, AGENT_RETRIES, AGENT_SHIPPING_LOST,
-    AGENT_HOOK_EVENTS,
+    AGENT_HOOK_EVENTS, *POLICY_FAMILIES,
 )  # fmt: skip
 
 FAMILIES: Final = (*POD_FAMILIES, *NODE_FAMILIES, *AGENT_FAMILIES)

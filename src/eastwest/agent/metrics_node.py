@@ -7,14 +7,30 @@ through `hoststats`; it does not know pods.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from eastwest.agent import hoststats
 from eastwest.agent import metrics_families as m
 from eastwest.agent.hoststats_ethtool import AllowanceReader, Allowances
 from eastwest.model.batch import BatchHeader
 from eastwest.runtime.openmetrics import Exposition, Family, label_text
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyHealth:
+    """What is enforced at the end of a window, and what policies did in it."""
+
+    generation: int
+    version: int
+    waiting: Mapping[str, int]  # pods by direction
+    refused: bool
+    answers: Mapping[str, int]  # of the server, since start
+    log_left_out: int  # lines, since start
+    apply_seconds: Sequence[float]  # of each change in the window
+    packets: Mapping[tuple[str, str], int]  # by (policy, verdict), of the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +46,7 @@ class Health:
     shipping_failures: Mapping[str, int] = field(default_factory=dict)  # by outcome, since the agent started
     shipping_lost_bytes: Mapping[str, int] = field(default_factory=dict)  # by cause, since the agent started
     hook_counters: Mapping[str, int] = field(default_factory=dict)  # by event, since the agent started
+    policy: PolicyHealth | None = None  # None: nothing is enforced
 
 
 class NodeMetrics:
@@ -42,6 +59,8 @@ class NodeMetrics:
         self._reader = AllowanceReader()
         self._counted: dict[Family, Counter[tuple[str, ...]]] = {}
         self._now: dict[Family, dict[tuple[str, ...], float]] = {}
+        self._applied = np.zeros((1, len(m.POLICY_APPLY.bounds) + 1), np.int64)
+        self._applied_s = 0.0
         self.allowances: dict[str, Allowances] = {}
         self.hooks_on: frozenset[str] = frozenset()
 
@@ -50,11 +69,15 @@ class NodeMetrics:
         self._books(header)
         self._read_host(frozenset(pod_interfaces))
         self._agent(header, health)
+        if health.policy is not None:
+            self._policy(health.policy)
         self.hooks_on = frozenset(h.name for h in header.hooks if h.state == "on")
 
     def render(self, out: Exposition) -> None:
         """Write every node and agent family that has a value."""
         out.write(m.AGENT_INFO, [self._info], [1])
+        if m.POLICY_GENERATION in self._now:
+            out.histogram(m.POLICY_APPLY, [self._node], self._applied, [self._applied_s], [self._started_s])
         for family in (*m.NODE_FAMILIES, *m.AGENT_FAMILIES):
             names = family.labels[1:]
             if family in self._counted:
@@ -105,6 +128,20 @@ class NodeMetrics:
         usage = hoststats.conntrack()
         self._set(m.CONNTRACK_ENTRIES, {(): usage.entries if usage else None})
         self._set(m.CONNTRACK_LIMIT, {(): usage.limit if usage else None})
+
+    def _policy(self, policy: PolicyHealth) -> None:
+        self._set(m.POLICY_GENERATION, {(): policy.generation})
+        self._set(m.POLICY_VERSION, {(): policy.version})
+        self._set(m.POLICY_WAITING, {(direction,): n for direction, n in policy.waiting.items()})
+        self._set(m.POLICY_REFUSED, {(): float(policy.refused)})
+        self._set(m.POLICY_ANSWERS, {(answer,): n for answer, n in policy.answers.items()})
+        self._set(m.POLICY_LOG_LEFT_OUT, {(): policy.log_left_out})
+        for (name, verdict), packets in policy.packets.items():
+            self._count(m.POLICY_BY, packets, name, verdict)
+        bounds = np.array(m.POLICY_APPLY.bounds)
+        for seconds in policy.apply_seconds:
+            self._applied[0, int(np.searchsorted(bounds, seconds))] += 1
+            self._applied_s += seconds
 
     def _agent(self, header: BatchHeader, health: Health) -> None:
         self._set(

@@ -9,6 +9,8 @@ import logging
 from collections.abc import Callable, Mapping
 
 from eastwest.agent.interfaces import Interfaces
+from eastwest.agent.metrics_node import PolicyHealth
+from eastwest.agent.policy import counts
 from eastwest.agent.policy.choice import EnforceConfig
 from eastwest.agent.policy.cni_socket import CniSocket
 from eastwest.agent.policy.enforcer import Enforcer
@@ -81,12 +83,26 @@ class Enforcement:
         self._teller.stop()
         self._tables.close()
 
-    def window(self, columns: Columns, start_ns: int, end_ns: int) -> None:
-        """A window was closed: log what policies did, and forget reasons that nothing names any more."""
+    def window(self, columns: Columns, start_ns: int, end_ns: int) -> PolicyHealth:
+        """A window was closed: log what policies did, and say how enforcement is."""
         force = self.enforcer.in_force
         pods = force.plan.pods if force is not None else ()
         names = {p.uid: PodName(p.namespace, p.name) for p in pods}
         self.events.window(columns, end_ns, (end_ns - start_ns) / 1e9, names)
+        now = self.realised
+        return PolicyHealth(
+            generation=now.generation,
+            version=now.version,
+            waiting={
+                "ingress": sum(p.ingress is not None for p in now.pods),
+                "egress": sum(p.egress is not None for p in now.pods),
+            },
+            refused=now.refused is not None,
+            answers=dict(self._fetcher.answers) if self._fetcher is not None else {},
+            log_left_out=self.events.left_out,
+            apply_seconds=self.enforcer.take_apply_seconds(),
+            packets=counts.by_policy(columns, self.book),
+        )
 
     def complaints(self) -> list[str]:
         """What is not well, in words."""
@@ -100,11 +116,6 @@ class Enforcement:
     @property
     def realised(self) -> Realised:
         return self.enforcer.realised(self._node)
-
-    @property
-    def answers(self) -> Mapping[str, int]:
-        """How the server answered about plans, since start."""
-        return self._fetcher.answers if self._fetcher is not None else {}
 
     def _told(self) -> None:
         now = self.realised

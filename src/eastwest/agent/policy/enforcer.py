@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final
 
-from eastwest.agent.interfaces import Interfaces
+from eastwest.agent.interfaces import Interface, Interfaces
 from eastwest.agent.policy import entries, local, surroundings
 from eastwest.agent.policy.keep import PlanFile
 from eastwest.agent.policy.local import Announced, Bound
@@ -210,7 +210,7 @@ class Enforcer:
         self._follow_links(surroundings.not_pods(interfaces, links, surroundings.networked()) - announced.keys())
         if plan is None:
             return
-        bound = local.bindings(interfaces, announced, frozenset(self._links))
+        bound = local.bindings(interfaces, announced, frozenset(self._links), _finder(plan))
         try:
             self._put(plan, bound, own, force, began)
             refused = None
@@ -291,6 +291,19 @@ class Enforcer:
         if now != self._links:
             self._tables.set_links(self._links, now)
             self._links = now
+
+
+def _finder(plan: NodePlan) -> Callable[[Interface], tuple[str, ...]]:
+    """Looks into a pod's namespace while the plan knows the pod but not its addresses, which come a little later: until
+    then all its packets would look as if it had made up their source."""
+    without = {p.uid for p in plan.pods if not p.addresses}
+
+    def find(interface: Interface) -> tuple[str, ...]:
+        if interface.pod is None or interface.pod.uid not in without:
+            return ()
+        return surroundings.pod_addresses(interface.pod.pid)
+
+    return find
 
 
 def _why_not(mode: Mode, here: bool, refused: str | None) -> str | None:

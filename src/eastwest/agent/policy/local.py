@@ -5,7 +5,7 @@ A pod's UID comes from the chained CNI plugin, which knows it before the pod has
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,18 +28,24 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A hooked interface and the pod behind it; uid None: nobody knows yet."""
+    """A hooked interface and the pod behind it."""
 
     ifindex: int
-    uid: str | None = None
+    uid: str
     namespace: str = ""
     addresses: tuple[str, ...] = ()
 
 
 def bindings(
-    interfaces: Iterable[Interface], announced: Mapping[int, Announced], no_pods: frozenset[int]
+    interfaces: Iterable[Interface],
+    announced: Mapping[int, Announced],
+    no_pods: frozenset[int],
+    addresses_of: Callable[[Interface], tuple[str, ...]] = lambda _: (),
 ) -> tuple[Bound, ...]:
-    """Every hooked interface that is or may be a pod's, by index."""
+    """Every hooked interface whose pod is known, by index. What no one knows follows the posture by its address.
+
+    `addresses_of` may find addresses of a pod that nobody told.
+    """
     found = []
     for i in interfaces:
         if i.gone or not i.hooks or i.state not in (State.HELD, State.LIVE) or i.ifindex in no_pods:
@@ -47,8 +53,8 @@ def bindings(
         said = announced.get(i.ifindex)
         if said is not None:
             found.append(Bound(i.ifindex, said.uid, said.namespace, said.addresses))
-        else:
-            found.append(Bound(i.ifindex, i.pod_uid))
+        elif i.pod_uid is not None:
+            found.append(Bound(i.ifindex, i.pod_uid, "", addresses_of(i)))
     return tuple(sorted(found, key=lambda b: b.ifindex))
 
 
@@ -59,9 +65,10 @@ def local_pods(plan: NodePlan, bound: Iterable[Bound]) -> tuple[list[LocalPod], 
     interface_of = {address: 0 for pod in plan.pods for address in pod.addresses}
     found = []
     for b in bound:
-        pod = known.get(b.uid) if b.uid is not None else None
+        pod = known.get(b.uid)
         if pod is not None:
-            found.append(LocalPod(b.ifindex, pod.egress, pod.ingress, pod.addresses))
+            addresses = tuple(dict.fromkeys((*pod.addresses, *b.addresses)))
+            found.append(LocalPod(b.ifindex, pod.egress, pod.ingress, addresses))
         else:
             egress, ingress = modes.get(b.namespace, (plan.unknown_mode, plan.unknown_mode))
             found.append(LocalPod(b.ifindex, Side(egress, 0, 0), Side(ingress, 0, 0), b.addresses))

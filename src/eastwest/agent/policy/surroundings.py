@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
+import re
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -84,8 +86,20 @@ def own_addresses() -> tuple[str, ...]:
     return netlink.list_addresses(link_local=True)
 
 
+def pod_addresses(pid: int) -> tuple[str, ...]:
+    """Addresses in the network namespace of a process but loopback and link-local ones; empty when it has ended."""
+    v4 = re.findall(r"([0-9.]+)\n\s+/32 host LOCAL", _text(f"/proc/{pid}/net/fib_trie"))
+    found = [ipaddress.ip_address(text) for text in v4]
+    found += [
+        ipaddress.IPv6Address(int(f[0], 16))
+        for line in _text(f"/proc/{pid}/net/if_inet6").splitlines()
+        if (f := line.split())
+    ]
+    return tuple(sorted({str(a) for a in found if not a.is_loopback and not a.is_link_local}))
+
+
 def _text(path: str) -> str:
     try:
         return Path(path).read_text()
-    except OSError:  # a kernel without IPv6
+    except OSError:  # a kernel without IPv6, a process that has ended
         return ""
