@@ -101,8 +101,19 @@ class Receiver:
         books = [b for header, _ in list(self.batches) for b in header.books if b.interface == interface]
         return Amount(sum(b.hook.bytes for b in books), sum(b.hook.packets for b in books))
 
+    def unseen(self) -> dict[str, Amount]:
+        """What passed each interface without reaching its hook, all causes."""
+        found: dict[str, Amount] = {}
+        for header, _ in list(self.batches):
+            for book in header.books:
+                for amount in book.unseen.values():
+                    before = found.get(book.interface, Amount(0, 0))
+                    found[book.interface] = Amount(before.bytes + amount.bytes, before.packets + amount.packets)
+        return found
+
     def assert_books_closed(self) -> None:
-        """Every book of every window, to the byte."""
+        """Every book of every window, to the byte, and nothing passed a hook by."""
+        assert self.unseen() == {}
         for header, records in self.batches:
             assert [b for b in header.books if b.unexplained != Amount(0, 0)] == []
             recorded = sum(b.recorded.bytes for b in header.books)

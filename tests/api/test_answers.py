@@ -154,6 +154,19 @@ def test_coverage_closes(shop: RunningServer) -> None:
     assert "silent" in answer["sentences"][0]
 
 
+def test_coverage_pod_by_pod_and_window_by_window(shop: RunningServer) -> None:
+    answer = ask(shop, "/api/v1/coverage", by="pod")
+    models.Coverage.model_validate(answer)
+    assert {(p["node"], p["pod_uid"], p["interface"], p["ratio"]) for p in answer["pods"]} == {
+        ("node-a", "uid-1", "veth1", 1.0),
+        ("node-b", "uid-1", "veth1", 1.0),
+    }
+    assert answer["windows"] is None
+    windows = ask(shop, "/api/v1/coverage", by="window", limit=1)["windows"]
+    assert [(w["window_start_ns"], w["unexplained_bytes"]) for w in windows] == [(AT, 0)]
+    assert shop.get("/api/v1/coverage", by="planet").status_code == 400
+
+
 def test_the_inventory(shop: RunningServer) -> None:
     answer = ask(shop, "/api/v1/inventory")
     assert (answer["source"], answer["namespaces"]) == ("manifests", ["carts", "ui"])

@@ -121,6 +121,8 @@ def test_top_and_coverage(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert rows[0]["bytes"] >= rows[1]["bytes"] > 0
     assert main(["coverage", "--server", url]) == 0
     assert "Complete" in capsys.readouterr().out
+    for by in ("pod", "window"):
+        assert main(["coverage", "--server", url, "--by", by]) == 0
     assert main(["coverage", "--server", url, "--fail-under", "1.1"]) == 1
 
 

@@ -138,6 +138,19 @@ def test_gaps_hooks_and_clocks_are_told() -> None:
     ]
 
 
+def test_a_clock_that_is_behind_is_told_too() -> None:
+    (said,) = Books().node(skew_ns=-7 * S).accounts().sentences
+    assert said == "node-a: its clock is 7.0 s behind the server's, or its batches take that long to arrive."
+
+
+def test_what_passed_a_hook_by_counts_as_lost_and_says_what_to_do() -> None:
+    found = Books().node(shipping=lost("hook_bypass", 1000, 5)).accounts()
+    assert (found.ratio, found.unexplained_bytes, found.complete) == (0.5, 0, False)
+    (said,) = found.sentences
+    assert said.startswith("node-a: 1000 bytes in 5 packets passed pods' interfaces without reaching a hook")
+    assert "--by pod" in said
+
+
 def test_nodes_of_several_clusters_keep_their_cluster() -> None:
     found = Books().node("node-a").node("node-a", cluster="c2").accounts()
     assert [n.node for n in found.nodes] == ["c1/node-a", "c2/node-a"]

@@ -23,9 +23,11 @@ from eastwest.store.questions import (
     NodeBooks,
     NodeGaps,
     NodeHistory,
+    PodBooks,
     Range,
     Records,
     Talkers,
+    WindowBooks,
     Words,
 )
 from store.factories_flows import HOUR, MINUTE, NOON, SECOND, aws, header, internet, pod, receipt, record, table
@@ -176,6 +178,30 @@ def test_books_are_summed_per_node_with_losses_by_cause(store: Store) -> None:
     (history,) = rows(store.ask(NodeHistory()))
     assert history["last_window_end_ns"] == NOON + 10 * SECOND
     assert history["window_ns"] == 5 * SECOND
+
+
+def test_books_per_pod_and_per_window(store: Store) -> None:
+    fine, lossy, passed = (
+        Books("uid-1", "v1", Amount(100, 10), Amount(100, 10)),
+        Books("uid-2", "v2", Amount(90, 9), Amount(60, 6), {"map_full": Amount(10, 1), "other": Amount(20, 2)}),
+        Books(None, "v3", Amount(5, 1), Amount(5, 1), unseen={"hook_bypass": Amount(500, 5)}),
+    )
+    times = (NOON, NOON + 5 * SECOND)
+    made = [Receipt(header(i, at=at, books=(fine, lossy, passed)), at + 6 * SECOND) for i, at in enumerate(times)]
+    keep(store, table(), "b", *made)
+    pods = rows(store.ask(PodBooks(DAY)))
+    assert [(p["pod_uid"], p["interface"], p["hook_bytes"], p["recorded_packets"]) for p in pods] == [
+        ("", "v3", 10, 2),  # what is missing most comes first
+        ("uid-2", "v2", 180, 12),
+        ("uid-1", "v1", 200, 20),
+    ]
+    assert pods[0]["unseen"] == {"1": ["hook_bypass"], "2": [1000], "3": [10]}
+    assert pods[1]["lost"] == {"1": ["map_full", "other"], "2": [20, 40], "3": [2, 4]}
+    assert pods[2]["lost"] == {"1": [], "2": [], "3": []}
+    windows = rows(store.ask(WindowBooks(DAY)))
+    assert [w["window_start_ns"] for w in windows] == [NOON + 5 * SECOND, NOON]
+    assert (windows[0]["hook_bytes"], windows[0]["shipping"]) == (195, {"1": ["hook_bypass"], "2": [500], "3": [5]})
+    assert windows[0]["lost"]["2"] == [10, 20]
 
 
 def test_gaps_lie_between_windows(store: Store) -> None:

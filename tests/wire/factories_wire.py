@@ -25,7 +25,15 @@ def make_header(**changes: Any) -> BatchHeader:
         agent_version="0.1.0",
         records=3,
         books=(
-            Books("uid-1", "veth1", Amount(100, 2), Amount(60, 1), {"flow_map_full": Amount(40, 1)}, {"non_ip": 3}),
+            Books(
+                "uid-1",
+                "veth1",
+                Amount(100, 2),
+                Amount(60, 1),
+                {"flow_map_full": Amount(40, 1)},
+                {"non_ip": 3},
+                {"hook_bypass": Amount(9, 1)},
+            ),
             Books(None, "veth2", Amount(0, 0), Amount(0, 0)),
         ),
         hooks=(HookStatus("tcx", "on"), HookStatus("conntrack", "refused", "EACCES", ("service_ip", "service_port"))),

@@ -170,10 +170,12 @@ class Agent:
         return True
 
     def _all_hooks(self) -> tuple[HookStatus, ...]:
+        refused = (self._recorder.refusal,) if self._recorder.refusal else ()
         return (
             *self._kernel.hooks,
             *self._hooks.statuses,
             *(self._enforcement.capability if self._enforcement else ()),
+            *refused,
         )
 
     def _enforce(self, config: EnforceConfig) -> Enforcement:
@@ -285,6 +287,7 @@ class Agent:
             log.warning("enforcement of node %s ends with this agent: its hooks are not pinned", self._config.node)
         self._watcher.detach()
         self._tick(final=True)
+        self._recorder.close()
         self._shipper.stop(LAST_SHIPPING_S)
         if self._exporter is not None:
             self._name_fetcher.stop()

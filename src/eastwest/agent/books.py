@@ -10,7 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from eastwest.agent import bypass
 from eastwest.agent.abi import EVENTS, INTERFACE_SET, LOST
+from eastwest.agent.bypass import HookCounts
 from eastwest.agent.edges import Edges
 from eastwest.model.batch import Amount, Books
 
@@ -40,7 +42,17 @@ def recorded_by_interface(edges: Edges) -> dict[int, Amount]:
     }
 
 
-def close(pod_uid: str | None, interface: str, window: Totals, recorded: Amount) -> Books:
+def hook_counts(both: NDArray[Any]) -> HookCounts:
+    """Everything that an interface's hooks have counted, from the totals of both sets."""
+    return HookCounts(
+        bytes=_signed_sum(both["hook"]["bytes"]),
+        packets=_signed_sum(both["hook"]["packets"]),
+        non_ip=_signed_sum(both["events"][:, EVENTS.index("non_ip")]),
+        neighbour=_signed_sum(both["events"][:, EVENTS.index("neighbour_discovery")]),
+    )
+
+
+def close(pod_uid: str | None, interface: str, window: Totals, recorded: Amount, bypassed: Amount = NOTHING) -> Books:
     """The account of one interface and window; only causes and events that happened are named."""
     lost = {
         cause: Amount(int(window["lost"][i]["bytes"]), int(window["lost"][i]["packets"]))
@@ -54,6 +66,7 @@ def close(pod_uid: str | None, interface: str, window: Totals, recorded: Amount)
         recorded=recorded,
         lost=lost,
         other={name: int(window["events"][i]) for i, name in enumerate(EVENTS) if window["events"][i]},
+        unseen={bypass.CAUSE: bypassed} if bypassed.packets else {},
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from eastwest.agent.bypass import BypassMeter
 from eastwest.agent.listeners import Ports
 from eastwest.agent.netlink import Link
 from eastwest.agent.pods import PodProcess
@@ -49,6 +50,7 @@ class Interface:
     drains_since_gone: int = 0
     hooks: tuple[int, ...] = ()  # descriptors of what is attached; see `take_hooks`
     before: dict[int, NDArray[Any]] = field(default_factory=dict)  # totals at the last drain, by set; owned by the tick
+    bypass: BypassMeter = field(default_factory=BypassMeter)  # owned by the tick
     listeners: Ports = field(default_factory=set)  # owned by the watcher
     tries: int = 0
     next_try_s: float = 0.0

@@ -139,13 +139,16 @@ class FlowKernel:
             os.close(first)
             raise
 
-    def totals(self, ifindex: int, which: int) -> NDArray[Any] | None:
-        """The interface's books of one set since it was added, summed over CPUs (one INTERFACE_SET); None: not there."""
+    def totals(self, ifindex: int) -> NDArray[Any] | None:
+        """The interface's books since it was added, summed over CPUs: an INTERFACE_SET for each set; None: not there.
+
+        A drain moves what it carries over from the quiet set to the other: only the sum of both never falls.
+        """
         values = np.zeros(self._cpus, INTERFACE)
         if not bpf.lookup(self.maps["interfaces"], struct.pack("<I", ifindex), values):
             return None
-        words = np.ascontiguousarray(values["set"][:, which]).view(np.uint64).reshape(self._cpus, -1)
-        total: NDArray[Any] = words.sum(axis=0, dtype=np.uint64).view(INTERFACE_SET)[0]
+        words = values.view(np.uint64).reshape(self._cpus, -1)
+        total: NDArray[Any] = words.sum(axis=0, dtype=np.uint64).view(INTERFACE_SET)
         return total
 
     def set_listeners(self, ifindex: int, ports: set[tuple[int, int]], before: set[tuple[int, int]]) -> None:

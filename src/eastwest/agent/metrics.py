@@ -154,7 +154,7 @@ class AgentMetrics:
         rows = self.pods.rows([b.pod_uid or "" for b in header.books], self._now_s)
         self.pods.add(m.UNEXPLAINED_BYTES, rows, np.array([abs(b.unexplained.bytes) for b in header.books], np.int64))
         for row, book in zip(rows, header.books, strict=True):
-            for cause, amount in book.lost.items():
+            for cause, amount in (*book.lost.items(), *book.unseen.items()):
                 self.pods.add(m.LOST_BYTES, np.array([row]), np.array([amount.bytes]), (cause,))
                 self.pods.add(m.LOST_PACKETS, np.array([row]), np.array([amount.packets]), (cause,))
 

@@ -50,11 +50,9 @@ FLOWS_ACTIVE: Final = Family(
     "eastwest_pod_flows_active", Kind.GAUGE, "Connections in the kernel's flow map now.", labels=(*POD, "protocol")
 )
 LOST_BYTES: Final = _pod(
-    "lost_bytes", "Bytes seen at the hook and not recorded, by declared cause.", "cause", unit="bytes"
+    "lost_bytes", "Bytes not recorded, by declared cause; hook_bypass never reached the hook.", "cause", unit="bytes"
 )
-LOST_PACKETS: Final = _pod(
-    "lost_packets", "Packets seen at the hook and not recorded, by cause.", "cause", unit="packets"
-)
+LOST_PACKETS: Final = _pod("lost_packets", "Packets not recorded, by declared cause.", "cause", unit="packets")
 UNEXPLAINED_BYTES: Final = _pod(
     "unexplained_bytes", "Sum of |hook - recorded - every cause| per window; anything but 0 is a defect.", unit="bytes"
 )

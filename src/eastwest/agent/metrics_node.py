@@ -103,7 +103,7 @@ class NodeMetrics:
             self._count(m.HOOK_BYTES, book.hook.bytes)
             self._count(m.RECORDED_BYTES, book.recorded.bytes)
             self._count(m.NODE_UNEXPLAINED, abs(book.unexplained.bytes))
-            for cause, amount in book.lost.items():
+            for cause, amount in (*book.lost.items(), *book.unseen.items()):
                 self._count(m.NODE_LOST_BYTES, amount.bytes, cause)
 
     def _read_host(self, pod_interfaces: frozenset[str]) -> None:

@@ -20,7 +20,7 @@ RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWNSID, RTM_GETNSID = 16, 17, 18, 88, 90
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
-IFLA_IFNAME, IFLA_LINKINFO, IFLA_LINK_NETNSID, IFLA_INFO_KIND = 3, 18, 37, 1
+IFLA_IFNAME, IFLA_LINK, IFLA_LINKINFO, IFLA_LINK_NETNSID, IFLA_INFO_KIND = 3, 5, 18, 37, 1
 NETNSA_NSID, NETNSA_FD = 1, 3
 IFA_ADDRESS, IFA_LOCAL, RT_SCOPE_HOST = 1, 2, 254
 _HEADER: Final = struct.Struct("=IHHII")
@@ -34,6 +34,7 @@ class Link:
     ifindex: int
     name: str
     peer_nsid: int | None
+    peer_ifindex: int = 0  # in its own namespace
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +83,17 @@ def parse_link(kind: int, body: bytes) -> LinkEvent | None:
     raw = found.get(IFLA_LINK_NETNSID, b"")
     nsid = int.from_bytes(raw, "little", signed=True) if len(raw) == 4 else None
     name = found.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
-    return LinkEvent(Link(ifindex, name, nsid), kind == RTM_DELLINK)
+    peer = int.from_bytes(found.get(IFLA_LINK, b""), "little")
+    return LinkEvent(Link(ifindex, name, nsid, peer), kind == RTM_DELLINK)
 
 
-def _request(kind: int, flags: int, body: bytes) -> bytes:
+def link_body(ifindex: int) -> bytes:
+    """struct ifinfomsg of a question about one link."""
+    return _LINK.pack(0, 0, ifindex, 0, 0)
+
+
+def request(kind: int, flags: int, body: bytes) -> bytes:
+    """One netlink message."""
     return _HEADER.pack(_HEADER.size + len(body), kind, NLM_F_REQUEST | flags, 1, 0) + body
 
 
@@ -124,13 +132,13 @@ def list_links() -> list[Link]:
     found: list[Link] = []
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
         s.bind((0, 0))
-        s.send(_request(RTM_GETLINK, NLM_F_DUMP, _LINK.pack(0, 0, 0, 0, 0)))
+        s.send(request(RTM_GETLINK, NLM_F_DUMP, link_body(0)))
         while True:
             for kind, body in messages(s.recv(1 << 18)):
                 if kind == NLMSG_DONE:
                     return found
                 if kind == NLMSG_ERROR:
-                    _raise(body)
+                    raise_error(body)
                 event = parse_link(kind, body)
                 if event is not None:
                     found.append(event.link)
@@ -154,13 +162,13 @@ def list_addresses(*, link_local: bool = False) -> tuple[str, ...]:
     found: set[str] = set()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
         s.bind((0, 0))
-        s.send(_request(RTM_GETADDR, NLM_F_DUMP, bytes(8)))
+        s.send(request(RTM_GETADDR, NLM_F_DUMP, bytes(8)))
         while True:
             for kind, body in messages(s.recv(1 << 18)):
                 if kind == NLMSG_DONE:
                     return tuple(sorted(found))
                 if kind == NLMSG_ERROR:
-                    _raise(body)
+                    raise_error(body)
                 address = parse_address(kind, body, link_local=link_local)
                 if address is not None:
                     found.add(address)
@@ -176,7 +184,7 @@ class NamespaceIds:
     def find(self, netns_fd: int) -> int | None:
         """The id of the namespace that `netns_fd` (an open /proc/PID/ns/net) stands for; None: it has none here."""
         body = struct.pack("=Bxxx", 0) + struct.pack("=HHI", 8, NETNSA_FD, netns_fd)
-        self._socket.send(_request(RTM_GETNSID, 0, body))
+        self._socket.send(request(RTM_GETNSID, 0, body))
         for kind, answer in messages(self._socket.recv(1 << 14)):
             if kind == RTM_NEWNSID:
                 raw = dict(attributes(answer, 4, len(answer))).get(NETNSA_NSID, b"")
@@ -188,7 +196,8 @@ class NamespaceIds:
         self._socket.close()
 
 
-def _raise(body: bytes) -> None:
+def raise_error(body: bytes) -> None:
+    """Raises OSError for an NLMSG_ERROR that is no acknowledgement."""
     code = -int.from_bytes(body[:4], "little", signed=True)
     if code:
         raise OSError(code, f"netlink: {os.strerror(code)}")

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eastwest.agent import books, edges, watcher
+from eastwest.agent.bypass import BypassMeter
 from eastwest.agent.columns import Context, columns
 from eastwest.agent.edges import Edges
 from eastwest.agent.interfaces import Interface, Interfaces
 from eastwest.agent.kernel import Drained, FlowKernel
+from eastwest.agent.linkcounters import LinkCounters, LinkCounts
 from eastwest.agent.optional_hooks import OptionalHooks, Sensed, interfaces_by_namespace
-from eastwest.model.batch import Amount, Books
+from eastwest.model.batch import Amount, Books, HookStatus
 from eastwest.wire.batch import Columns, Words
 
 
@@ -63,12 +65,22 @@ class Recorder:
         self._cluster, self._node = cluster, node
         self._start_ns = time.time_ns()
         self._purge = False
+        self._counters: LinkCounters | None = LinkCounters()
+        self.refusal: HookStatus | None = None
+        """Why nobody can tell what passed the hooks by; None: the pods' counters are read."""
+
+    def close(self) -> None:
+        """Let go of what it reads from. After the last window."""
+        if self._counters is not None:
+            self._counters.close()
+            self._counters = None
 
     def close_window(self, *, final: bool = False) -> Window:
         """Drain now. `final`: nothing may wait for a next window."""
         self._settle()
         started = time.monotonic()
         sensed = self._hooks.sense(interfaces_by_namespace(self._interfaces.snapshot()))
+        passed = self._passed()
         quiet = self._kernel.turn()
         end_ns, offset_ns = time.time_ns(), time.time_ns() - time.monotonic_ns()
         accounted, hold = self._interfaces.drained()
@@ -91,7 +103,7 @@ class Recorder:
             {i.ifindex: i.pod_uid for i in accounted},
             self._reason_words,
         )
-        window = self._account(found, accounted, quiet, context, drained, started)
+        window = self._account(found, accounted, passed, quiet, context, drained, started)
         self._start_ns = end_ns
         return replace(window, columns={**window.columns, **optional}, sensed=sensed, pod_of=context.pod_uids)
 
@@ -110,12 +122,40 @@ class Recorder:
         self._kernel.remove_interface(interface.ifindex)
         self._hooks.forget(interface.ifindex)
         interface.before.clear()
+        interface.bypass = BypassMeter()
         self._purge = True
+
+    def _passed(self) -> dict[int, LinkCounts]:
+        """What the pods' own ends have counted, by interface; without those that are gone or not hooked yet."""
+        hooked = [i for i in self._interfaces.drained()[0] if i.hooks and not i.gone and i.bypass.started]
+        return {i.ifindex: counts for i in hooked if (counts := self._read(i)) is not None}
+
+    def _bypassed(self, interface: Interface, before: LinkCounts | None, both: NDArray[Any]) -> Amount:
+        """`before`: read before the epoch moved on."""
+        hook = books.hook_counts(both)
+        if before is not None:
+            return interface.bypass.update(before, hook)
+        if interface.hooks and not interface.bypass.started:
+            after = self._read(interface)
+            if after is not None:
+                interface.bypass.start(after, hook)
+        return books.NOTHING
+
+    def _read(self, interface: Interface) -> LinkCounts | None:
+        if self._counters is None:
+            return None
+        try:
+            return self._counters.read(interface.link)
+        except OSError as error:
+            self.refusal = HookStatus("link_counters", "refused", str(error), ("hook_bypass",))
+            self.close()
+            return None
 
     def _account(
         self,
         found: Edges,
         accounted: Sequence[Interface],
+        passed: Mapping[int, LinkCounts],
         quiet: int,
         context: Context,
         drained: Drained,
@@ -125,14 +165,19 @@ class Recorder:
         closed: list[Books] = []
         totals: list[NDArray[Any]] = []
         for interface in accounted:
-            now = self._kernel.totals(interface.ifindex, quiet)
-            if now is None:
+            both = self._kernel.totals(interface.ifindex)
+            if both is None:
                 continue
+            now = both[quiet]
             window = books.since(now, interface.before.get(quiet))
             interface.before[quiet] = now
             closed.append(
                 books.close(
-                    interface.pod_uid, interface.link.name, window, recorded.get(interface.ifindex, books.NOTHING)
+                    interface.pod_uid,
+                    interface.link.name,
+                    window,
+                    recorded.get(interface.ifindex, books.NOTHING),
+                    self._bypassed(interface, passed.get(interface.ifindex), both),
                 )
             )
             totals.append(window["hook"])

@@ -55,6 +55,41 @@ class NodeCoverage(BaseModel):
     hooks: list[HookReport] = Field(default_factory=list)
 
 
+class PodCoverage(BaseModel):
+    """The books of one pod's interface over the window."""
+
+    node: str
+    namespace: str | None
+    pod: str | None = Field(description="null when the inventory does not know the UID")
+    pod_uid: str | None = Field(description="null: an interface whose pod was never known")
+    interface: str
+    hook_bytes: int
+    hook_packets: int
+    recorded_bytes: int
+    recorded_packets: int
+    lost: dict[str, Loss]
+    unexplained_bytes: int
+    unexplained_packets: int
+    ratio: float
+
+
+class WindowCoverage(BaseModel):
+    """The books of one node for one window of its agent."""
+
+    node: str
+    window_start_ns: int
+    window_end_ns: int
+    clock_skew_ns: int
+    hook_bytes: int
+    hook_packets: int
+    recorded_bytes: int
+    recorded_packets: int
+    lost: dict[str, Loss]
+    unexplained_bytes: int
+    unexplained_packets: int
+    ratio: float
+
+
 class Coverage(BaseModel):
     """How much of what happened is in the data. `ratio` is recorded/hook bytes, null when nothing was reported."""
 
@@ -68,6 +103,8 @@ class Coverage(BaseModel):
     unexplained_packets: int | None
     nodes: list[NodeCoverage]
     sentences: list[str] = Field(description="what is missing and why, in words, worst first; empty when complete")
+    pods: list[PodCoverage] | None = Field(None, description="with by=pod: the worst first")
+    windows: list[WindowCoverage] | None = Field(None, description="with by=window: the newest first")
 
 
 class MapNode(BaseModel):

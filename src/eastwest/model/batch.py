@@ -29,6 +29,7 @@ class Books:
     recorded: Amount  # what the records of this batch hold for this interface
     lost: dict[str, Amount] = field(default_factory=dict)  # cause -> amount, counted where the loss happens
     other: dict[str, int] = field(default_factory=dict)  # events without bytes of their own, such as non_ip packets
+    unseen: dict[str, Amount] = field(default_factory=dict)  # cause -> what passed the interface but never the hook
 
     @property
     def unexplained(self) -> Amount:

@@ -20,11 +20,13 @@ from eastwest.store.questions import (
     NodeBooks,
     NodeGaps,
     NodeHistory,
+    PodBooks,
     Question,
     Range,
     Records,
     Talkers,
     TcpSums,
+    WindowBooks,
     Words,
 )
 from eastwest.store.source import Scope, relation
@@ -54,6 +56,10 @@ def statement(question: Question, scope: Scope) -> Statement:
             sql = _records(question, binder)
         case NodeBooks():
             sql = _node_books(question, binder)
+        case PodBooks():
+            sql = _pod_books(question, binder)
+        case WindowBooks():
+            sql = _window_books(question, binder)
         case NodeHistory():
             sql = _NODE_HISTORY
         case NodeGaps():
@@ -88,7 +94,7 @@ def _records(question: Records, binder: Binder) -> str:
     return f"SELECT {columns} FROM flows WHERE {_within(question, binder)} ORDER BY {order} LIMIT {limit}"
 
 
-def _within(question: Records | NodeBooks, binder: Binder) -> str:
+def _within(question: Records | NodeBooks | PodBooks | WindowBooks, binder: Binder) -> str:
     start, end = binder.integer(question.range.start_ns), binder.integer(question.range.end_ns)
     return f"window_start_ns >= {start} AND window_start_ns < {end}"
 
@@ -232,6 +238,41 @@ def _node_books(question: NodeBooks, binder: Binder) -> str:
   max(b.window_end_ns) AS last_window_end_ns, argMax(b.hooks, b.window_end_ns) AS hooks,
   argMax(b.sent_at_ns - b.received_at_ns, b.received_at_ns) AS skew_ns
 FROM batches AS b WHERE {_within(question, binder)} GROUP BY cluster, node ORDER BY cluster, node"""
+
+
+_AMOUNT: Final = "Tuple(bytes Int64, packets Int64)"
+_BOOK: Final = (
+    f"Tuple(pod_uid String, interface String, hook {_AMOUNT}, recorded {_AMOUNT}, "
+    f"lost Map(String, {_AMOUNT}), unseen Map(String, {_AMOUNT}))"
+)
+
+
+def _causes(name: str) -> str:
+    values = f"mapValues(book.{name})"
+    return f"sumMap(mapKeys(book.{name}), tupleElement({values}, 1), tupleElement({values}, 2)) AS {name}"
+
+
+def _pod_books(question: PodBooks, binder: Binder) -> str:
+    sums = ", ".join(
+        f"sum(book.{what}.{unit}) AS {what}_{unit}" for what in ("hook", "recorded") for unit in ("bytes", "packets")
+    )
+    return f"""SELECT cluster, node, book.pod_uid AS pod_uid, book.interface AS interface, {sums},
+  {_causes("lost")}, {_causes("unseen")}
+FROM (
+  SELECT cluster, node, arrayJoin(JSONExtract(books, 'Array({_BOOK})')) AS book
+  FROM batches WHERE {_within(question, binder)}
+)
+GROUP BY cluster, node, pod_uid, interface
+ORDER BY arraySum(unseen.2) + abs(hook_bytes - recorded_bytes) DESC, cluster, node, pod_uid, interface
+LIMIT {binder.integer(question.limit)}"""
+
+
+def _window_books(question: WindowBooks, binder: Binder) -> str:
+    return f"""SELECT cluster, node, window_start_ns, window_end_ns, hook_bytes, hook_packets, recorded_bytes, recorded_packets,
+  tuple(lost_causes, lost_bytes, lost_packets) AS lost,
+  tuple(shipping_causes, shipping_bytes, shipping_packets) AS shipping, sent_at_ns - received_at_ns AS skew_ns
+FROM batches WHERE {_within(question, binder)}
+ORDER BY window_start_ns DESC, cluster, node LIMIT {binder.integer(question.limit)}"""
 
 
 _NODE_HISTORY: Final = """SELECT cluster, node, min(b.window_start_ns) AS first_window_start_ns,

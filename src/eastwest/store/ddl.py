@@ -124,6 +124,7 @@ _BATCHES: Final = (
     ("lost_causes", "Array(LowCardinality(String))"),
     ("lost_bytes", "Array(Int64)"),
     ("lost_packets", "Array(Int64)"),
+    # What is in no hook total of these windows: batches that never arrived, what passed a hook by.
     ("shipping_causes", "Array(LowCardinality(String))"),
     ("shipping_bytes", "Array(Int64)"),
     ("shipping_packets", "Array(Int64)"),

@@ -7,7 +7,7 @@ An insert is atomic within a partition only, and a token is exact only for one p
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -141,11 +141,8 @@ def batch_rows(receipts: Sequence[Receipt]) -> pa.Table:
 
 def _batch_row(receipt: Receipt) -> dict[str, Any]:
     h = receipt.header
-    lost: dict[str, Amount] = {}
-    for book in h.books:
-        for cause, amount in book.lost.items():
-            before = lost.get(cause, Amount(0, 0))
-            lost[cause] = Amount(before.bytes + amount.bytes, before.packets + amount.packets)
+    lost = _added_up(book.lost for book in h.books)
+    beside = _added_up([h.shipping_lost, *(book.unseen for book in h.books)])
     return {
         "cluster": h.cluster,
         "node": h.node,
@@ -162,10 +159,19 @@ def _batch_row(receipt: Receipt) -> dict[str, Any]:
         "recorded_bytes": sum(b.recorded.bytes for b in h.books),
         "recorded_packets": sum(b.recorded.packets for b in h.books),
         **_loss_columns("lost", lost),
-        **_loss_columns("shipping", h.shipping_lost),
+        **_loss_columns("shipping", beside),
         "hooks": json.dumps([asdict(hook) for hook in h.hooks], sort_keys=True),
         "books": json.dumps([asdict(book) for book in h.books], sort_keys=True),
     }
+
+
+def _added_up(parts: Iterable[Mapping[str, Amount]]) -> dict[str, Amount]:
+    total: dict[str, Amount] = {}
+    for part in parts:
+        for cause, amount in part.items():
+            before = total.get(cause, Amount(0, 0))
+            total[cause] = Amount(before.bytes + amount.bytes, before.packets + amount.packets)
+    return total
 
 
 def _loss_columns(name: str, lost: dict[str, Amount]) -> dict[str, list[Any]]:

@@ -107,6 +107,23 @@ class NodeBooks:
 
 
 @dataclass(frozen=True, slots=True)
+class PodBooks:
+    """Per (cluster, node, pod_uid, interface): sums of the books and losses by cause, those with the greatest loss first.
+    pod_uid is '' where the pod was never known. `lost` and `unseen` are (causes, bytes, packets)."""
+
+    range: Range
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class WindowBooks:
+    """Per (cluster, node, window): its books, losses by cause and skew, newest first."""
+
+    range: Range
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
 class NodeHistory:
     """Per (cluster, node) ever seen: first_window_start_ns, last_window_end_ns, window_ns (the usual length)."""
 
@@ -172,6 +189,8 @@ Question = (
     | Words
     | Records
     | NodeBooks
+    | PodBooks
+    | WindowBooks
     | NodeHistory
     | NodeGaps
     | KnownBatches

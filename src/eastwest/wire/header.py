@@ -65,6 +65,7 @@ def _books(r: _Reader) -> Books:
         recorded=r.amount("recorded"),
         lost=r.amounts("lost"),
         other=r.integers("other"),
+        unseen=r.amounts("unseen"),
     )
 
 

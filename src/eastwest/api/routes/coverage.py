@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import asdict
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import ValidationError
 
 from eastwest.api.asked import range_of, window_of
-from eastwest.api.models import Coverage
+from eastwest.api.models import Coverage, PodCoverage, WindowCoverage
 from eastwest.api.parameters import EndText, KnownOnly, StartText, WindowText
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given, Services
 from eastwest.query.coverage import coverage as query
+from eastwest.query.coverage_parts import by_pod, by_window
 from eastwest.store.questions import Range
 
 router = APIRouter(tags=["coverage"])
@@ -31,6 +33,23 @@ def coverage_of(services: Services, range_: Range) -> Coverage:
 
 
 @router.get("/api/v1/coverage", operation_id="coverage", responses=RESPONSES, dependencies=[KnownOnly])
-def coverage(services: Given, window: WindowText = None, start: StartText = None, end: EndText = None) -> Coverage:
-    """The agents' books over a time range, per node and in sentences."""
-    return coverage_of(services, range_of(services, window, start, end))
+def coverage(
+    services: Given,
+    by: Literal["node", "pod", "window"] = "node",
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
+    window: WindowText = None,
+    start: StartText = None,
+    end: EndText = None,
+) -> Coverage:
+    """The agents' books over a time range, per node and in sentences; `by` adds them pod by pod or window by window."""
+    range_ = range_of(services, window, start, end)
+    found = coverage_of(services, range_)
+    if services.recorded_coverage is not None:
+        return found  # a recording has sums only
+    if by == "pod":
+        pods = services.inventory.state_within(range_.start_ns, range_.end_ns).pods
+        names = {pod.uid: (pod.namespace, pod.name) for pod in pods if pod.uid}
+        found.pods = [PodCoverage(**row) for row in by_pod(services.store, range_, names, limit)]
+    if by == "window":
+        found.windows = [WindowCoverage(**row) for row in by_window(services.store, range_, limit)]
+    return found

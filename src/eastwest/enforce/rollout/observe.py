@@ -10,7 +10,8 @@ from eastwest.enforce.rollout.gates import BrokenFlow, Observation, TcpHealth, U
 from eastwest.enforce.rollout.machine import State
 from eastwest.enforce.rollout.missing import missing_rules
 from eastwest.model.cluster import ClusterState, Pod
-from eastwest.query.coverage import Node, coverage
+from eastwest.query.coverage import coverage
+from eastwest.query.coverage_node import Node
 from eastwest.query.denials import DeniedFlow, denied_flows, tcp
 from eastwest.store.protocol import Store
 from eastwest.store.questions import Range
