@@ -20,6 +20,11 @@ def test_every_route_is_described_with_its_answer() -> None:
         "/api/v1/policies",
         "/api/v1/policies/effect",
         "/api/v1/policies/download",
+        "/api/v1/rollouts",
+        "/api/v1/rollouts/current",
+        "/api/v1/rollouts/current/pause",
+        "/api/v1/rollouts/current/resume",
+        "/api/v1/rollouts/current/abort",
     }
     for path, methods in paths.items():
         for method, operation in methods.items():

@@ -21,6 +21,7 @@ from eastwest.api.routes import (
     health,
     inventory,
     policies,
+    rollouts,
     servicemap,
     session,
     top,
@@ -62,7 +63,7 @@ def create_app(
     problems.install(app)
     for module in (health, session):
         app.include_router(module.router)
-    for module in (servicemap, flows, top, costs, coverage, inventory, filters, bundle, events, policies):
+    for module in (servicemap, flows, top, costs, coverage, inventory, filters, bundle, events, policies, rollouts):
         app.include_router(module.router, dependencies=[Authorised])
     for router in more:
         app.include_router(router)

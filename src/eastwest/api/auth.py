@@ -47,3 +47,13 @@ def _authorised(services: Given, request: Request) -> None:
 
 
 Authorised = Depends(_authorised)
+
+
+def _own_pages(request: Request) -> None:
+    """A page of another site may make a browser send a POST here; it cannot hide where it comes from."""
+    origin = request.headers.get("origin")
+    if origin is not None and origin.partition("://")[2] != request.headers.get("host", ""):
+        raise HTTPException(403, f"changes are not taken from pages of {origin}")
+
+
+OwnPages = Depends(_own_pages)

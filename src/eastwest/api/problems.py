@@ -20,6 +20,7 @@ TITLES: Final = {
     403: "not allowed",
     404: "no such page",
     405: "method not allowed",
+    409: "not as things stand",
     422: "not understood",
     500: "internal error",
     503: "not ready",
@@ -29,6 +30,9 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     503: {"model": Problem, "description": "The store is not ready; try again."},
 }
 """What every data route may answer besides 200."""
+CONFLICT: Final[dict[int | str, dict[str, Any]]] = {
+    409: {"model": Problem, "description": "Not as things stand; `detail` says what to do first."}
+}
 
 
 def respond(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from eastwest.api.learning import InventoryView, Kept
+from eastwest.enforce.rollout.driver import Rollouts
 from eastwest.model.prices import PriceTable
 from eastwest.query.live import Landed
 from eastwest.runtime.topic import Topic
@@ -34,6 +35,7 @@ class Services:
     recording: Range | None = None
     recorded_coverage: Mapping[str, Any] | None = None  # the bundle's own, for its whole window
     learned: Kept = field(default_factory=Kept, repr=False)
+    rollouts: Rollouts | None = None  # None: a recording is played
     token: str | None = field(default=None, repr=False)
     hosts: frozenset[str] = frozenset()
     """Host names that a browser may use without a token; guards a loopback server against DNS rebinding."""

@@ -87,9 +87,18 @@ def explain(args: argparse.Namespace, response: httpx.Response) -> ServerError:
 
 def get(args: argparse.Namespace, path: str, params: dict[str, str] | None = None) -> Any:
     """GET a JSON answer. Raises ServerError with a sentence that says what to do."""
+    return _ask(args, "GET", path, params=params or {})
+
+
+def post(args: argparse.Namespace, path: str, body: Any = None) -> Any:
+    """POST a JSON document. Raises ServerError with a sentence that says what to do."""
+    return _ask(args, "POST", path, json=body)
+
+
+def _ask(args: argparse.Namespace, method: str, path: str, **given: Any) -> Any:
     try:
         with open_client(args) as client:
-            response = client.get(path, params=params or {})
+            response = client.request(method, path, **given)
     except httpx.TransportError as error:
         raise ServerError(
             f"no server at {args.server} ({error}); start one with `eastwest server` or `eastwest demo`, "

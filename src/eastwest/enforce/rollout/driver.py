@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from eastwest.enforce.modes import Snapshot
 from eastwest.enforce.rollout import machine, saved
 from eastwest.enforce.rollout.gates import Observation
 from eastwest.enforce.rollout.machine import State
@@ -32,6 +33,7 @@ class View:
     """A rollout as it stands. `seen`: the last look, None before the first; `trouble`: why there is none newer."""
 
     state: State
+    settings: Snapshot
     seen: Observation | None
     trouble: str | None
 
@@ -89,7 +91,7 @@ class Rollouts:
     def view(self) -> View | None:
         """None when there never was a rollout."""
         state = self._state
-        return None if state is None else View(state, self._seen, self._trouble)
+        return None if state is None else View(state, self._settings.snapshot(), self._seen, self._trouble)
 
     def holds(self, namespace: str) -> bool:
         """Whether a rollout that is not over decides the modes of a namespace."""
