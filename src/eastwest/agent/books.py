@@ -5,6 +5,7 @@ Pure: the kernel's running totals come in, one window's `model.batch.Books` go o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -52,8 +53,15 @@ def hook_counts(both: NDArray[Any]) -> HookCounts:
     )
 
 
-def close(pod_uid: str | None, interface: str, window: Totals, recorded: Amount, bypassed: Amount = NOTHING) -> Books:
-    """The account of one interface and window; only causes and events that happened are named."""
+def close(
+    pod_uid: str | None,
+    interface: str,
+    window: Totals,
+    recorded: Amount,
+    bypassed: Amount = NOTHING,
+    also: Mapping[str, int] | None = None,
+) -> Books:
+    """The account of one interface and window; only causes and events that happened are named. `also`: further events."""
     lost = {
         cause: Amount(int(window["lost"][i]["bytes"]), int(window["lost"][i]["packets"]))
         for i, cause in enumerate(LOST)
@@ -65,7 +73,8 @@ def close(pod_uid: str | None, interface: str, window: Totals, recorded: Amount,
         hook=Amount(_signed_sum(window["hook"]["bytes"]), _signed_sum(window["hook"]["packets"])),
         recorded=recorded,
         lost=lost,
-        other={name: int(window["events"][i]) for i, name in enumerate(EVENTS) if window["events"][i]},
+        other={name: int(window["events"][i]) for i, name in enumerate(EVENTS) if window["events"][i]}
+        | dict(also or {}),
         unseen={bypass.CAUSE: bypassed} if bypassed.packets else {},
     )
 

@@ -21,7 +21,7 @@ from eastwest.agent.interfaces import Interface, Interfaces
 from eastwest.agent.kernel import Drained, FlowKernel
 from eastwest.agent.linkcounters import LinkCounters, LinkCounts
 from eastwest.agent.optional_hooks import OptionalHooks, Sensed, interfaces_by_namespace
-from eastwest.model.batch import Amount, Books, HookStatus
+from eastwest.model.batch import DNS_EVENT, Amount, Books, HookStatus
 from eastwest.wire.batch import Columns, Words
 
 
@@ -103,7 +103,7 @@ class Recorder:
             {i.ifindex: i.pod_uid for i in accounted},
             self._reason_words,
         )
-        window = self._account(found, accounted, passed, quiet, context, drained, started)
+        window = self._account(found, accounted, passed, quiet, context, drained, started, _lookups(sensed))
         self._start_ns = end_ns
         return replace(window, columns={**window.columns, **optional}, sensed=sensed, pod_of=context.pod_uids)
 
@@ -160,6 +160,7 @@ class Recorder:
         context: Context,
         drained: Drained,
         started: float,
+        lookups: Mapping[int, Mapping[str, int]],
     ) -> Window:
         recorded = books.recorded_by_interface(found)
         closed: list[Books] = []
@@ -178,6 +179,7 @@ class Recorder:
                     window,
                     recorded.get(interface.ifindex, books.NOTHING),
                     self._bypassed(interface, passed.get(interface.ifindex), both),
+                    lookups.get(interface.ifindex),
                 )
             )
             totals.append(window["hook"])
@@ -195,3 +197,12 @@ class Recorder:
             drained,
             time.monotonic() - started,
         )
+
+
+def _lookups(sensed: Sensed) -> dict[int, dict[str, int]]:
+    """Interface -> event of its books -> lookups that its pod asked."""
+    events: dict[int, dict[str, int]] = {}
+    if sensed.dns is not None:
+        for (ifindex, outcome), amount in sensed.dns.by_pod().items():
+            events.setdefault(ifindex, {})[f"{DNS_EVENT}{outcome}"] = amount.lookups
+    return events

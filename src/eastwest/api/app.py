@@ -20,6 +20,7 @@ from eastwest.api.routes import (
     flows,
     health,
     inventory,
+    overview,
     policies,
     rollouts,
     servicemap,
@@ -63,7 +64,20 @@ def create_app(
     problems.install(app)
     for module in (health, session):
         app.include_router(module.router)
-    for module in (servicemap, flows, top, costs, coverage, inventory, filters, bundle, events, policies, rollouts):
+    for module in (
+        overview,
+        servicemap,
+        flows,
+        top,
+        costs,
+        coverage,
+        inventory,
+        filters,
+        bundle,
+        events,
+        policies,
+        rollouts,
+    ):
         app.include_router(module.router, dependencies=[Authorised])
     for router in more:
         app.include_router(router)

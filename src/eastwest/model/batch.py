@@ -19,6 +19,10 @@ class Amount:
     packets: int
 
 
+DNS_EVENT = "dns_"
+"""Events in `Books.other` that begin so count the pod's own lookups by outcome: dns_NOERROR, dns_NXDOMAIN, dns_no_answer."""
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """The accounts of one interface hook for one window. `hook` and `recorded` are counted independently."""

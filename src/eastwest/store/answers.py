@@ -17,6 +17,7 @@ from eastwest.store.questions import (
     Extent,
     Flows,
     KnownBatches,
+    Lookups,
     NodeBooks,
     NodeGaps,
     NodeHistory,
@@ -26,11 +27,13 @@ from eastwest.store.questions import (
     Records,
     Talkers,
     TcpSums,
+    Totals,
     WindowBooks,
     Words,
 )
 from eastwest.store.source import Scope, relation
 from eastwest.store.statement import Binder, Statement
+from eastwest.store.summary import lookups, totals
 from eastwest.store.verdicts import of_many
 from eastwest.store.where import column, condition, type_of
 
@@ -50,6 +53,10 @@ def statement(question: Question, scope: Scope) -> Statement:
             sql = _talkers(question, scope, binder)
         case Costs():
             sql = _costs(question, scope, binder)
+        case Totals():
+            sql = totals(question, scope, binder)
+        case Lookups():
+            sql = lookups(question, binder)
         case Words():
             sql = _words(question, scope, binder)
         case Records():

@@ -181,8 +181,25 @@ class TcpSums:
     namespaces: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """One row: edges, bytes, connections, TCP health, drops and verdicts of all edges, denied_edges, would_deny_edges."""
+
+    range: Range
+    where: Predicate = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """Per (pod_uid, outcome): lookups, of the questions that pods asked themselves; from agents whose DNS hook is on."""
+
+    range: Range
+
+
 Question = (
     Flows
+    | Totals
+    | Lookups
     | Edges
     | Talkers
     | Costs

@@ -1,0 +1,35 @@
+"""A range in one look."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from eastwest.api.asked import condition_of, range_of, window_of
+from eastwest.api.models import Overview
+from eastwest.api.parameters import EndText, FilterText, KnownOnly, NamespaceText, StartText, WindowText
+from eastwest.api.problems import RESPONSES
+from eastwest.api.routes.coverage import coverage_of
+from eastwest.api.services import Given
+from eastwest.query.overview import overview as query
+
+router = APIRouter(tags=["flows"])
+
+
+@router.get("/api/v1/overview", operation_id="overview", responses=RESPONSES, dependencies=[KnownOnly])
+def overview(
+    services: Given,
+    namespace: NamespaceText = None,
+    filter: FilterText = "",
+    window: WindowText = None,
+    start: StartText = None,
+    end: EndText = None,
+) -> Overview:
+    """Traffic, TCP health, verdicts and DNS of everything at once."""
+    range_ = range_of(services, window, start, end)
+    where = condition_of(filter, namespace)
+    pods = services.inventory.state_within(range_.start_ns, range_.end_ns).pods
+    owners = {pod.uid: pod.workload for pod in pods if pod.uid}
+    nodes = coverage_of(services, range_).nodes
+    hooked = any(hook.name == "dns" and hook.state == "on" for node in nodes for hook in node.hooks)
+    found = query(services.store, range_, where, owners, namespace, hooked=hooked)
+    return Overview(window=window_of(services, range_), **found)
