@@ -14,14 +14,15 @@ import { useLive } from "./state/live";
 import { useTheme } from "./state/theme";
 import { setView, useView } from "./state/view";
 
+const OverviewView = lazy(() => import("./views/overview/overview-view"));
 const MapView = lazy(() => import("./views/map/map-view"));
 const FlowsView = lazy(() => import("./views/flows/flows-view"));
 const PoliciesView = lazy(() => import("./views/policies/policies-view"));
 const CoveragePanel = lazy(() => import("./components/coverage-panel"));
 const Shortcuts = lazy(() => import("./components/shortcuts"));
-const TITLES = { map: "Map", flows: "Flows", policies: "Policies" } as const;
+const TITLES = { overview: "Overview", map: "Map", flows: "Flows", policies: "Policies" } as const;
 
-const VIEWS = { map: MapView, flows: FlowsView, policies: PoliciesView } as const;
+const VIEWS = { overview: OverviewView, map: MapView, flows: FlowsView, policies: PoliciesView } as const;
 
 /** The frame around every view: navigation, time range, namespace, coverage, theme, keys. */
 export function App() {
@@ -35,7 +36,8 @@ export function App() {
   const window = coverage.data?.window ?? null;
   if (window && window.recorded !== recorded) setRecorded(window.recorded);
   useKeyboard((command) => {
-    if (command === "map" || command === "flows" || command === "policies") setView({ page: command });
+    if (command === "overview" || command === "map" || command === "flows" || command === "policies")
+      setView({ page: command });
     else if (command === "help") setHelp(true);
     else return false;
     return true;

@@ -29,7 +29,7 @@ def edge(page: Page, name: re.Pattern[str] = EDGE):  # type: ignore[no-untyped-d
 
 
 def test_the_map_is_drawn_and_every_element_is_a_named_button(page: Page, shop: str, shoot: Shoot) -> None:
-    page.goto(shop)
+    page.goto(f"{shop}/map")
     expect(edge(page)).to_have_count(1)
     expect(
         page.get_by_role("list", name="Nodes").get_by_role("button", name=re.compile("^catalog-mysql, "))
@@ -42,7 +42,7 @@ def test_the_map_is_drawn_and_every_element_is_a_named_button(page: Page, shop: 
 
 
 def test_an_edge_opens_its_panel_and_its_flows(page: Page, shop: str, shoot: Shoot) -> None:
-    page.goto(shop)
+    page.goto(f"{shop}/map")
     edge(page).click()
     panel = page.get_by_test_id("panel")
     expect(panel.get_by_role("heading", name="ui → catalog TCP 8080")).to_be_visible()
@@ -60,7 +60,7 @@ def test_an_edge_opens_its_panel_and_its_flows(page: Page, shop: str, shoot: Sho
 
 
 def test_a_node_shows_what_goes_in_and_out(page: Page, shop: str) -> None:
-    page.goto(shop)
+    page.goto(f"{shop}/map")
     page.get_by_role("list", name="Nodes").get_by_role("button", name=re.compile("^checkout, ")).click()
     panel = page.get_by_test_id("panel")
     expect(panel.get_by_role("heading", name=re.compile(r"^Incoming \([1-9]"))).to_be_visible()
@@ -120,7 +120,7 @@ def test_the_server_completes_and_corrects_the_filter(page: Page, shop: str) -> 
 
 
 def test_reloading_restores_the_view(page: Page, shop: str) -> None:
-    page.goto(shop)
+    page.goto(f"{shop}/map")
     page.get_by_role("button", name="1 h", exact=True).click()
     page.get_by_text(re.compile(r"^DNS \(\d+\)$")).click()
     edge(page).click()
@@ -148,7 +148,7 @@ def test_a_details_panel_survives_a_reload_and_narrows_the_table(page: Page, sho
 
 
 def test_the_keyboard_reaches_everything(page: Page, shop: str) -> None:
-    page.goto(shop)
+    page.goto(f"{shop}/map")
     expect(edge(page)).to_be_visible()
     page.keyboard.press("g")
     page.keyboard.press("f")
@@ -170,7 +170,7 @@ def test_the_keyboard_reaches_everything(page: Page, shop: str) -> None:
 
 
 def test_dark_and_light(page: Page, shop: str, shoot: Shoot) -> None:
-    page.goto(shop)
+    page.goto(f"{shop}/map")
     expect(edge(page)).to_be_visible()
     light = page.evaluate("getComputedStyle(document.querySelector('.ew-shell')).backgroundColor")
     page.get_by_role("button", name="Use the dark theme").click()
@@ -184,7 +184,7 @@ def test_dark_and_light(page: Page, shop: str, shoot: Shoot) -> None:
 
 
 def test_the_badge_opens_the_books(page: Page, serve: Serve, shoot: Shoot) -> None:
-    page.goto(serve("silent"))
+    page.goto(f"{serve('silent')}/map")
     page.get_by_role("button", name="Coverage: 99.2 % – 2 gaps. Show the books").click()
     expect(page.get_by_role("list", name="What is missing").get_by_role("listitem")).to_have_count(2)
     expect(
@@ -197,7 +197,7 @@ def test_the_badge_opens_the_books(page: Page, serve: Serve, shoot: Shoot) -> No
 
 
 def test_pausing_holds_the_moment_in_the_address(page: Page, serve: Serve) -> None:
-    page.goto(serve("shop"))
+    page.goto(f"{serve('shop')}/map")
     page.get_by_role("button", name="Pause automatic refresh").click()
     expect(page.get_by_text(re.compile("^Paused at"))).to_be_visible()
     assert query(page)["at"].endswith("Z")
@@ -219,7 +219,7 @@ def test_emptiness_says_why(page: Page, serve: Serve, shop: str, shoot: Shoot) -
 
 def test_a_phone_can_read_it(page: Page, shop: str, shoot: Shoot) -> None:
     page.set_viewport_size({"width": 420, "height": 900})
-    page.goto(shop)
+    page.goto(f"{shop}/map")
     expect(edge(page)).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth") <= 420
     shoot(page, "map-narrow")
@@ -238,7 +238,7 @@ def test_a_large_cluster_is_bounded_and_quick(page: Page, serve: Serve, shoot: S
 
 def test_a_server_with_a_token_asks_for_it(page: Page, serve: Serve, forgiven: list[str]) -> None:
     forgiven.append("401")
-    page.goto(serve("token"))
+    page.goto(f"{serve('token')}/map")
     page.get_by_label("Token", exact=True).fill("open")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("this is not the server's token")).to_be_visible()
@@ -254,15 +254,18 @@ def test_an_error_names_the_parameter_to_change(page: Page, shop: str, forgiven:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/map", "/flows"])
+@pytest.mark.parametrize("path", ["/overview", "/map", "/flows"])
 def test_nothing_serious_bars_anyone(page: Page, shop: str, path: str, theme: Literal["light", "dark"]) -> None:
     if not AXE.is_file():
         pytest.skip("axe-core is not installed: make setup")
     page.emulate_media(color_scheme=theme)
     page.goto(f"{shop}{path}")
-    opener = edge(page) if path == "/map" else page.get_by_role("button", name="Details of ui / ui").first
-    opener.click()
-    expect(page.get_by_test_id("panel")).to_be_visible()
+    if path == "/overview":
+        expect(page.get_by_role("region", name="Top talkers")).to_be_visible()
+    else:
+        opener = edge(page) if path == "/map" else page.get_by_role("button", name="Details of ui / ui").first
+        opener.click()
+        expect(page.get_by_test_id("panel")).to_be_visible()
     page.evaluate(AXE.read_text())
     found = page.evaluate("axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21aa']})")
     assert len(found["passes"]) > 10
@@ -272,7 +275,7 @@ def test_nothing_serious_bars_anyone(page: Page, shop: str, path: str, theme: Li
 
 def test_an_unreachable_server_is_said_and_the_map_stays(page: Page, serve: Serve, forgiven: list[str]) -> None:
     forgiven.append("ERR_FAILED")
-    page.goto(serve("shop"))
+    page.goto(f"{serve('shop')}/map")
     expect(edge(page)).to_be_visible()
     page.route("**/api/v1/service-map*", lambda route: route.abort())
     page.get_by_role("button", name="Pods", exact=True).click()

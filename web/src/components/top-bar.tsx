@@ -4,6 +4,7 @@ import { formatUrl, type Page, type ViewState } from "../domain/url";
 import { setView } from "../state/view";
 
 const PAGES: readonly { page: Page; text: string }[] = [
+  { page: "overview", text: "Overview" },
   { page: "map", text: "Map" },
   { page: "flows", text: "Flows" },
   { page: "policies", text: "Policies" },

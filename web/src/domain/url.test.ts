@@ -8,13 +8,15 @@ const there = (state: ViewState): ViewState => {
 };
 
 test("defaults make a short address", () => {
-  expect(formatUrl(DEFAULTS)).toBe("/map");
+  expect(formatUrl(DEFAULTS)).toBe("/overview");
   expect(parseUrl("/", "")).toEqual(DEFAULTS);
 });
 
 test("a map restores exactly", () => {
   const state: ViewState = {
     ...DEFAULTS,
+    page: "map",
+    verdict: "denied",
     range: { kind: "last", seconds: 300, at: "2025-11-22T14:00:00Z" },
     namespace: "ui",
     level: "pod",
@@ -32,7 +34,8 @@ test("a table restores exactly", () => {
     ...DEFAULTS,
     page: "flows",
     range: { kind: "between", start: "2025-11-22T13:00:00Z", end: "2025-11-22T14:00:00Z" },
-    view: "aws",
+    view: "all",
+    verdict: "would-deny",
     filter: 'src_namespace=ui and dst_dns_name="a b"',
     sort: "dst_port",
     columns: ["src", "dst_ip"],
@@ -52,7 +55,7 @@ test("policies restore exactly", () => {
     tab: "changes",
   };
   expect(there(state)).toEqual(state);
-  const overlay: ViewState = { ...DEFAULTS, policy: "generated" };
+  const overlay: ViewState = { ...DEFAULTS, page: "map", policy: "generated" };
   expect(formatUrl(overlay)).toBe("/map?policy=generated");
   expect(there(overlay)).toEqual(overlay);
 });

@@ -1,7 +1,7 @@
 /** Everything that decides what is on screen, to and from the address bar. Defaults are left out. */
 import { DEFAULT_RANGE, formatLength, parseLength, parseMoment, type Range } from "./range";
 
-export type Page = "map" | "flows" | "policies";
+export type Page = "overview" | "map" | "flows" | "policies";
 export type Level = "workload" | "pod";
 export type FlowView = "cluster" | "aws" | "external" | "all";
 /** Only edges that the policies decided so, at any end. */
@@ -37,10 +37,10 @@ export interface ViewState {
 
 export const VERDICT_FILTERS: readonly VerdictFilter[] = ["denied", "would-deny", "allowed"];
 export const HIDEABLE: readonly Hideable[] = ["dns", "probes", "external"];
-const PAGES: readonly Page[] = ["map", "flows", "policies"];
+const PAGES: readonly Page[] = ["overview", "map", "flows", "policies"];
 export const POLICY_TABS: readonly PolicyTab[] = ["yaml", "changes", "evidence", "unseen"];
 export const DEFAULTS: ViewState = {
-  page: "map",
+  page: "overview",
   range: DEFAULT_RANGE,
   namespace: null,
   level: "workload",
@@ -87,7 +87,7 @@ export function parseUrl(path: string, search: string): ViewState {
   const query = new URLSearchParams(search);
   const columns = query.get("cols")?.split(",").filter(Boolean) ?? null;
   return {
-    page: oneOf(path.replace(/\/$/, "").split("/").pop() ?? null, PAGES, "map"),
+    page: oneOf(path.replace(/\/$/, "").split("/").pop() ?? null, PAGES, "overview"),
     range: parseRange(query),
     namespace: query.get("ns"),
     level: oneOf(query.get("level"), ["workload", "pod"], "workload"),
@@ -156,7 +156,12 @@ function ofPolicies(state: ViewState): [string, string | null][] {
   ];
 }
 
-const OF_PAGE = { map: ofMap, flows: ofFlows, policies: ofPolicies } as const;
+const OF_PAGE = {
+  overview: () => [] as [string, string | null][],
+  map: ofMap,
+  flows: ofFlows,
+  policies: ofPolicies,
+} as const;
 
 /** The address of a state, such as `/map?ns=ui&edge=…`; carries only what its page shows. */
 export function formatUrl(state: ViewState): string {

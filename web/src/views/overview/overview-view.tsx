@@ -1,0 +1,94 @@
+import Spinner from "@cloudscape-design/components/spinner";
+import type { Costs, Coverage, FlowPage, Overview, Top } from "../../api/types";
+import { Empty, ProblemNotice } from "../../components/notices";
+import { explainEmpty } from "../../domain/empty";
+import { coverageTile, crossZoneTile, dnsTile, policyTile, retransmitTile, trafficTile } from "../../domain/overview";
+import { rangeParameters } from "../../domain/range";
+import type { ViewState } from "../../domain/url";
+import { useAnswer } from "../../state/answer";
+import { remedy } from "../../state/remedy";
+import { setView } from "../../state/view";
+import { CrossZone, Denied, LookupErrors, Payers, SentAgain, Talkers } from "./rankings";
+import { FigureTile } from "./tile";
+
+interface Properties {
+  view: ViewState;
+  coverage: Coverage | null;
+  tick: number;
+}
+
+/** Everything at a glance; each figure opens what stands behind it. */
+export default function OverviewView({ view, coverage, tick }: Properties) {
+  const asked = { namespace: view.namespace, ...rangeParameters(view.range) };
+  const { data, problem, loading } = useAnswer<Overview>("overview", asked, tick);
+  const slow = Math.floor(tick / 2);
+  const top = useAnswer<Top>("top", { ...asked, by: "workload", limit: 6 }, slow).data;
+  const costs = useAnswer<Costs>("costs", { ...asked, by: "workload", limit: 6 }, slow).data;
+  const again = { ...asked, filter: "retransmits_established>0", sort: "-retransmits_established", limit: 6 };
+  const sentAgain = useAnswer<FlowPage>("flows", again, slow).data;
+  const denied = useAnswer<FlowPage>("flows", { ...asked, verdict: "denied", sort: "-policy_denied", limit: 6 }, tick);
+  const flows = (patch: Partial<ViewState>): void =>
+    setView({
+      page: "flows",
+      view: "all",
+      filter: "",
+      verdict: null,
+      cursor: null,
+      row: null,
+      columns: null,
+      ...patch,
+    });
+  const empty = data && data.edges === 0;
+  const circumstances = {
+    coverage,
+    window: data?.window ?? null,
+    filter: "",
+    namespace: view.namespace,
+    hidden: 0,
+    what: "connections",
+  };
+  return (
+    <main className="ew-overview" aria-busy={loading}>
+      {problem && <ProblemNotice problem={problem} />}
+      {!data && !problem && (
+        <div className="ew-wait">
+          <Spinner size="large" />
+        </div>
+      )}
+      {data && !empty && (
+        <div className="ew-tiles">
+          <FigureTile tile={trafficTile(data)} onOpen={() => setView({ page: "map", selected: null })} />
+          {costs && (
+            <FigureTile
+              tile={crossZoneTile(costs)}
+              onOpen={() => flows({ filter: "category in (inter_zone, inter_region)", sort: "-bytes_reverse" })}
+            />
+          )}
+          <FigureTile
+            tile={policyTile(data)}
+            onOpen={() =>
+              flows({ verdict: data.denied_edges === 0 && data.would_deny_edges ? "would-deny" : "denied" })
+            }
+          />
+          <FigureTile
+            tile={retransmitTile(data, coverage)}
+            onOpen={() => flows({ filter: "retransmits_established>0", sort: "-retransmits_established" })}
+          />
+          <FigureTile tile={dnsTile(data, coverage)} onOpen={() => flows({ filter: "dst_port=53" })} />
+          {coverage && <FigureTile tile={coverageTile(coverage)} onOpen={() => setView({ coverage: true })} />}
+        </div>
+      )}
+      {data && !empty && (
+        <div className="ew-cards">
+          {top && <Talkers top={top} />}
+          {costs && <CrossZone costs={costs} />}
+          {data.policy_denied != null && denied.data && <Denied page={denied.data} />}
+          {costs && <Payers costs={costs} />}
+          {data.retransmits != null && sentAgain && <SentAgain page={sentAgain} />}
+          {data.dns.lookups != null && <LookupErrors dns={data.dns} />}
+        </div>
+      )}
+      {empty && <Empty emptiness={explainEmpty(circumstances)} onRemedy={remedy} />}
+    </main>
+  );
+}
