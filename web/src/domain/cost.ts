@@ -12,9 +12,10 @@ const REASONS: Record<NonNullable<Priced["unpriced_reason"]>, string> = {
   region_unknown: "a region is not known",
 };
 
-/** Three significant digits, without a currency: 0.0123. */
+/** Three significant digits, without a currency: 0.0123; below a hundredth of a cent only that. */
 export function amount(cost: number): string {
   if (cost === 0) return "0";
+  if (cost < 0.0001) return "< 0.0001";
   return cost >= 100 ? cost.toFixed(2) : Number(cost.toPrecision(3)).toString();
 }
 

@@ -59,7 +59,7 @@ test("amounts say what they leave out and what they rest on", () => {
   const part = costCell({ cost: 2, unpriced_bytes: 1000, unpriced_reason: "zone_unknown" });
   expect(part).toEqual({ text: "≥ 2", why: "1 kB of it have no price: a zone is not known." });
   expect(costCell({ cost: null, unpriced_bytes: 5, unpriced_reason: "no_price_table" }).text).toBe("–");
-  expect(amount(123.456)).toBe("123.46");
+  expect([amount(123.456), amount(0), amount(0.000006)]).toEqual(["123.46", "0", "< 0.0001"]);
   expect(pricesText(null)).toMatch(/no price table/);
   expect(pricesText({ name: "aws", as_of: "2026-01-01", source: "s", currency: "USD" })).toMatch(/of 2026-01-01/);
 });
