@@ -25,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from agent.netlab import Node, Pod, node
+from eastwest.agent.attach import Hook
 from eastwest.agent.kernel import FlowKernel
 from eastwest.agent.netlink import list_links
 
@@ -109,17 +110,17 @@ def _cpu_s(*pids: int) -> float:
 @contextmanager
 def _hooks() -> Iterator[Callable[[bool], None]]:
     """Yields a switch for the hooks of both pods' interfaces."""
-    kernel, fds = FlowKernel(), list[int]()
+    kernel, hooks = FlowKernel(), list[Hook]()
     links = [link.ifindex for link in list_links()]
     for ifindex in links:
         kernel.add_interface(ifindex, held=False)
 
     def switch(wanted: bool) -> None:
-        if wanted and not fds:
+        if wanted and not hooks:
             for ifindex in links:
-                fds.extend(kernel.attach(ifindex))
-        while fds and not wanted:
-            os.close(fds.pop())
+                hooks.extend(kernel.attach(ifindex))
+        while hooks and not wanted:
+            hooks.pop().remove()
 
     yield switch
     switch(False)

@@ -242,6 +242,20 @@ def _rmdir(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def bpffs() -> Iterator[Path]:
+    """A bpffs of its own, in the mount namespace of a process that is gone afterwards, and with it all that was pinned."""
+    script = "mount -t bpf bpf /sys/fs/bpf && echo ready && exec sleep infinity"
+    holder = subprocess.Popen(["unshare", "--mount", "sh", "-c", script], stdout=subprocess.PIPE)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"ready\n"
+        yield Path(f"/proc/{holder.pid}/root/sys/fs/bpf")
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+@contextlib.contextmanager
 def node() -> Iterator[Node]:
     with Node() as n:
         yield n

@@ -26,7 +26,7 @@ TOKEN = "let-me-in"
 
 @dataclass
 class Receiver:
-    """Every batch that was taken; `status` is what the next ones are answered."""
+    """Every batch that was taken, once, as a server keeps them; `status` is what the next ones are answered."""
 
     path: Path
     status: int = 204
@@ -43,7 +43,8 @@ class Receiver:
                     status = 401
                 if status == 204:
                     header, table = decode(body)
-                    receiver.batches.append((header, table.to_pylist()))
+                    if (header.boot_id, header.seq) not in [(h.boot_id, h.seq) for h, _ in receiver.batches]:
+                        receiver.batches.append((header, table.to_pylist()))
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -111,6 +112,13 @@ class Receiver:
                     found[book.interface] = Amount(before.bytes + amount.bytes, before.packets + amount.packets)
         return found
 
+    def assert_hook_counted(self, interface: str, link_l3_bytes: int) -> None:
+        """What the link counted is what the hook counted, and ARP and neighbour discovery beside the books."""
+        books = [b for header, _ in list(self.batches) for b in header.books if b.interface == interface]
+        beside = sum(sum(b.other.values()) for b in books)
+        missing = link_l3_bytes - self.hook(interface).bytes
+        assert 0 <= missing <= beside * 90, f"{missing} bytes are nowhere, {beside} packets are beside the books"
+
     def assert_books_closed(self) -> None:
         """Every book of every window, to the byte, and nothing passed a hook by."""
         assert self.unseen() == {}
@@ -146,18 +154,29 @@ class RunningAgent:
     def words(self) -> str:
         return self.log.read_text()
 
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+
     def stop(self) -> None:
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(20) == 0, self.words()
 
 
 @contextlib.contextmanager
-def agent(node: Node, receiver: Receiver, folder: Path, *options: str, tick_s: float = 0.3) -> Iterator[RunningAgent]:
-    """The real command in the node's namespace, recording when this yields. Stopped, and its end checked, after."""
+def agent(
+    node: Node, receiver: Receiver, folder: Path, *options: str, tick_s: float = 0.3, source: Path | None = None
+) -> Iterator[RunningAgent]:
+    """The real command in the node's namespace, recording when this yields. Stopped, and its end checked, after.
+
+    `source`: where to find another build of eastwest.
+    """
     token = folder / "token"
     token.write_text(TOKEN + "\n")
     log = folder / f"agent-{os.urandom(3).hex()}.log"
-    argv = [sys.executable, "-m", "eastwest", "agent", "--node", "n1", "--cluster", "c1", "--token-file", str(token)]
+    argv = ["env", f"PYTHONPATH={source}"] if source is not None else []
+    argv += [sys.executable, "-m", "eastwest", "agent", "--node", "n1", "--cluster", "c1", "--token-file", str(token)]
     argv += ["--server", f"unix:{receiver.path}", "--tick", str(tick_s)]
     argv += ["--cgroup", str(node.tree), *options]
     with log.open("wb") as out:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eastwest.agent.outbox import Outbox, Parcel
+from eastwest.agent.outbox import Outbox, Shipment
 from eastwest.model.batch import Amount
 from wire.factories_wire import make_header
 
@@ -13,10 +13,10 @@ def put(box: Outbox, *starts: int, size: int = 10) -> None:
         box.put(header, bytes(size), Amount(start * 10, start))
 
 
-def head(box: Outbox) -> Parcel:
-    parcel = box.head(0)
-    assert parcel is not None
-    return parcel
+def head(box: Outbox) -> Shipment:
+    shipment = box.head(0)
+    assert shipment is not None
+    return shipment
 
 
 def test_in_order_and_numbered() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from agent.netlab import Node, Pod
 from eastwest.agent import edges
+from eastwest.agent.attach import Hook
 from eastwest.agent.edges import Edges
 from eastwest.agent.iterator import in_namespace
 from eastwest.agent.kernel import FlowKernel
@@ -28,7 +29,7 @@ class Watched:
         self.kernel = FlowKernel()
         self.sock = SockHook(n.cgroup(self.client.uid).parents[3])
         self.resolver = Resolver(self.kernel.maps["flows"])
-        self.links: list[int] = []
+        self.links: list[Hook] = []
         self.ifindex = {inode(pod): self._attach(pod) for pod in (self.client, self.server)}
 
     def _attach(self, pod: Pod) -> int:
@@ -50,7 +51,7 @@ class Watched:
 
     def close(self) -> None:
         for link in self.links:
-            os.close(link)
+            link.remove()
         self.resolver.close()
         self.sock.close()
         self.kernel.close()

@@ -39,12 +39,13 @@ class Sensing(Watched):
         self.sock.close()
         group = self.node.cgroup(self.client.uid).parents[3]
         node_netns = Path(f"/run/netns/{self.node.netns}").stat().st_ino
+        self.dns_links: list[int] = []
         self.hooks = OptionalHooks(Choice(group), self.kernel.maps["flows"], node_netns)
         assert [s.state for s in self.hooks.statuses] == ["on"] * 3
         assert self.hooks.dns is not None
         fd = os.open(f"/run/netns/{self.node.netns}", os.O_RDONLY)
         for ifindex in self.ifindex.values():
-            self.links.extend(in_namespace(fd, lambda i=ifindex: self.hooks.dns.attach(i)))  # type: ignore[union-attr, misc]
+            self.dns_links.extend(in_namespace(fd, lambda i=ifindex: self.hooks.dns.attach(i)))  # type: ignore[union-attr, misc]
         os.close(fd)
         self.hooks.sense(self.ifindex)
 
@@ -57,7 +58,9 @@ class Sensing(Watched):
 
     def close(self) -> None:
         for link in self.links:
-            os.close(link)
+            link.remove()
+        for fd in self.dns_links:
+            os.close(fd)
         self.hooks.close()
         self.resolver.close()
         self.kernel.close()

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from eastwest import __version__
-from eastwest.agent import netlink
+from eastwest.agent import adoption, netlink
+from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.interfaces import Interfaces
 from eastwest.agent.kernel import FlowKernel, Patience, PolicySizes, Sizes
 from eastwest.agent.metrics import AgentMetrics, HookTotals
@@ -28,6 +29,8 @@ from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
 from eastwest.agent.policy.choice import EnforceConfig
 from eastwest.agent.recorder import Recorder, Window
 from eastwest.agent.shipper import Shipper
+from eastwest.agent.spool import DEFAULT_LIMIT_BYTES as DEFAULT_SPOOL_BYTES
+from eastwest.agent.spool import HandedOver, Spool
 from eastwest.agent.watcher import Watcher
 from eastwest.model.batch import BatchHeader, HookStatus
 from eastwest.wire.batch import encode_records
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("eastwest.agent")
 LAST_SHIPPING_S: Final = 3.0
 POLL_S: Final = 0.1
+AGENT_ENDED: Final = "agent_ended"
+"""Cause of loss: windows that waited in the memory of an agent when it ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,10 @@ class Config:
     dns: bool = True
     enforce: EnforceConfig | None = None  # None: nothing is enforced
     policy_sizes: PolicySizes = field(default_factory=PolicySizes)
+    pin: Path | None = None  # a folder in a bpffs: what is counted there outlives this process
+    keep_pins: bool = False  # also after a graceful end
+    spool: Path | None = None  # windows wait here for the server, and survive this process
+    spool_bytes: int = DEFAULT_SPOOL_BYTES
     reference_metrics: bool = False  # also publish the metric names of EKS container network observability
 
 
@@ -79,7 +88,9 @@ class Agent:
         self._boot_id = uuid.uuid4().hex
         self._stopping = threading.Event()
         self._interfaces = Interfaces()
-        self._outbox = Outbox(config.buffer_bytes)
+        self._spool = Spool(config.spool) if config.spool is not None else None
+        self._outbox = Outbox(config.buffer_bytes, self._spool, config.spool_bytes)
+        self._outbox.boot(self._boot_id)
         self._shipper = Shipper(self._outbox, self._client)
         self._names = PodNames()
         self._metrics = AgentMetrics(
@@ -105,14 +116,22 @@ class Agent:
         self._ticked_at = time.monotonic()
 
     def start(self) -> None:
-        """Load, attach to every pod that is there, and begin to count. Raises LoadError, OSError, ValueError."""
+        """Load, attach to every pod that is there, and begin to count. Raises LoadError, PinError, OSError, ValueError."""
         self._client()
+        waiting = self._outbox.resume(self._config.cluster, self._config.node)
+        if waiting:
+            log.info("%d windows were on disk and will be sent first", waiting)
+        self._pins = PinFolder(self._config.pin) if self._config.pin is not None else None
+        handed_over = self._spool.handed_over() if self._spool is not None else None
         self._kernel = FlowKernel(
             self._config.sizes,
             self._config.patience,
             enforcing=self._config.enforce is not None,
             policy=self._config.policy_sizes,
+            pins=self._pins,
+            handed_over=handed_over,
         )
+        self._declare_left_waiting()
         self._enforcement = self._enforce(self._config.enforce) if self._config.enforce is not None else None
         self._hooks = OptionalHooks(
             Choice(self._config.cgroup, drops=self._config.drops, dns=self._config.dns),
@@ -139,8 +158,12 @@ class Agent:
         if self._exporter is not None:
             self._exporter.start()
             self._name_fetcher.start()
+        left = adoption.adopt(self._kernel, self._interfaces)
         if enforcement is not None:
-            enforcement.start()
+            enforcement.start()  # what is planned is in force before our programs take over
+        self._taken_over = adoption.swap(self._kernel, self._interfaces, left)
+        if self._taken_over:
+            log.info("%d interfaces are taken over from the agent before, without a gap", self._taken_over)
         self._watcher.start()
         self._shipper.start()
         for hook in self._all_hooks():
@@ -148,13 +171,23 @@ class Agent:
                 log.warning("%s is refused by this kernel; unknown: %s (%s)", hook.name, hook.columns, hook.reason)
         log.info(
             "recording %d interfaces of node %s every %g s",
-            self._watcher.attached,
+            self._taken_over + self._watcher.attached,
             self._config.node,
             self._config.tick_s,
         )
 
+    def _declare_left_waiting(self) -> None:
+        """What a predecessor had in memory when it ended, and from now on what we have."""
+        journal = self._kernel.journal
+        left = journal.left_waiting()
+        if left is not None:
+            self._outbox.declare(AGENT_ENDED, *left)
+        self._outbox.remember(journal.waiting)
+
     def run(self) -> None:
         """One window a tick, until stopped; then the last window, and everything is let go."""
+        if self._kernel.interrupted is not None:
+            self._tick()
         due = time.monotonic() + self._config.tick_s
         while not self._wait(due):
             self._tick()
@@ -174,6 +207,7 @@ class Agent:
         return (
             *self._kernel.hooks,
             *self._hooks.statuses,
+            HookStatus("pins", "on" if self._pins is not None else "off"),
             *(self._enforcement.capability if self._enforcement else ()),
             *refused,
         )
@@ -205,6 +239,8 @@ class Agent:
             found.append(f"no window was closed for {late_s:.0f} s")
         if not self._watcher.alive:
             found.append("links are not watched any more: new pods are not recorded")
+        if self._outbox.complaint:
+            found.append(f"the spool cannot be written: {self._outbox.complaint}")
         if self._shipper.complaint:
             found.append(f"the server did not take the last batch: {self._shipper.complaint}")
         if self._enforcement is not None:
@@ -222,7 +258,9 @@ class Agent:
         started = time.monotonic()
         window = self._recorder.close_window(final=final)
         header = self._header(window)
-        self._outbox.put(header, encode_records(window.columns, window.rows), window.recorded)
+        drain = HandedOver(self._kernel.journal.id, self._kernel.journal.number, window.end_ns)
+        self._outbox.put(header, encode_records(window.columns, window.rows), window.recorded, drain)
+        self._recorder.commit()
         self._ticked_at = time.monotonic()
         policy = None
         if self._enforcement is not None:
@@ -281,12 +319,14 @@ class Agent:
         return found
 
     def _close(self) -> None:
+        keep = self._pins is not None and self._config.keep_pins
         self._watcher.stop()
         if self._enforcement is not None:
             self._enforcement.stop()
-            log.warning("enforcement of node %s ends with this agent: its hooks are not pinned", self._config.node)
-        self._watcher.detach()
-        self._tick(final=True)
+            if not keep:
+                log.warning("enforcement of node %s ends with this agent: give --pin to keep it", self._config.node)
+        self._watcher.detach(keep=keep)
+        self._tick(final=not keep)
         self._recorder.close()
         self._shipper.stop(LAST_SHIPPING_S)
         if self._exporter is not None:
@@ -294,4 +334,10 @@ class Agent:
             self._exporter.stop()
         self._hooks.close()
         self._kernel.close()
-        log.info("stopped")
+        if self._pins is not None:
+            if not keep:
+                self._pins.clear()
+            self._pins.close()
+        if self._spool is not None:
+            self._spool.close()
+        log.info("stopped; counting goes on" if keep else "stopped")

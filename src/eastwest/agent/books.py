@@ -6,6 +6,7 @@ Pure: the kernel's running totals come in, one window's `model.batch.Books` go o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -77,6 +78,14 @@ def close(
         | dict(also or {}),
         unseen={bypass.CAUSE: bypassed} if bypassed.packets else {},
     )
+
+
+def balance(account: Books, cause: str) -> Books:
+    """The same account with what it cannot explain declared as lost to `cause`, which is known to have happened."""
+    rest = account.unexplained
+    if rest.packets <= 0:
+        return account
+    return replace(account, lost={**account.lost, cause: rest})
 
 
 def _signed_sum(words: NDArray[np.uint64]) -> int:

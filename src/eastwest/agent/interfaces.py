@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from numpy.typing import NDArray
 
+from eastwest.agent.attach import Hook
 from eastwest.agent.bypass import BypassMeter
 from eastwest.agent.listeners import Ports
 from eastwest.agent.netlink import Link
@@ -48,13 +49,14 @@ class Interface:
     pod: PodProcess | None = None
     gone: bool = False
     drains_since_gone: int = 0
-    hooks: tuple[int, ...] = ()  # descriptors of what is attached; see `take_hooks`
+    hooks: tuple[Hook, ...] = ()  # what is attached; see `take_hooks`
     before: dict[int, NDArray[Any]] = field(default_factory=dict)  # totals at the last drain, by set; owned by the tick
     bypass: BypassMeter = field(default_factory=BypassMeter)  # owned by the tick
     listeners: Ports = field(default_factory=set)  # owned by the watcher
     tries: int = 0
     next_try_s: float = 0.0
-    known_uid: str | None = None  # as somebody else knew it, until we have found the pod ourselves
+    known_uid: str | None = None  # as a predecessor or a CNI plugin knew it, until we have found the pod ourselves
+    known_netns: int | None = None
 
     @property
     def ifindex(self) -> int:
@@ -63,6 +65,11 @@ class Interface:
     @property
     def pod_uid(self) -> str | None:
         return self.pod.uid if self.pod else self.known_uid
+
+    @property
+    def netns(self) -> int | None:
+        """Inode of its pod's network namespace."""
+        return self.pod.netns if self.pod else self.known_netns
 
 
 class Interfaces:
@@ -88,6 +95,11 @@ class Interfaces:
         interface.known_uid = uid
         if interface.state is State.IGNORED:
             interface.state = State.NEW
+
+    def adopt(self, interface: Interface) -> None:
+        """One that a predecessor hooked. Before anything else is done here."""
+        with self._lock:
+            self._by_index[interface.ifindex] = interface
 
     # --- the watcher's side ----------------------------------------------------------------------------------------
     def appeared(self, link: Link, now_s: float) -> None:
@@ -195,8 +207,8 @@ class Interfaces:
             del self._by_index[interface.ifindex]
             return True
 
-    def take_hooks(self, interface: Interface) -> tuple[int, ...]:
-        """Its descriptors, once: whoever gets them closes them."""
+    def take_hooks(self, interface: Interface) -> tuple[Hook, ...]:
+        """What is attached to it, once: whoever gets it removes or leaves it."""
         with self._lock:
             hooks, interface.hooks = interface.hooks, ()
         return hooks

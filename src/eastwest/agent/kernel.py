@@ -5,18 +5,24 @@ One drain = move the epoch on, wait until no program can write the old set, take
 
 from __future__ import annotations
 
-import os
 import struct
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eastwest.agent import bpf, loader
-from eastwest.agent.abi import DRAIN, INTERFACE, INTERFACE_SET, LISTENER_KEY, RECORD
+from eastwest.agent import abi, bpf, loader
+from eastwest.agent.abi import INTERFACE, INTERFACE_SET, LISTENER_KEY, RECORD
+from eastwest.agent.attach import Hook, Tcx
+from eastwest.agent.bpffs import PinFolder, map_layout
+from eastwest.agent.journal import Interrupted, Journal, Predecessor
+from eastwest.agent.listeners import Ports
+from eastwest.agent.pinned import PinnedMaps
+from eastwest.agent.spool import HandedOver
 from eastwest.model.batch import HookStatus
 
 DEFAULT_FLOW_ENTRIES: Final = 65_536
@@ -85,6 +91,17 @@ class Drained:
     runs: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a predecessor left in the kernel, by interface index."""
+
+    hooks: dict[int, tuple[Hook, ...]]
+    counting: set[int]
+    held: set[int]
+    reported: dict[int, Predecessor]
+    listeners: dict[int, Ports]
+
+
 class FlowKernel:
     """The loaded object. Thread-safe: every method is one or more system calls without state of its own, but `drain`,
     which only the tick thread calls."""
@@ -95,19 +112,33 @@ class FlowKernel:
         patience: Patience | None = None,
         enforcing: bool = False,
         policy: PolicySizes | None = None,
+        pins: PinFolder | None = None,
+        handed_over: HandedOver | None = None,
     ) -> None:
-        """`enforcing`: the programs look at the policy maps; else that code is not there. Raises LoadError, OSError."""
+        """`enforcing`: the programs look at the policy maps; else that code is not there. `pins`: what a predecessor left
+        there is used again, and what is new is left there. `handed_over`: the last drain known to be on disk.
+
+        Raises LoadError, OSError, ValueError."""
         self.sizes = _chosen(sizes or Sizes())
         self.patience = patience or Patience()
         self.enforcing = enforcing
-        self._object, self.hooks = _load_best(self.sizes, (policy or PolicySizes()) if enforcing else None)
+        self.journal = Journal(pins, abi.digest(), Path("/proc/thread-self/ns/net").stat().st_ino)
+        self._pinned = PinnedMaps(pins, self.journal)
+        self._object, self.hooks = _load_best(
+            self.sizes, (policy or PolicySizes()) if enforcing else None, self._pinned.choose
+        )
         self.maps = self._object.maps
         self.programs = self._object.programs
         self._grace = bpf.GracePeriod()
         self._memory, self._records = bpf.map_memory(self.maps["records"], self.sizes.records, RECORD)
         self._cpus = bpf.possible_cpus()
-        self.epoch = 0
-        self._tick = 0
+        if self.journal.adopted and handed_over is not None and handed_over.id == self.journal.id:
+            self.journal.handed_over(handed_over.number, handed_over.end_ns)
+        self._attacher = Tcx(self.programs, pins)
+        self.epoch = self._read_epoch()
+        self.interrupted = self.journal.interrupted(self.epoch) if self.journal.adopted else None
+        self._recovered: dict[int, list[NDArray[Any]]] = {0: [], 1: []}  # by set: records for the next drain of it
+        self._recover()
 
     # --- interfaces ------------------------------------------------------------------------------------------------
     def add_interface(self, ifindex: int, *, held: bool) -> None:
@@ -126,18 +157,9 @@ class FlowKernel:
         self.release(ifindex)
         bpf.delete(self.maps["interfaces"], struct.pack("<I", ifindex))
 
-    def attach(self, ifindex: int) -> tuple[int, ...]:
-        """Hook both directions; closing the descriptors unhooks them. Raises OSError (ENODEV: it is gone).
-
-        Each takes about 12 ms. Packets to the pod come first: an answer carries what conntrack knows of its question,
-        so a connection that begins between the two is still recorded whole in who and what.
-        """
-        first = bpf.attach_tcx(self.programs["ew_to_pod"], ifindex, bpf.TCX_EGRESS)
-        try:
-            return first, bpf.attach_tcx(self.programs["ew_from_pod"], ifindex, bpf.TCX_INGRESS)
-        except OSError:
-            os.close(first)
-            raise
+    def attach(self, ifindex: int) -> tuple[Hook, ...]:
+        """Hook both directions. Raises OSError (ENODEV: it is gone)."""
+        return self._attacher.attach(ifindex)
 
     def totals(self, ifindex: int) -> NDArray[Any] | None:
         """The interface's books since it was added, summed over CPUs: an INTERFACE_SET for each set; None: not there.
@@ -158,12 +180,61 @@ class FlowKernel:
         for protocol, port in before - ports:
             bpf.delete(self.maps["listeners"], _listener(ifindex, protocol, port))
 
+    # --- what a predecessor left -----------------------------------------------------------------------------------
+    def left(self) -> Left:
+        """Interfaces by what is left of each. Their hooks still run the predecessor's programs: `attach` swaps them."""
+        word, listener = np.dtype("<u4"), LISTENER_KEY
+        listeners: dict[int, Ports] = {}
+        for key in bpf.keys(self.maps["listeners"], listener):
+            listeners.setdefault(int(key["ifindex"]), set()).add((int(key["protocol"]), int(key["port"])))
+        return Left(
+            hooks=self._attacher.left(),
+            counting={int(i) for i in bpf.keys(self.maps["interfaces"], word)},
+            held={int(i) for i in bpf.keys(self.maps["held"], word)},
+            reported={p.ifindex: p for p in self.journal.predecessors()},
+            listeners=listeners,
+        )
+
+    def settle(self) -> None:
+        """Every hook that was left has our programs now: take what the old maps still hold, and pin our own."""
+        leftover = self._pinned.leftover
+        if leftover is not None:
+            self._grace.wait()
+            for which in (0, 1):
+                number = (self.journal.number + 1 + which) & 0xFFFFFFFF or 1
+                self._recovered[which] += leftover.drain(which, number, time.monotonic_ns())
+        self._pinned.keep(self.maps, self.programs["ew_drain"])
+        self._pinned.release()
+
+    def _recover(self) -> None:
+        """The records of a drain that nobody handed over are still where it wrote them."""
+        if self.interrupted is None or not self.interrupted.records:
+            return
+        source = self._pinned.leftover.maps["records"] if self._pinned.leftover else self.maps["records"]
+        memory, records = bpf.map_memory(source, map_layout(source).entries, RECORD)
+        self._recovered[self.interrupted.quiet].append(records[: self.interrupted.records].copy())
+        del records
+        memory.close()
+
+    def _read_epoch(self) -> int:
+        value = np.zeros(1, "<u4")
+        bpf.lookup(self.maps["epoch"], bytes(4), value)
+        return int(value[0])
+
     # --- drain -----------------------------------------------------------------------------------------------------
+    def resume(self) -> Interrupted:
+        """Go on with the drain that a predecessor did not hand over: its set is quiet already."""
+        interrupted, self.interrupted = self.interrupted, None
+        assert interrupted is not None
+        self.journal.resume()
+        return interrupted
+
     def turn(self) -> int:
         """Move the epoch on and wait for the programs that run; returns the set that is quiet now."""
         quiet = self.epoch & 1
-        self.epoch += 1
-        bpf.update(self.maps["epoch"], bytes(4), struct.pack("<I", self.epoch & 0xFFFFFFFF))
+        self.epoch = (self.epoch + 1) & 0xFFFFFFFF
+        self.journal.begin(self.epoch)
+        bpf.update(self.maps["epoch"], bytes(4), struct.pack("<I", self.epoch))
         self._grace.wait()
         return quiet
 
@@ -176,19 +247,31 @@ class FlowKernel:
         purge: bool = False,
         hold: bool = False,
     ) -> Drained:
-        """Take the quiet set: `each` gets the records in chunks, as a view that is valid only during the call."""
-        self._tick = self._tick % 0xFFFFFFFF + 1
+        """Take the quiet set: `each` gets the records in chunks, as a view that is valid only during the call.
+
+        After `turn` or `resume`; the window counts as handed over when the journal is told to commit.
+        """
         drained = Drained(quiet)
-        argument = np.zeros(1, DRAIN)
+        recovered, self._recovered[quiet] = self._recovered[quiet], []
+        for records in recovered:
+            each(records)
+        argument = self.journal.argument
         d = argument[0]
         d["carry_ns"] = self.patience.carry_ns if carry else 0
         d["closed_ns"], d["idle_tcp_ns"] = self.patience.closed_ns, self.patience.idle_tcp_ns
         d["idle_other_ns"] = self.patience.idle_other_ns
         d["now_ns"] = time.monotonic_ns()
-        d["set"], d["tick"], d["limit"], d["purge"], d["hold"] = quiet, self._tick, self.sizes.records, purge, hold
+        d["set"], d["tick"], d["limit"], d["purge"], d["hold"] = (
+            quiet,
+            self.journal.number,
+            self.sizes.records,
+            purge,
+            hold,
+        )
         while True:
             for name in ("entries", "deleted", "carried", "overflow_entries"):
                 d[name] = 0
+            self.journal.running()
             bpf.run_syscall_program(self.programs["ew_drain"], argument)
             drained.entries += int(d["entries"])
             drained.deleted += int(d["deleted"])
@@ -205,7 +288,9 @@ class FlowKernel:
         del self._records
         self._memory.close()
         self._grace.close()
+        self._pinned.release()
         self._object.close()
+        self.journal.close()
 
 
 def _chosen(sizes: Sizes) -> Sizes:
@@ -217,15 +302,17 @@ def _listener(ifindex: int, protocol: int, port: int) -> bytes:
     return np.array([(ifindex, port, protocol, 0)], LISTENER_KEY).tobytes()
 
 
-def _load_best(sizes: Sizes, policy: PolicySizes | None) -> tuple[loader.LoadedObject, tuple[HookStatus, ...]]:
+def _load_best(
+    sizes: Sizes, policy: PolicySizes | None, choose: loader.Chooser
+) -> tuple[loader.LoadedObject, tuple[HookStatus, ...]]:
     """The object that reads conntrack, else the one without, and what that means. `policy` None: nothing is enforced."""
     entries = {"flows": sizes.flows, "overflow": sizes.overflow, "records": sizes.records}
     entries |= asdict(policy or NO_POLICY)
     constants = {".rodata.enforcing": bytes([policy is not None])}
     try:
-        found = loader.load("flow_conntrack", _MAPS, _PROGRAMS, entries, constants=constants)
+        found = loader.load("flow_conntrack", _MAPS, _PROGRAMS, entries, constants=constants, choose=choose)
         conntrack = HookStatus("conntrack", "on")
     except loader.LoadError as refusal:
-        found = loader.load("flow", _MAPS, _PROGRAMS, entries, constants=constants)
+        found = loader.load("flow", _MAPS, _PROGRAMS, entries, constants=constants, choose=choose)
         conntrack = HookStatus("conntrack", "refused", str(refusal), _CONNTRACK_COLUMNS)
     return found, (HookStatus("tcx", "on"), conntrack)

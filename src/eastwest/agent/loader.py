@@ -8,12 +8,16 @@ from __future__ import annotations
 import ctypes
 import os
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from eastwest.agent.bpffs import Layout
+
 OBJECTS: Final = Path(__file__).parent / "objects"
+_LAYOUT: Final = ("type", "key_size", "value_size", "max_entries", "map_flags")
+Chooser = Callable[[Mapping[str, Layout]], Mapping[str, int]]
 
 
 class LoadError(RuntimeError):
@@ -41,11 +45,13 @@ def load(
     shared: Mapping[str, int] | None = None,
     constants: Mapping[str, bytes] | None = None,
     types: Mapping[str, tuple[int, int]] | None = None,
+    choose: Chooser | None = None,
 ) -> LoadedObject:
     """Load objects/NAME.bpf.o with the given map sizes, and other objects' maps (name -> descriptor). Raises LoadError.
 
     `constants`: whole read-only sections by name, such as ".rodata.enforcing"; the verifier removes what they rule out.
     `types`: (program type, attach type) of programs in sections that libbpf does not know.
+    `choose` gets the layout of each of `maps` and answers with descriptors of those that are to be used again.
     """
     path = OBJECTS / f"{name}.bpf.o"
     if not path.exists():
@@ -60,7 +66,8 @@ def load(
             found = lib.bpf_object__find_map_by_name(handle, map_name.encode())
             if not found or lib.bpf_map__set_max_entries(found, entries):
                 raise LoadError(f"{name}: map {map_name} cannot be given {entries} entries")
-        for map_name, fd in (shared or {}).items():
+        again = choose({m: _layout(lib, handle, m) for m in maps}) if choose is not None else {}
+        for map_name, fd in {**(shared or {}), **again}.items():
             found = lib.bpf_object__find_map_by_name(handle, map_name.encode())
             if not found or lib.bpf_map__reuse_fd(found, fd):
                 raise LoadError(f"{name}: map {map_name} cannot be shared")
@@ -93,6 +100,11 @@ def _descriptors(lib: Any, handle: int, name: str, maps: tuple[str, ...], progra
     return loaded
 
 
+def _layout(lib: Any, handle: int, name: str) -> Layout:
+    found = lib.bpf_object__find_map_by_name(handle, name.encode())
+    return Layout(*(int(getattr(lib, f"bpf_map__{field}")(found)) for field in _LAYOUT))
+
+
 def _library() -> Any:
     try:
         lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
@@ -111,6 +123,7 @@ def _library() -> Any:
         ("bpf_map__reuse_fd", ctypes.c_int, (pointer, ctypes.c_int)),
         ("bpf_map__fd", ctypes.c_int, (pointer,)),
         ("bpf_map__set_initial_value", ctypes.c_int, (pointer, text, ctypes.c_size_t)),
+        *((f"bpf_map__{field}", ctypes.c_uint32, (pointer,)) for field in _LAYOUT),
         ("bpf_program__fd", ctypes.c_int, (pointer,)),
         ("bpf_program__set_type", ctypes.c_int, (pointer, ctypes.c_int)),
         ("bpf_program__set_expected_attach_type", ctypes.c_int, (pointer, ctypes.c_int)),

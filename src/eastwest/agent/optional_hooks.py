@@ -65,7 +65,7 @@ class Choice:
 
 def interfaces_by_namespace(interfaces: Iterable[Interface]) -> dict[int, int]:
     """Inode of each known pod's namespace -> the host's end of its veth."""
-    return {i.pod.netns: i.ifindex for i in interfaces if i.pod is not None and i.pod.netns is not None}
+    return {i.netns: i.ifindex for i in interfaces if i.netns is not None}
 
 
 @dataclass(frozen=True, slots=True)

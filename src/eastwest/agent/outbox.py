@@ -1,4 +1,4 @@
-"""Windows on their way to the server: a bounded buffer in memory that says what it threw away. No I/O.
+"""Windows on their way to the server: a bounded buffer, in memory or on disk, that says what it threw away.
 
 The head is the window being sent: it has its number and keeps it until the server has answered for good. When room is
 needed the oldest window that was never tried goes, so numbers have no gaps; what goes is declared in the next header.
@@ -6,104 +6,293 @@ needed the oldest window that was never tried goes, so numbers have no gaps; wha
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter, deque
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
+from eastwest.agent import spool as disk
+from eastwest.agent.spool import CorruptError, Entry, HandedOver, Spool, SpoolError
 from eastwest.model.batch import Amount, BatchHeader
 
+log = logging.getLogger("eastwest.agent")
 DEFAULT_LIMIT_BYTES: Final = 8 << 20
-BUFFER_FULL: Final = "buffer_full"
+T = TypeVar("T")
+Encoded = bytes
+BUFFER_FULL, SPOOL_FULL, SPOOL_CORRUPT = "buffer_full", "spool_full", "spool_corrupt"
 
 
 @dataclass(slots=True)
 class Parcel:
-    """One window: its header without number, and its encoded records."""
+    """One window: its header without number, and its encoded records unless they are on disk."""
+
+    header: BatchHeader | None
+    records: bytes
+    recorded: Amount
+    span_ns: tuple[int, int]
+    size: int
+    tried: bool = False
+    entry: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """The head, ready to be sent."""
 
     header: BatchHeader
     records: bytes
-    recorded: Amount
-    tried: bool = False
+    parcel: Parcel
 
 
 class Outbox:
     """Thread-safe: `_changed` guards everything and is notified of each new parcel."""
 
-    def __init__(self, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
-        self.limit_bytes = limit_bytes
+    def __init__(
+        self,
+        limit_bytes: int = DEFAULT_LIMIT_BYTES,
+        spool: Spool | None = None,
+        spool_limit_bytes: int = disk.DEFAULT_LIMIT_BYTES,
+    ) -> None:
+        """With `spool` windows wait on disk, and `limit_bytes` bounds only those that the disk did not take."""
+        self.limit_bytes = limit_bytes if spool is None else spool_limit_bytes
+        self._memory_limit_bytes = limit_bytes
+        self._spool = spool
         self._changed = threading.Condition()
         self._parcels: deque[Parcel] = deque()
-        self._bytes = 0
+        self._bytes = self._memory_bytes = 0
         self._seq = 0
         self._lost: dict[str, Amount] = {}
         self._lost_windows: list[tuple[int, int]] = []
+        self._remember: Callable[[Amount, int, int], None] = lambda *_: None
+        self._shipment: Shipment | None = None  # the head, once it was asked for
+        self._boot_id = ""
+        self._disk_refused = ""
         self.lost_bytes: Counter[str] = Counter()  # recorded bytes that will never be sent, by cause, since start
 
-    def put(self, header: BatchHeader, records: bytes, recorded: Amount) -> None:
+    def resume(self, cluster: str, node: str) -> int:
+        """Take up what a predecessor left on disk; how many windows. Raises SpoolError when it is another node's."""
+        if self._spool is None:
+            return 0
+        with self._changed:
+            entries, self._lost, self._lost_windows = self._spool.load()
+            for entry in entries:
+                parcel = Parcel(
+                    entry.sent,
+                    b"",
+                    entry.recorded,
+                    (entry.start_ns, entry.end_ns),
+                    entry.bytes,
+                    entry.sent is not None,
+                    entry,
+                )
+                self._append(parcel)
+            for parcel in self._parcels:
+                header = self._read_or_none(parcel)
+                if header is not None and (header.cluster, header.node) != (cluster, node):
+                    raise SpoolError(f"the spool holds windows of node {header.node} in cluster {header.cluster}")
+                if header is not None:
+                    break
+            return len(self._parcels)
+
+    def remember(self, waiting: Callable[[Amount, int, int], None]) -> None:
+        """`waiting` is told, at each change, what would be lost with this process: amount and span."""
+        self._remember = waiting
+
+    def declare(self, cause: str, amount: Amount, window: tuple[int, int]) -> None:
+        """Something was lost before it came here, recorded in `window`."""
+        with self._changed:
+            self._lose(cause, amount, window)
+            self._note()
+
+    def put(self, header: BatchHeader, records: Encoded, recorded: Amount, drained: HandedOver | None = None) -> None:
         """Queue one window; older ones that were never tried make room for it."""
         with self._changed:
-            self._parcels.append(Parcel(header, records, recorded))
-            self._bytes += len(records)
-            while self._bytes > self.limit_bytes and self._make_room():
-                pass
+            span = (header.window_start_ns, header.window_end_ns)
+            entry = self._store(header, records, recorded, drained)
+            if entry is not None:
+                self._append(Parcel(None, b"", recorded, span, entry.bytes, entry=entry))
+            else:
+                self._append(Parcel(header, records, recorded, span, len(records)))
+            self._make_room()
+            self._note()
             self._changed.notify_all()
 
-    def head(self, timeout_s: float) -> Parcel | None:
-        """The parcel to send now, with its number and all declared losses; None: nothing came in time."""
+    def head(self, timeout_s: float) -> Shipment | None:
+        """The window to send now, with its number and all declared losses; None: nothing came in time."""
         with self._changed:
             if not self._parcels and not self._changed.wait_for(lambda: bool(self._parcels), timeout_s):
                 return None
-            parcel = self._parcels[0]
-            if not parcel.tried:
-                parcel.tried = True
-                parcel.header = replace(
-                    parcel.header,
-                    seq=self._seq,
-                    shipping_lost=self._lost,
-                    shipping_lost_windows=tuple(self._lost_windows),
-                )
-                self._seq += 1
-                self._lost, self._lost_windows = {}, []
-            return parcel
+            while self._parcels and self._shipment is None:
+                found = self._read(self._parcels[0])
+                self._shipment = Shipment(*found, self._parcels[0]) if found is not None else None
+            self._note()
+            return self._shipment
 
-    def done(self, parcel: Parcel, lost: str | None = None) -> None:
+    def done(self, shipment: Shipment, lost: str | None = None) -> None:
         """The head is answered: taken, or (with a cause) never to be. What a lost one declared is declared again."""
         with self._changed:
-            head = self._parcels.popleft()
-            assert head is parcel, "only the head is ever sent"
-            self._bytes -= len(parcel.records)
+            parcel = shipment.parcel
+            assert shipment is self._shipment, "only the head is ever sent"
+            self._shipment = None
+            self._remove(0)
             if lost is not None:
-                self._declare(parcel, lost)
-                for cause, amount in parcel.header.shipping_lost.items():
+                self._lose(lost, parcel.recorded, parcel.span_ns)
+                for cause, amount in shipment.header.shipping_lost.items():
                     self._lost[cause] = _sum(self._lost.get(cause), amount)
-                self._lost_windows[:0] = parcel.header.shipping_lost_windows
+                self._lost_windows[:0] = shipment.header.shipping_lost_windows
+                self._drop([parcel])
+            elif parcel.entry is not None and self._spool is not None:
+                entry, spool = parcel.entry, self._spool
+                self._on_disk(lambda: spool.remove(entry))
+            self._note()
 
     @property
     def bytes(self) -> int:
         with self._changed:
             return self._bytes
 
+    @property
+    def complaint(self) -> str:
+        """Why the disk does not take windows; empty when it does, or when there is none."""
+        return self._disk_refused
+
+    @property
+    def on_disk(self) -> bool:
+        return self._spool is not None
+
     def __len__(self) -> int:
         with self._changed:
             return len(self._parcels)
 
-    def _make_room(self) -> bool:
-        for i, parcel in enumerate(self._parcels):
-            if not parcel.tried and i < len(self._parcels) - 1:
-                del self._parcels[i]
-                self._bytes -= len(parcel.records)
-                self._declare(parcel, BUFFER_FULL)
-                return True
-        return False
+    # --- under the lock --------------------------------------------------------------------------------------------
+    def _store(
+        self, header: BatchHeader, records: Encoded, recorded: Amount, drained: HandedOver | None
+    ) -> Entry | None:
+        if self._spool is None:
+            return None
+        spool = self._spool
+        return self._on_disk(lambda: spool.store(header, records, recorded, drained))
 
-    def _declare(self, parcel: Parcel, cause: str) -> None:
-        self._lost[cause] = _sum(self._lost.get(cause), parcel.recorded)
-        self.lost_bytes[cause] += parcel.recorded.bytes
-        window = (parcel.header.window_start_ns, parcel.header.window_end_ns)
+    def _on_disk(self, work: Callable[[], T]) -> T | None:
+        """Do it, or say that the disk refused and go on: windows then wait in memory."""
+        try:
+            done = work()
+        except OSError as error:
+            if not self._disk_refused:
+                log.error("the spool cannot be written, windows wait in memory: %s", error)
+            self._disk_refused = str(error)
+            return None
+        self._disk_refused = ""
+        return done
+
+    def _read_or_none(self, parcel: Parcel) -> BatchHeader | None:
+        assert self._spool is not None
+        assert parcel.entry is not None
+        try:
+            return self._spool.read(parcel.entry)[0]
+        except CorruptError:
+            return None  # it will be declared when its turn comes
+
+    def _read(self, parcel: Parcel) -> tuple[BatchHeader, Encoded] | None:
+        """The head's header, numbered, and records; None: its file is bad, it was declared lost and is gone."""
+        header, records = parcel.header, parcel.records
+        if parcel.entry is not None and self._spool is not None:
+            try:
+                stored, records = self._spool.read(parcel.entry)
+            except CorruptError as error:
+                log.error("a window is lost: %s", error)
+                self._remove(0)
+                self._lose(SPOOL_CORRUPT, parcel.recorded, parcel.span_ns)
+                self._drop([parcel])
+                return None
+            header = header or stored
+        assert header is not None
+        if not parcel.tried:
+            header = self._number(parcel, header)
+        return header, records
+
+    def _number(self, parcel: Parcel, header: BatchHeader) -> BatchHeader:
+        numbered = replace(
+            header,
+            boot_id=self._boot_id or header.boot_id,
+            seq=self._seq,
+            shipping_lost=self._lost,
+            shipping_lost_windows=tuple(self._lost_windows),
+        )
+        if parcel.entry is not None and self._spool is not None:
+            entry, spool = parcel.entry, self._spool
+            self._on_disk(lambda: spool.tried(entry, numbered))
+        parcel.header, parcel.tried = numbered, True
+        self._seq += 1
+        declared = bool(self._lost or self._lost_windows)
+        self._lost, self._lost_windows = {}, []
+        if declared and self._spool is not None:
+            spool = self._spool
+            self._on_disk(lambda: spool.declare({}, []))
+        return numbered
+
+    def boot(self, boot_id: str) -> None:
+        """Windows that were never tried are sent as this boot's, whoever recorded them."""
+        self._boot_id = boot_id
+
+    def _append(self, parcel: Parcel) -> None:
+        self._parcels.append(parcel)
+        self._bytes += parcel.size
+        self._memory_bytes += 0 if parcel.entry is not None else parcel.size
+
+    def _remove(self, at: int) -> Parcel:
+        parcel = self._parcels[at]
+        del self._parcels[at]
+        self._bytes -= parcel.size
+        self._memory_bytes -= 0 if parcel.entry is not None else parcel.size
+        return parcel
+
+    def _make_room(self) -> None:
+        dropped = []
+        while True:
+            if self._memory_bytes > self._memory_limit_bytes:
+                in_memory, cause = True, BUFFER_FULL
+            elif self._spool is not None and self._bytes - self._memory_bytes > self.limit_bytes:
+                in_memory, cause = False, SPOOL_FULL
+            else:
+                break
+            at = next((i for i, p in enumerate(self._parcels) if not p.tried and (p.entry is None) == in_memory), None)
+            if at is None or at == len(self._parcels) - 1:
+                break
+            parcel = self._remove(at)
+            self._lose(cause, parcel.recorded, parcel.span_ns)
+            dropped.append(parcel)
+        self._drop(dropped)
+
+    def _drop(self, parcels: list[Parcel]) -> None:
+        """Their loss is declared; now the files may go."""
+        if self._spool is not None and parcels:
+            spool, entries = self._spool, [p.entry for p in parcels if p.entry is not None]
+            self._on_disk(lambda: spool.declare(self._lost, self._lost_windows, entries))
+
+    def _lose(self, cause: str, amount: Amount, window: tuple[int, int]) -> None:
+        self._lost[cause] = _sum(self._lost.get(cause), amount)
+        self.lost_bytes[cause] += amount.bytes
         if self._lost_windows and self._lost_windows[-1][1] == window[0]:
             window = (self._lost_windows.pop()[0], window[1])
         self._lost_windows.append(window)
+
+    def _note(self) -> None:
+        """Tell what would be lost with this process: windows in memory, and losses nobody has been told of."""
+        held = [p for p in self._parcels if p.entry is None]
+        amounts = [p.recorded for p in held]
+        spans = [p.span_ns for p in held]
+        if self._spool is None:
+            amounts += self._lost.values()
+            spans += self._lost_windows
+            for p in held:
+                if p.tried and p.header is not None:
+                    amounts += p.header.shipping_lost.values()
+                    spans += p.header.shipping_lost_windows
+        total = Amount(sum(a.bytes for a in amounts), sum(a.packets for a in amounts))
+        self._remember(total, min((s[0] for s in spans), default=0), max((s[1] for s in spans), default=0))
 
 
 def _sum(a: Amount | None, b: Amount) -> Amount:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from eastwest.agent.linkcounters import LinkCounters, LinkCounts
 from eastwest.agent.optional_hooks import OptionalHooks, Sensed, interfaces_by_namespace
 from eastwest.model.batch import DNS_EVENT, Amount, Books, HookStatus
 from eastwest.wire.batch import Columns, Words
+
+AGENT_KILLED: Final = "agent_killed"
+"""Cause of loss: the agent was killed in the middle of a drain that took several runs of its program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +66,9 @@ class Recorder:
         self._kernel, self._interfaces, self._hooks = kernel, interfaces, hooks
         self._reason_words = reason_words
         self._cluster, self._node = cluster, node
-        self._start_ns = time.time_ns()
-        self._purge = False
+        now = time.time_ns()
+        self._start_ns = min(kernel.journal.end_ns or now, now)
+        self._purge = kernel.journal.adopted  # a predecessor may have been killed between forgetting and purging
         self._counters: LinkCounters | None = LinkCounters()
         self.refusal: HookStatus | None = None
         """Why nobody can tell what passed the hooks by; None: the pods' counters are read."""
@@ -81,8 +85,10 @@ class Recorder:
         started = time.monotonic()
         sensed = self._hooks.sense(interfaces_by_namespace(self._interfaces.snapshot()))
         passed = self._passed()
-        quiet = self._kernel.turn()
-        end_ns, offset_ns = time.time_ns(), time.time_ns() - time.monotonic_ns()
+        resumed = self._kernel.resume() if self._kernel.interrupted is not None else None
+        quiet = resumed.quiet if resumed is not None else self._kernel.turn()
+        end_ns = max(self._start_ns, resumed.end_ns if resumed is not None else time.time_ns())
+        offset_ns = time.time_ns() - time.monotonic_ns()
         accounted, hold = self._interfaces.drained()
         parts: list[Edges] = []
         drained = self._kernel.drain(
@@ -104,8 +110,14 @@ class Recorder:
             self._reason_words,
         )
         window = self._account(found, accounted, passed, quiet, context, drained, started, _lookups(sensed))
+        if resumed is not None and resumed.lossy:
+            window = replace(window, books=tuple(books.balance(b, AGENT_KILLED) for b in window.books))
         self._start_ns = end_ns
         return replace(window, columns={**window.columns, **optional}, sensed=sensed, pod_of=context.pod_uids)
+
+    def commit(self) -> None:
+        """The last window is in safe hands: a successor goes on after it."""
+        self._kernel.journal.commit(self._start_ns)
 
     def _settle(self) -> None:
         """Release the interfaces whose pod was found; let go of those that are no pod's."""
@@ -121,6 +133,7 @@ class Recorder:
         self._kernel.set_listeners(interface.ifindex, set(), interface.listeners)
         self._kernel.remove_interface(interface.ifindex)
         self._hooks.forget(interface.ifindex)
+        self._kernel.journal.forget(interface.ifindex)
         interface.before.clear()
         interface.bypass = BypassMeter()
         self._purge = True
@@ -171,6 +184,15 @@ class Recorder:
                 continue
             now = both[quiet]
             window = books.since(now, interface.before.get(quiet))
+            self._kernel.journal.report(
+                interface.ifindex,
+                interface.link.name,
+                interface.pod_uid,
+                interface.netns,
+                quiet,
+                interface.before,
+                now,
+            )
             interface.before[quiet] = now
             closed.append(
                 books.close(

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from eastwest.agent.outbox import Outbox, Parcel
+from eastwest.agent.outbox import Outbox, Shipment
 from eastwest.wire.batch import frame
 from eastwest.wire.client import Answer, Client, Outcome
 
@@ -49,29 +49,31 @@ class Shipper:
         self._wake.set()
         self._thread.join(deadline_s + 1.0)
         left = len(self._outbox)
-        if left:
+        if left and self._outbox.on_disk:
+            log.info("%d windows wait on disk for the next start", left)
+        elif left:
             log.warning("%d windows could not be sent before the end and are lost", left)
 
     def _run(self) -> None:
         while self._stop_at is None or (len(self._outbox) and time.monotonic() < self._stop_at):
-            parcel = self._outbox.head(0.2)
-            if parcel is not None:
-                self._send(parcel)
+            shipment = self._outbox.head(0.2)
+            if shipment is not None:
+                self._send(shipment)
 
-    def _send(self, parcel: Parcel) -> None:
-        header = replace(parcel.header, sent_at_ns=time.time_ns())
-        answer = self._client().post(frame(header, parcel.records))
+    def _send(self, shipment: Shipment) -> None:
+        header = replace(shipment.header, sent_at_ns=time.time_ns())
+        answer = self._client().post(frame(header, shipment.records))
         if answer.outcome is Outcome.ACKNOWLEDGED:
             if self._failures:
                 log.info("the server takes batches again")
             self._failures, self.complaint = 0, ""
             self.shipped += 1
-            self._outbox.done(parcel)
+            self._outbox.done(shipment)
             return
         self.outcomes[answer.outcome.value] += 1
         if answer.outcome in (Outcome.POISON, Outcome.TOO_LARGE):
             log.error("the server will never take window %d: %s", header.seq, answer.reason)
-            self._outbox.done(parcel, answer.outcome.value)
+            self._outbox.done(shipment, answer.outcome.value)
             return
         self._retry(answer)
 

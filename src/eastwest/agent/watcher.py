@@ -56,10 +56,14 @@ class Watcher:
         os.write(self._wake_write, b"x")
         self._thread.join()
 
-    def detach(self) -> None:
-        """Unhook everything. After `stop`."""
+    def detach(self, *, keep: bool = False) -> None:
+        """Unhook everything, or leave all pinned hooks to a successor. After `stop`."""
         for interface in self._interfaces.snapshot():
-            unhook(self._interfaces, interface)
+            if keep:
+                for hook in self._interfaces.take_hooks(interface):
+                    hook.leave()
+            else:
+                unhook(self._interfaces, interface)
         os.close(self._wake_read)
         os.close(self._wake_write)
 
@@ -200,5 +204,5 @@ class Watcher:
 
 def unhook(interfaces: Interfaces, interface: Interface) -> None:
     """Take the programs off an interface, if they are still on."""
-    for fd in interfaces.take_hooks(interface):
-        os.close(fd)
+    for hook in interfaces.take_hooks(interface):
+        hook.remove()

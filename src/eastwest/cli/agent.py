@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from eastwest.agent.agent import Agent, Config
+from eastwest.agent.bpffs import DEFAULT_FOLDER, PinError, is_bpffs
 from eastwest.agent.kernel import DEFAULT_FLOW_ENTRIES, Sizes
 from eastwest.agent.loader import LoadError
 from eastwest.agent.memory import keep_small
@@ -18,6 +19,8 @@ from eastwest.agent.optional_hooks import HOOKS, Choice, cgroup_root
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES
 from eastwest.agent.policy.choice import DEFAULT_RATE, EnforceConfig, LogChoice
 from eastwest.agent.probe import probe
+from eastwest.agent.release import release
+from eastwest.agent.spool import DEFAULT_LIMIT_BYTES as DEFAULT_SPOOL_BYTES
 from eastwest.runtime.paths import DEFAULT_SERVER
 
 EXAMPLES = f"""\
@@ -32,12 +35,19 @@ examples:
       with TCP health and DNS, but without the kernel's drops
   eastwest agent --node n1 --cluster lab --token-file t --enforce --state /var/lib/eastwest --policy-log -
       enforce what the server plans for this node, and log what was denied
+  eastwest agent --node n1 --cluster prod --token-file t --pin /sys/fs/bpf/eastwest --spool /var/lib/eastwest/spool
+      a restart, a crash or an upgrade of the agent misses no packet, an outage of the server loses no window
+  eastwest agent --release
+      remove what an agent left in the kernel
   eastwest agent --probe
       which hooks this kernel accepts, and what stays unknown without them
 
 It records the network namespace it is started in, and needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and a view of the
-node's processes (/proc). SIGTERM or Ctrl-C: it sends what it has, unhooks and ends.
+node's processes (/proc). SIGTERM or Ctrl-C: it sends what it has, unhooks (unless --pin was given) and ends.
 """
+
+_UNSAID = Path()
+"""--pin was not given."""
 
 
 def register(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +76,31 @@ def register(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=DEFAULT_LIMIT_BYTES,
         help="memory for windows that wait for the server; what does not fit is declared lost (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--spool",
+        metavar="DIR",
+        type=Path,
+        help="windows wait for the server in files here and survive the agent's end and kill -9 (default: in memory)",
+    )
+    parser.add_argument(
+        "--spool-bytes",
+        metavar="N",
+        type=int,
+        default=DEFAULT_SPOOL_BYTES,
+        help="with --spool: room for them; the oldest that do not fit are declared lost (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--pin",
+        metavar="DIR",
+        type=_pin,
+        default=_UNSAID,
+        help="folder in a bpffs: counting (and enforcing) goes on there without the agent, and the next start misses "
+        f"nothing; `off`: nothing is pinned (default: {DEFAULT_FOLDER} where a bpffs is mounted, removed at a "
+        "graceful end; a folder given here is kept)",
+    )
+    parser.add_argument(
+        "--release", action="store_true", help="remove everything that an agent left pinned, say what, and end"
     )
     parser.add_argument(
         "--cgroup",
@@ -131,17 +166,46 @@ def _hooks(text: str) -> frozenset[str]:
     return names
 
 
+def _pin(text: str) -> Path | None:
+    return None if text == "off" else Path(text)
+
+
+def _default_pin() -> Path | None:
+    return DEFAULT_FOLDER if is_bpffs(DEFAULT_FOLDER.parent) else None
+
+
+def _release(args: argparse.Namespace) -> int:
+    folder = DEFAULT_FOLDER if args.pin in (_UNSAID, None) else args.pin
+    if not folder.exists():
+        print(f"nothing is pinned in {folder}")
+        return 0
+    try:
+        names = release(folder)
+    except (PinError, OSError) as error:
+        print(f"eastwest agent --release: {error}", file=sys.stderr)
+        return 1
+    for name in names:
+        print(f"removed {folder / name}")
+    print(f"removed {len(names)} pins of {folder}")
+    return 0
+
+
 def run(args: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     if args.probe:
         choice = Choice(_cgroup(args), drops="drops" not in args.without, dns="dns" not in args.without)
         return _probe(choice, as_json=args.json)
+    if args.release:
+        return _release(args)
     missing = [f"--{n.replace('_', '-')}" for n in ("node", "cluster", "token_file") if getattr(args, n) is None]
     if missing:
         print(f"eastwest agent: {', '.join(missing)} missing (see eastwest agent --help)", file=sys.stderr)
         return 2
-    if args.tick <= 0 or args.flow_map_size < 1 or args.buffer_bytes < 1:
-        print("eastwest agent: --tick, --flow-map-size and --buffer-bytes must be positive", file=sys.stderr)
+    if args.tick <= 0 or min(args.flow_map_size, args.buffer_bytes, args.spool_bytes) < 1:
+        print(
+            "eastwest agent: --tick, --flow-map-size, --buffer-bytes and --spool-bytes must be positive",
+            file=sys.stderr,
+        )
         return 2
     if complaint := _enforcing(args):
         print(f"eastwest agent: {complaint}", file=sys.stderr)
@@ -152,7 +216,7 @@ def run(args: argparse.Namespace) -> int:
         signal.signal(signal.SIGTERM, lambda *_: agent.stop())
         signal.signal(signal.SIGINT, lambda *_: agent.stop())
         agent.start()
-    except (LoadError, OSError, ValueError) as error:
+    except (LoadError, PinError, OSError, ValueError) as error:
         print(f"eastwest agent: {error}", file=sys.stderr)
         return 1
     agent.run()
@@ -172,6 +236,10 @@ def _config(args: argparse.Namespace) -> Config:
         cgroup=_cgroup(args),
         drops="drops" not in args.without,
         dns="dns" not in args.without,
+        pin=args.pin if args.pin is not _UNSAID else _default_pin(),
+        keep_pins=args.pin is not _UNSAID,
+        spool=args.spool,
+        spool_bytes=args.spool_bytes,
         reference_metrics=args.reference_metrics,
         enforce=_enforce(args) if args.enforce else None,
     )
