@@ -173,6 +173,7 @@ static long drain_flow(void *map, const struct ew_flow_key *key, struct ew_flow 
 		return EW_DRAIN_CONTINUE;
 	if (d->purge && gone(key)) {
 		bpf_map_delete_elem(map, key);
+		count_active(key, -1);
 		d->deleted += 1;
 		return EW_DRAIN_CONTINUE;
 	}
@@ -202,6 +203,7 @@ static long drain_flow(void *map, const struct ew_flow_key *key, struct ew_flow 
 	flow->tick = d->tick;
 	if (!counted(other) && ended(flow, key, d)) {
 		bpf_map_delete_elem(map, key);
+		count_active(key, -1);
 		d->deleted += 1;
 	} else {
 		d->entries += 1;

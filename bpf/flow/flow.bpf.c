@@ -8,9 +8,9 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #include "flow.h"
+#include "packet.h"
 #include "maps.h"
 #include "policy_maps.h"
-#include "packet.h"
 #include "conntrack.h"
 #include "listener.h"
 #include "drain.h"
@@ -149,7 +149,8 @@ static __always_inline struct ew_flow *open(struct packet *p)
 		return 0;
 	__builtin_memset(fresh, 0, sizeof(*fresh));
 	begin(fresh, p);
-	bpf_map_update_elem(&flows, p->key, fresh, BPF_NOEXIST); /* full, or another CPU was first: the lookup tells */
+	if (!bpf_map_update_elem(&flows, p->key, fresh, BPF_NOEXIST)) /* full, or another CPU was first: the lookup tells */
+		count_active(p->key, 1);
 	return bpf_map_lookup_elem(&flows, p->key);
 }
 
@@ -173,6 +174,7 @@ static __always_inline void leave_ghost(struct ew_flow *flow, const struct packe
 	key.ghost = 1 + (p->seq % 255);
 	if (bpf_map_update_elem(&flows, &key, ghost, BPF_NOEXIST))
 		return;
+	count_active(&key, 1);
 	take(set, moved);
 	__sync_fetch_and_add(&flow->unjudged[p->set & 1], -ghost->unjudged[p->set & 1]);
 	set->first_ns = 0;

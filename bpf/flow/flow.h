@@ -41,6 +41,16 @@ enum ew_event {
 	EW_EVENT_COUNT = 3,
 };
 
+/* By what entries of the flow map are counted, per interface. */
+enum ew_active {
+	EW_ACTIVE_TCP = 0,
+	EW_ACTIVE_UDP = 1,
+	EW_ACTIVE_ICMP = 2,
+	EW_ACTIVE_SCTP = 3,
+	EW_ACTIVE_OTHER = 4,
+	EW_ACTIVE_COUNT = 5,
+};
+
 /* Keeps what would otherwise share a 5-tuple apart. */
 enum ew_variant {
 	EW_VARIANT_NONE = 0,
@@ -153,8 +163,9 @@ struct ew_interface_set {
 };
 struct ew_interface {
 	struct ew_interface_set set[2]; /* [epoch & 1] */
+	__u64 active[EW_ACTIVE_COUNT];	/* entries of the flow map: made less deleted, each on the CPU where it happened */
 };
-_Static_assert(sizeof(struct ew_interface) == 208, "ew_interface");
+_Static_assert(sizeof(struct ew_interface) == 248, "ew_interface");
 
 /* A local socket that accepts; port 0 = this interface's sockets of the protocol have been read. */
 struct ew_listener_key {

@@ -125,9 +125,9 @@ class FlowBench:
         quiet = self.kernel.turn()
         drained = self.kernel.drain(quiet, lambda records: parts.append(from_records(records)), **options)
         edges = merge(parts)
-        both = self.kernel.totals(IFINDEX)
-        assert both is not None
-        now = both[quiet]
+        found = self.kernel.totals(IFINDEX)
+        assert found is not None
+        now = found["set"][quiet]
         window = since(now, self._before.get(quiet))
         self._before[quiet] = now
         recorded = recorded_by_interface(edges).get(IFINDEX, NOTHING)

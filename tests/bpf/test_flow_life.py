@@ -224,3 +224,24 @@ def test_purge_forgets_the_flows_of_interfaces_that_are_gone() -> None:
         bench.kernel.remove_interface(1)
         drained = bench.kernel.drain(bench.kernel.turn(), lambda _: pytest.fail("gone"), purge=True)
         assert (drained.deleted, drained.entries) == (1, 0)
+
+
+def test_open_connections_are_counted_by_protocol_until_they_are_forgotten() -> None:
+    with FlowBench(patience=AT_ONCE) as bench:
+
+        def active() -> list[int]:
+            found = bench.kernel.totals(1)
+            assert found is not None
+            return [int(n) for n in found["active"]]
+
+        for port in range(40000, 40010):
+            bench.from_pod(out(p.SYN, port=port))
+            bench.to_pod(back(p.SYN | p.ACK, port=port))
+        bench.from_pod(p.ip(POD, PEER, p.UDP, p.udp(5000, 53)))
+        assert active() == [10, 1, 0, 0, 0]
+        for port in range(40000, 40004):
+            bench.from_pod(out(p.RST, port=port))
+        bench.drain()
+        time.sleep(0.02)
+        bench.drain()
+        assert active() == [6, 1, 0, 0, 0]

@@ -143,6 +143,14 @@ def test_a_clock_that_is_behind_is_told_too() -> None:
     assert said == "node-a: its clock is 7.0 s behind the server's, or its batches take that long to arrive."
 
 
+def test_a_window_whose_edges_did_not_fit_is_marked() -> None:
+    found = Books().node(folded_edges=12).accounts()
+    assert (found.complete, found.ratio, found.nodes[0].folded_edges) == (False, 1.0, 12)
+    assert found.sentences == [
+        "node-a: 12 edges beyond the node's budget have no name: they add up in __other__ of their pods."
+    ]
+
+
 def test_what_passed_a_hook_by_counts_as_lost_and_says_what_to_do() -> None:
     found = Books().node(shipping=lost("hook_bypass", 1000, 5)).accounts()
     assert (found.ratio, found.unexplained_bytes, found.complete) == (0.5, 0, False)

@@ -183,7 +183,14 @@ def test_books_are_summed_per_node_with_losses_by_cause(store: Store) -> None:
 def test_books_per_pod_and_per_window(store: Store) -> None:
     fine, lossy, passed = (
         Books("uid-1", "v1", Amount(100, 10), Amount(100, 10)),
-        Books("uid-2", "v2", Amount(90, 9), Amount(60, 6), {"map_full": Amount(10, 1), "other": Amount(20, 2)}),
+        Books(
+            "uid-2",
+            "v2",
+            Amount(90, 9),
+            Amount(60, 6),
+            {"map_full": Amount(10, 1), "other": Amount(20, 2)},
+            {"edges_folded": 7},
+        ),
         Books(None, "v3", Amount(5, 1), Amount(5, 1), unseen={"hook_bypass": Amount(500, 5)}),
     )
     times = (NOON, NOON + 5 * SECOND)
@@ -202,6 +209,9 @@ def test_books_per_pod_and_per_window(store: Store) -> None:
     assert [w["window_start_ns"] for w in windows] == [NOON + 5 * SECOND, NOON]
     assert (windows[0]["hook_bytes"], windows[0]["shipping"]) == (195, {"1": ["hook_bypass"], "2": [500], "3": [5]})
     assert windows[0]["lost"]["2"] == [10, 20]
+    assert windows[0]["folded_edges"] == 7
+    (node,) = rows(store.ask(NodeBooks(DAY)))
+    assert node["folded_edges"] == 14
 
 
 def test_gaps_lie_between_windows(store: Store) -> None:

@@ -35,6 +35,10 @@ EVENTS: Final = ("non_ip", "neighbour_discovery", "flow_map_full")
 """Packet counts beside the books, indexed by enum ew_event."""
 
 
+ACTIVE: Final = (6, 17, 1, 132, 0)
+"""IP protocols by which entries of the flow map are counted, indexed by enum ew_active; 0 stands for all others."""
+
+
 class Variant(IntEnum):
     NONE = 0
     ECHO_CLIENT = 1
@@ -101,7 +105,7 @@ OVERFLOW: Final = np.dtype(
 )
 AMOUNT: Final = np.dtype([("bytes", "u8"), ("packets", "u8")])
 INTERFACE_SET: Final = np.dtype([("hook", AMOUNT, 2), ("lost", AMOUNT, len(LOST)), ("events", "u8", len(EVENTS))])
-INTERFACE: Final = np.dtype([("set", INTERFACE_SET, 2)])
+INTERFACE: Final = np.dtype([("set", INTERFACE_SET, 2), ("active", "u8", len(ACTIVE))])
 LISTENER_KEY: Final = np.dtype([("ifindex", "u4"), ("port", "u2"), ("protocol", "u1"), ("pad", "u1")])
 
 RECORD_KEY_BYTES: Final = 64

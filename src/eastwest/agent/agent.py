@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Final
 
 from eastwest import __version__
 from eastwest.agent import adoption, netlink
+from eastwest.agent.abi import ACTIVE
 from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.interfaces import Interfaces
 from eastwest.agent.kernel import FlowKernel, Patience, PolicySizes, Sizes
-from eastwest.agent.metrics import AgentMetrics, HookTotals
+from eastwest.agent.metrics import ActiveFlows, AgentMetrics, HookTotals
 from eastwest.agent.metrics_exporter import Exporter
 from eastwest.agent.metrics_fetch import NameFetcher
 from eastwest.agent.metrics_hooks import Increment, of_dns, of_drops
@@ -27,7 +28,7 @@ from eastwest.agent.metrics_node import Health, PolicyHealth
 from eastwest.agent.optional_hooks import Choice, OptionalHooks
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
 from eastwest.agent.policy.choice import EnforceConfig
-from eastwest.agent.recorder import Recorder, Window
+from eastwest.agent.recorder import DEFAULT_EDGE_BUDGET, Recorder, Window
 from eastwest.agent.shipper import Shipper
 from eastwest.agent.spool import DEFAULT_LIMIT_BYTES as DEFAULT_SPOOL_BYTES
 from eastwest.agent.spool import HandedOver, Spool
@@ -59,6 +60,7 @@ class Config:
     sizes: Sizes = field(default_factory=Sizes)
     patience: Patience = field(default_factory=Patience)
     buffer_bytes: int = DEFAULT_LIMIT_BYTES
+    edge_budget: int = DEFAULT_EDGE_BUDGET
     cgroup: Path | None = None  # sockets of its processes tell TCP health; None: nobody's do
     drops: bool = True
     dns: bool = True
@@ -154,6 +156,7 @@ class Agent:
             self._config.cluster,
             self._config.node,
             enforcement.book.words if enforcement is not None else None,
+            self._config.edge_budget,
         )
         if self._exporter is not None:
             self._exporter.start()
@@ -303,7 +306,7 @@ class Agent:
             hook_counters=window.sensed.counters,
             policy=policy,
         )
-        self._metrics.tick(header, window.columns, totals, health, more=self._more(window))
+        self._metrics.tick(header, window.columns, totals, health, _active(window), more=self._more(window))
 
     def _more(self, window: Window) -> list[Increment]:
         """What the optional hooks add to pods' counters."""
@@ -341,3 +344,9 @@ class Agent:
         if self._spool is not None:
             self._spool.close()
         log.info("stopped; counting goes on" if keep else "stopped")
+
+
+def _active(window: Window) -> ActiveFlows:
+    """Connections in the flow map, one row per interface and protocol."""
+    uids = [book.pod_uid for book in window.books for _ in ACTIVE]
+    return ActiveFlows(uids, ACTIVE * len(window.books), window.active.reshape(-1))

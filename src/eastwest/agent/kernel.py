@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eastwest.agent import abi, bpf, loader
-from eastwest.agent.abi import INTERFACE, INTERFACE_SET, LISTENER_KEY, RECORD
+from eastwest.agent.abi import INTERFACE, LISTENER_KEY, RECORD
 from eastwest.agent.attach import Hook, Tcx
 from eastwest.agent.bpffs import PinFolder, map_layout
 from eastwest.agent.journal import Interrupted, Journal, Predecessor
@@ -162,7 +162,7 @@ class FlowKernel:
         return self._attacher.attach(ifindex)
 
     def totals(self, ifindex: int) -> NDArray[Any] | None:
-        """The interface's books since it was added, summed over CPUs: an INTERFACE_SET for each set; None: not there.
+        """The interface's books since it was added, summed over CPUs (one INTERFACE); None: not there.
 
         A drain moves what it carries over from the quiet set to the other: only the sum of both never falls.
         """
@@ -170,7 +170,7 @@ class FlowKernel:
         if not bpf.lookup(self.maps["interfaces"], struct.pack("<I", ifindex), values):
             return None
         words = values.view(np.uint64).reshape(self._cpus, -1)
-        total: NDArray[Any] = words.sum(axis=0, dtype=np.uint64).view(INTERFACE_SET)
+        total: NDArray[Any] = words.sum(axis=0, dtype=np.uint64).view(INTERFACE)[0]
         return total
 
     def set_listeners(self, ifindex: int, ports: set[tuple[int, int]], before: set[tuple[int, int]]) -> None:

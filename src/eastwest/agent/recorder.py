@@ -14,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eastwest.agent import books, edges, watcher
+from eastwest.agent.abi import ACTIVE
 from eastwest.agent.bypass import BypassMeter
 from eastwest.agent.columns import Context, columns
 from eastwest.agent.edges import Edges
+from eastwest.agent.folding import fold
 from eastwest.agent.interfaces import Interface, Interfaces
 from eastwest.agent.kernel import Drained, FlowKernel
 from eastwest.agent.linkcounters import LinkCounters, LinkCounts
@@ -26,6 +28,8 @@ from eastwest.wire.batch import Columns, Words
 
 AGENT_KILLED: Final = "agent_killed"
 """Cause of loss: the agent was killed in the middle of a drain that took several runs of its program."""
+DEFAULT_EDGE_BUDGET: Final = 65_536
+"""Records in a window; see `folding`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class Window:
     drained: Drained = field(default_factory=lambda: Drained(0))
     drain_seconds: float = 0.0
     sensed: Sensed = field(default_factory=Sensed)
+    active: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, len(ACTIVE)), np.int64))
+    """(interfaces, protocols of abi.ACTIVE): entries of the flow map at the end; rows as in `books`."""
     pod_of: Mapping[int, str | None] = field(default_factory=dict)
     """Interface index -> UID of its pod."""
 
@@ -62,7 +68,9 @@ class Recorder:
         cluster: str,
         node: str,
         reason_words: Callable[[NDArray[Any]], Words] | None = None,
+        edge_budget: int = DEFAULT_EDGE_BUDGET,
     ) -> None:
+        self._edge_budget = edge_budget
         self._kernel, self._interfaces, self._hooks = kernel, interfaces, hooks
         self._reason_words = reason_words
         self._cluster, self._node = cluster, node
@@ -113,7 +121,11 @@ class Recorder:
         if resumed is not None and resumed.lossy:
             window = replace(window, books=tuple(books.balance(b, AGENT_KILLED) for b in window.books))
         self._start_ns = end_ns
-        return replace(window, columns={**window.columns, **optional}, sensed=sensed, pod_of=context.pod_uids)
+        kept = fold({**window.columns, **optional}, window.rows, self._edge_budget)
+        marked = tuple(_marked(book, kept.edges) for book in window.books) if kept.edges else window.books
+        return replace(
+            window, columns=kept.columns, rows=kept.rows, books=marked, sensed=sensed, pod_of=context.pod_uids
+        )
 
     def commit(self) -> None:
         """The last window is in safe hands: a successor goes on after it."""
@@ -178,11 +190,12 @@ class Recorder:
         recorded = books.recorded_by_interface(found)
         closed: list[Books] = []
         totals: list[NDArray[Any]] = []
+        active: list[NDArray[np.uint64]] = []
         for interface in accounted:
-            both = self._kernel.totals(interface.ifindex)
-            if both is None:
+            kernel = self._kernel.totals(interface.ifindex)
+            if kernel is None:
                 continue
-            now = both[quiet]
+            now = kernel["set"][quiet]
             window = books.since(now, interface.before.get(quiet))
             self._kernel.journal.report(
                 interface.ifindex,
@@ -200,11 +213,12 @@ class Recorder:
                     interface.link.name,
                     window,
                     recorded.get(interface.ifindex, books.NOTHING),
-                    self._bypassed(interface, passed.get(interface.ifindex), both),
+                    self._bypassed(interface, passed.get(interface.ifindex), kernel["set"]),
                     lookups.get(interface.ifindex),
                 )
             )
             totals.append(window["hook"])
+            active.append(kernel["active"])
             if self._interfaces.counted(interface, closed[-1].hook.packets):
                 self._forget(interface)
         hooks = np.array(totals) if totals else np.zeros((0, 2), [("bytes", "u8"), ("packets", "u8")])
@@ -218,6 +232,7 @@ class Recorder:
             hooks["packets"].astype(np.int64),
             drained,
             time.monotonic() - started,
+            active=np.maximum(np.array(active, np.uint64).view(np.int64), 0).reshape(-1, len(ACTIVE)),
         )
 
 
@@ -228,3 +243,9 @@ def _lookups(sensed: Sensed) -> dict[int, dict[str, int]]:
         for (ifindex, outcome), amount in sensed.dns.by_pod().items():
             events.setdefault(ifindex, {})[f"{DNS_EVENT}{outcome}"] = amount.lookups
     return events
+
+
+def _marked(book: Books, folded: Mapping[str | None, int]) -> Books:
+    """An interface's books, saying how many edges of its pod have lost their names."""
+    edges = folded.get(book.pod_uid, 0)
+    return replace(book, other={**book.other, "edges_folded": edges}) if edges else book

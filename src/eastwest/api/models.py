@@ -48,6 +48,7 @@ class NodeCoverage(BaseModel):
     lost: dict[str, Loss] = Field(default_factory=dict, description="declared losses by cause")
     unexplained_bytes: int | None = Field(description="hook - recorded - every declared cause; must be 0")
     unexplained_packets: int | None
+    folded_edges: int = Field(0, description="edges beyond the node's budget that add up in __other__ of their pods")
     gaps_ns: list[tuple[int, int]] = Field(
         default_factory=list, description="windows inside the range without a report"
     )
@@ -80,6 +81,7 @@ class WindowCoverage(BaseModel):
     window_start_ns: int
     window_end_ns: int
     clock_skew_ns: int
+    folded_edges: int
     hook_bytes: int
     hook_packets: int
     recorded_bytes: int

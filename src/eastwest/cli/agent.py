@@ -19,6 +19,7 @@ from eastwest.agent.optional_hooks import HOOKS, Choice, cgroup_root
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES
 from eastwest.agent.policy.choice import DEFAULT_RATE, EnforceConfig, LogChoice
 from eastwest.agent.probe import probe
+from eastwest.agent.recorder import DEFAULT_EDGE_BUDGET
 from eastwest.agent.release import release
 from eastwest.agent.spool import DEFAULT_LIMIT_BYTES as DEFAULT_SPOOL_BYTES
 from eastwest.runtime.paths import DEFAULT_SERVER
@@ -69,6 +70,14 @@ def register(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_FLOW_ENTRIES,
         help="connections with an entry of their own; further ones are counted without the client's port "
         "(default: %(default)s; about 280 bytes of kernel memory each)",
+    )
+    parser.add_argument(
+        "--edge-budget",
+        metavar="N",
+        type=int,
+        default=DEFAULT_EDGE_BUDGET,
+        help="edges a window may hold; beyond it, those of the noisiest pods add up in one __other__ each, and the window "
+        "says so (default: %(default)s)",
     )
     parser.add_argument(
         "--buffer-bytes",
@@ -201,9 +210,9 @@ def run(args: argparse.Namespace) -> int:
     if missing:
         print(f"eastwest agent: {', '.join(missing)} missing (see eastwest agent --help)", file=sys.stderr)
         return 2
-    if args.tick <= 0 or min(args.flow_map_size, args.buffer_bytes, args.spool_bytes) < 1:
+    if args.tick <= 0 or min(args.flow_map_size, args.buffer_bytes, args.spool_bytes, args.edge_budget) < 1:
         print(
-            "eastwest agent: --tick, --flow-map-size, --buffer-bytes and --spool-bytes must be positive",
+            "eastwest agent: --tick, --flow-map-size, --buffer-bytes, --spool-bytes and --edge-budget must be positive",
             file=sys.stderr,
         )
         return 2
@@ -232,6 +241,7 @@ def _config(args: argparse.Namespace) -> Config:
         tick_s=args.tick,
         listen=args.listen,
         sizes=Sizes(flows=args.flow_map_size),
+        edge_budget=args.edge_budget,
         buffer_bytes=args.buffer_bytes,
         cgroup=_cgroup(args),
         drops="drops" not in args.without,

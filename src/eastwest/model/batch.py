@@ -32,7 +32,9 @@ class Books:
     hook: Amount  # every IP packet that reached the hook, both directions
     recorded: Amount  # what the records of this batch hold for this interface
     lost: dict[str, Amount] = field(default_factory=dict)  # cause -> amount, counted where the loss happens
-    other: dict[str, int] = field(default_factory=dict)  # events without bytes of their own, such as non_ip packets
+    other: dict[str, int] = field(
+        default_factory=dict
+    )  # events without bytes of their own: non_ip packets, edges_folded
     unseen: dict[str, Amount] = field(default_factory=dict)  # cause -> what passed the interface but never the hook
 
     @property

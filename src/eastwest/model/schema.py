@@ -142,7 +142,8 @@ COLUMNS: Final[tuple[Column, ...]] = (
     _key("protocol", Type.U8, "IP protocol number (IANA): 1 ICMP, 6 TCP, 17 UDP, 58 ICMPv6, 132 SCTP"),
     _key("service_ip", Type.IP, "address the client connected to when destination NAT changed it", nullable=True),
     _key("service_port", Type.U16, "port the client connected to when destination NAT changed it", nullable=True),
-    _key("counted_in", Type.STRING, "flow: from a connection's own entry; overflow: from the second map, used while the first is full"),
+    _key("counted_in", Type.STRING, "flow: from a connection's own entry; overflow: from the second map, used while the first is full; other: edges of a "
+        "pod beyond its node's budget, added up, whose far end is :: and looked up as __other__"),
     _sum("connections", "connections", "connections (TCP SYN, first packet of other protocols) opened in the window"),
     _sum("connections_established", "connections", "connections that the other end answered for the first time in the window"),
     _sum("bytes_forward", "bytes", "L3 bytes from initiator to server as seen at the pod's hook (a GSO super-packet counts once)"),

@@ -95,6 +95,7 @@ def _fill(node: Node, row: Row | None) -> None:
     node.recorded_bytes, node.recorded_packets = found["recorded_bytes"], found["recorded_packets"]
     node.lost = found["lost"]
     node.unexplained_bytes, node.unexplained_packets = found["unexplained_bytes"], found["unexplained_packets"]
+    node.folded_edges = row.get("folded_edges", 0)
     node.clock_skew_ns = row["skew_ns"]
     node.hooks = json.loads(row["hooks"])
 

@@ -25,6 +25,7 @@ class Node:
     lost: dict[str, Row] = field(default_factory=dict)
     unexplained_bytes: int | None = None
     unexplained_packets: int | None = None
+    folded_edges: int = 0
     gaps_ns: list[tuple[int, int]] = field(default_factory=list)
     clock_skew_ns: int | None = None
     hooks: list[Row] = field(default_factory=list)

@@ -30,6 +30,7 @@ def by_window(store: Store, range_: Range, limit: int) -> list[Row]:
             "window_start_ns": row["window_start_ns"],
             "window_end_ns": row["window_end_ns"],
             "clock_skew_ns": row["skew_ns"],
+            "folded_edges": row["folded_edges"],
             **books(row, row["lost"], row["shipping"]),
         }
         for row in store.ask(WindowBooks(range_, limit)).to_pylist()

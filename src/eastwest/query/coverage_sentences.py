@@ -34,6 +34,11 @@ def _of(n: Node) -> Iterator[tuple[int, str]]:
     for cause, amount in sorted(n.lost.items(), key=lambda item: -item[1]["bytes"]):
         what = _WORDS.get(cause, f"lost to {cause.replace('_', ' ')}")
         yield 3, f"{amount['bytes']} bytes in {amount['packets']} packets {what}."
+    if n.folded_edges:
+        yield (
+            4,
+            f"{n.folded_edges} edges beyond the node's budget have no name: they add up in __other__ of their pods.",
+        )
     if n.gaps_ns and n.state != "silent":
         total_s = sum(end - start for start, end in n.gaps_ns) / 1e9
         yield 4, f"{len(n.gaps_ns)} gap{'s' if len(n.gaps_ns) > 1 else ''} without a report, {total_s:.0f} s in all."

@@ -154,7 +154,7 @@ def _end(side: str, level: str) -> str:
     {side}_kind = 'node', ifNull({side}_node, {_address(side)}),
     {side}_kind = 'service', ifNull(service, {_address(side)}),
     {side}_kind = 'aws', ifNull({side}_aws_service, {_address(side)}),
-    {side}_kind = 'internet', ifNull({side}_dns_name, {_address(side)}),
+    {side}_dns_name = '__other__', '__other__', {side}_kind = 'internet', ifNull({side}_dns_name, {_address(side)}),
     {_address(side)})) AS source_name""".replace("source_", "source_" if side == "src" else "target_")
 
 
@@ -240,7 +240,7 @@ def _node_books(question: NodeBooks, binder: Binder) -> str:
     return f"""SELECT cluster, node, count() AS batches, sum(b.records) AS records,
   sum(b.hook_bytes) AS hook_bytes, sum(b.hook_packets) AS hook_packets,
   sum(b.recorded_bytes) AS recorded_bytes, sum(b.recorded_packets) AS recorded_packets,
-  sumMap(b.lost_causes, b.lost_bytes, b.lost_packets) AS lost,
+  sum(b.folded_edges) AS folded_edges, sumMap(b.lost_causes, b.lost_bytes, b.lost_packets) AS lost,
   sumMap(b.shipping_causes, b.shipping_bytes, b.shipping_packets) AS shipping,
   max(b.window_end_ns) AS last_window_end_ns, argMax(b.hooks, b.window_end_ns) AS hooks,
   argMax(b.sent_at_ns - b.received_at_ns, b.received_at_ns) AS skew_ns
@@ -277,7 +277,8 @@ LIMIT {binder.integer(question.limit)}"""
 def _window_books(question: WindowBooks, binder: Binder) -> str:
     return f"""SELECT cluster, node, window_start_ns, window_end_ns, hook_bytes, hook_packets, recorded_bytes, recorded_packets,
   tuple(lost_causes, lost_bytes, lost_packets) AS lost,
-  tuple(shipping_causes, shipping_bytes, shipping_packets) AS shipping, sent_at_ns - received_at_ns AS skew_ns
+  tuple(shipping_causes, shipping_bytes, shipping_packets) AS shipping, sent_at_ns - received_at_ns AS skew_ns,
+  folded_edges
 FROM batches WHERE {_within(question, binder)}
 ORDER BY window_start_ns DESC, cluster, node LIMIT {binder.integer(question.limit)}"""
 

@@ -128,6 +128,7 @@ _BATCHES: Final = (
     ("shipping_causes", "Array(LowCardinality(String))"),
     ("shipping_bytes", "Array(Int64)"),
     ("shipping_packets", "Array(Int64)"),
+    ("folded_edges", "UInt64"),  # edges without a record of their own
     ("hooks", "LowCardinality(String)"),  # JSON; the same text in nearly every batch
     ("books", "String CODEC(ZSTD(3))"),  # JSON, per interface
 )
@@ -175,6 +176,7 @@ def migrations(keeping: Keeping) -> list[str]:
     tables = {
         "flows": [_line(c.name, sql_type(c), _codec(c)) for c in COLUMNS],
         "edges_1m": [_rollup_line(c) for c in ROLLUP_COLUMNS],
+        "batches": [_line(name, type_) for name, type_ in _BATCHES],
     }
     adds = [
         f"ALTER TABLE {name} " + ", ".join(f"ADD COLUMN IF NOT EXISTS {line.strip()}" for line in lines)

@@ -128,6 +128,7 @@ _BATCH_FIELDS: Final[list[tuple[str, pa.DataType]]] = [
     *((name, pa.int64()) for name in ("hook_bytes", "hook_packets", "recorded_bytes", "recorded_packets")),
     *((f"lost_{name}", type_) for name, type_ in _LOSS),
     *((f"shipping_{name}", type_) for name, type_ in _LOSS),
+    ("folded_edges", pa.uint64()),
     ("hooks", pa.string()),
     ("books", pa.string()),
 ]
@@ -160,6 +161,7 @@ def _batch_row(receipt: Receipt) -> dict[str, Any]:
         "recorded_packets": sum(b.recorded.packets for b in h.books),
         **_loss_columns("lost", lost),
         **_loss_columns("shipping", beside),
+        "folded_edges": sum(b.other.get("edges_folded", 0) for b in h.books),
         "hooks": json.dumps([asdict(hook) for hook in h.hooks], sort_keys=True),
         "books": json.dumps([asdict(book) for book in h.books], sort_keys=True),
     }

@@ -60,6 +60,7 @@ export function nodeCoverage(node: string, patch: Partial<NodeCoverage> = {}): N
     recorded_packets: 1,
     unexplained_bytes: 0,
     unexplained_packets: 0,
+    folded_edges: 0,
     lost: {},
     gaps_ns: [],
     hooks: [],
