@@ -15,6 +15,7 @@ from eastwest.api.routes import (
     bundle,
     costs,
     coverage,
+    enforcement,
     events,
     filters,
     flows,
@@ -76,6 +77,7 @@ def create_app(
         bundle,
         events,
         policies,
+        enforcement,
         rollouts,
     ):
         app.include_router(module.router, dependencies=[Authorised])

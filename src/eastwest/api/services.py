@@ -9,12 +9,29 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from eastwest.api.learning import InventoryView, Kept
+from eastwest.enforce.planner import Planner
+from eastwest.enforce.realised import Register
 from eastwest.enforce.rollout.driver import Rollouts
+from eastwest.enforce.settings import EnforcementSettings
 from eastwest.model.prices import PriceTable
 from eastwest.query.live import Landed
 from eastwest.runtime.topic import Topic
 from eastwest.store.protocol import Store
 from eastwest.store.questions import Range
+
+
+def _never_held(_: str) -> str | None:
+    return None
+
+
+@dataclass(frozen=True)
+class Enforcement:
+    """What the enforcement routes stand on. held: why a namespace's mode must not be changed by hand now, or None."""
+
+    settings: EnforcementSettings
+    planner: Planner
+    register: Register
+    held: Callable[[str], str | None] = _never_held
 
 
 @dataclass(frozen=True)
@@ -34,6 +51,7 @@ class Services:
     prices: PriceTable | None = None
     recording: Range | None = None
     recorded_coverage: Mapping[str, Any] | None = None  # the bundle's own, for its whole window
+    enforcement: Enforcement | None = None  # None while a recording is played
     learned: Kept = field(default_factory=Kept, repr=False)
     rollouts: Rollouts | None = None  # None: a recording is played
     token: str | None = field(default=None, repr=False)

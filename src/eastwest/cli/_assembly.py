@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from eastwest.api.app import create_app
 from eastwest.api.auth import LOOPBACK, Authorised
 from eastwest.api.routes.metrics import metrics_router, names_router
-from eastwest.api.services import Services
+from eastwest.api.routes.node_plans import node_router
+from eastwest.api.services import Enforcement, Services
 from eastwest.collector.counts import Counts
 from eastwest.collector.feed import InventoryFeed
 from eastwest.collector.journal import Journal
@@ -22,6 +23,13 @@ from eastwest.collector.metrics import exposer, own_families
 from eastwest.collector.otlp import OtlpExport
 from eastwest.collector.routes import ingest_router
 from eastwest.collector.writer import Tap, Writer
+from eastwest.enforce.metrics import families
+from eastwest.enforce.planner import Planner
+from eastwest.enforce.realised import InForce, Register
+from eastwest.enforce.rollout.driver import Rollouts
+from eastwest.enforce.rollout.observe import Observer
+from eastwest.enforce.settings import EnforcementSettings
+from eastwest.enforce.versions import Versions
 from eastwest.k8s.inventory import Inventory
 from eastwest.k8s.sources import ManifestSource, Source, WatchLogSource
 from eastwest.model.prices import PriceTable
@@ -67,6 +75,13 @@ class Site:
 
     app: FastAPI
     landed: Topic[Landed]
+    planner: Planner | None = None
+
+    def ending(self) -> None:
+        """Let go of everybody who waits for news."""
+        self.landed.close()
+        if self.planner is not None:
+            self.planner.news.close()
 
 
 class _Lock:
@@ -125,7 +140,19 @@ def _live(settings: Settings) -> Iterator[Site]:
 
         exports.append(OtlpExport(settings.otlp, everything))
         taps.append(exports[0].take)
-    with Running([_Lock(settings.data), store, feed, *exports, writer]):
+    enforcement = EnforcementSettings(settings.data)
+    planner, register = Planner(inventory, enforcement, Versions(settings.data)), Register(time.time_ns)
+    feed.subscribe(planner.wake)
+    in_force = families(planner, register)
+    observer = Observer(store, inventory, InForce(planner, register), time.time_ns)
+    rollouts = Rollouts(settings.data, enforcement, observer)
+
+    def held(namespace: str) -> str | None:
+        if not rollouts.holds(namespace):
+            return None
+        return f"a rollout moves {namespace}: end it with `eastwest rollout abort` first"
+
+    with Running([_Lock(settings.data), store, feed, planner, *exports, writer, rollouts]):
         services = Services(
             store=store,
             inventory=inventory,
@@ -137,6 +164,8 @@ def _live(settings: Settings) -> Iterator[Site]:
             troubles=lambda: [f"collector: {writer.stalled}"] if writer.stalled else [],
             metrics=exposer(own),
             bundle=lambda range_: evidence.bundle(store, inventory, range_, time.time_ns()),
+            enforcement=Enforcement(enforcement, planner, register, held),
+            rollouts=rollouts,
             prices=settings.prices,
             token=settings.token,
             hosts=LOOPBACK | {settings.host, "eastwest"},
@@ -151,9 +180,10 @@ def _live(settings: Settings) -> Iterator[Site]:
         routers = [
             ingest_router(writer, secret, counts),
             names_router(names_of, secret),
-            metrics_router(exposer(own, traffic.write), [Authorised]),
+            node_router(planner, register, secret),
+            metrics_router(exposer(own, in_force, traffic.write), [Authorised]),
         ]
-        yield Site(create_app(services, routers), landed)
+        yield Site(create_app(services, routers), landed, planner)
 
 
 @contextmanager

@@ -147,7 +147,7 @@ def _serve(args: argparse.Namespace) -> int:
             def ready() -> None:
                 print(f"eastwest server: {address} (ready in {time.monotonic() - began:.1f} s)", flush=True)
 
-            _serving.serve(site.app, sockets, ready, site.landed.close)
+            _serving.serve(site.app, sockets, ready, site.ending)
     except (_serving.ListenError, StoreError, BundleError, ValueError, OSError) as error:
         return _fail(error)
     finally:

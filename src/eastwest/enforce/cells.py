@@ -6,7 +6,7 @@ A peer set that holds more than half of everybody is kept as those it does not h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +85,24 @@ class CellMaker:
         rows = np.repeat(np.fromiter(members, np.uint32, len(members)), [len(who) for who in members.values()])
         identities = np.fromiter((i for who in members.values() for i in who), np.int32, len(rows))
         return TableCells(default, identities, rows)
+
+    def classes(self, keys: Iterable[Key]) -> NDArray[np.int64]:
+        """(n_identities,): equal where none of these tables' rules tells two identities apart, from 0 up."""
+        engine = self._engine
+        peers: set[int] = set()
+        by_name = False
+        for direction, number, _ in keys:
+            rules = engine.tables[direction][number].rules
+            peers.update(rule.peers for rule in rules)
+            by_name |= direction is Direction.EGRESS and any(rule.ports.named for rule in rules)
+        if not peers:
+            return np.zeros(len(engine.identities), np.int64)
+        columns = np.packbits(engine.identities.member[sorted(peers)], axis=0).T
+        if by_name:
+            columns = np.hstack((columns, engine.port_table_of.astype("<i4")[:, None].view(np.uint8)))
+        rows = np.ascontiguousarray(columns)
+        words = rows.view(f"V{rows.shape[1]}").reshape(-1)
+        return np.unique(words, return_inverse=True)[1].astype(np.int64).reshape(-1)
 
     def _row(self, key: Key, inside: set[int], held: list[list[int]], last: int) -> int:
         direction, number, ports = key

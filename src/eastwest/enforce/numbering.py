@@ -5,8 +5,8 @@ A compilation begins, asks for numbers, and is kept when it succeeded; one that 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Final, Generic, TypeVar
+from collections.abc import Hashable, Iterable
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,9 @@ class Book(Generic[K]):
         found = self._now.get(key)
         if found is None:
             found = self._before.get(key)
-            self._now[key] = found = found if found is not None else self._new()
+            if found is None:
+                found, self._next = self._next, self._next + 1
+            self._now[key] = found
             self._keys[found] = key
         return found
 
@@ -48,26 +50,31 @@ class Book(Generic[K]):
         """What a number that was asked for since `begin` stands for."""
         return self._keys[number]
 
-    def groups(self, keys: Sequence[K], group: Sequence[int], n_groups: int) -> NDArray[np.uint32]:
-        """One number for each group of keys, (n_groups,): one that some member had, where nobody else got it.
 
-        group: (n_keys,), the group of each key. Groups without keys get a number, too.
-        """
-        out: list[int] = [0] * n_groups
-        taken: set[int] = set()
-        for key, of in zip(keys, group, strict=True):
-            if not out[of]:
-                found = self._before.get(key)
-                if found is not None and found not in taken:
-                    out[of] = found
-                    taken.add(found)
-        out = [n or self._new() for n in out]
-        self._now.update((key, out[of]) for key, of in zip(keys, group, strict=True))
-        return np.asarray(out, np.uint32)
+def carried(
+    old: NDArray[np.uint32], group: NDArray[Any], n_groups: int, first_free: int
+) -> tuple[NDArray[np.uint32], int]:
+    """One number for each group of members, (n_groups,), and the first that is still free.
 
-    def _new(self) -> int:
-        self._next += 1
-        return self._next - 1
+    old: (n_members,), the number that a member had, 0 = none. A group gets one that some member had, unless another
+    group got it; groups are asked in the order of their members.
+    """
+    out = [0] * n_groups
+    taken: set[int] = set()
+    if first_free > NEW_START:
+        old, first_free = np.zeros_like(old), 1
+    with_old = np.flatnonzero(old)
+    codes = group[with_old].astype(np.int64) << 32 | old[with_old]
+    for code in codes[np.sort(np.unique(codes, return_index=True)[1])].tolist():
+        of, number = code >> 32, code & 0xFFFFFFFF
+        if not out[of] and number not in taken:
+            out[of] = number
+            taken.add(number)
+    for of, number in enumerate(out):
+        if not number:
+            out[of] = first_free
+            first_free += 1
+    return np.asarray(out, np.uint32), first_free
 
 
 class ReasonSlots:

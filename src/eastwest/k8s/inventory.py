@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -16,8 +17,8 @@ from numpy.typing import NDArray
 
 from eastwest.k8s.fields import Reader
 from eastwest.k8s.history import History, Version
-from eastwest.k8s.ipindex import AMBIGUOUS, NOBODY, Claim, Ints, IpIndex
-from eastwest.k8s.manifests import Problem, parse
+from eastwest.k8s.ipindex import AMBIGUOUS, FOREVER, NOBODY, Claim, Ints, IpIndex
+from eastwest.k8s.manifests import Known, Problem, parse
 from eastwest.k8s.raw import RawObject
 from eastwest.k8s.services import NODE_ADDRESSES, node, service
 from eastwest.k8s.sources import Event, EventType, Identity, Source, identity
@@ -63,6 +64,17 @@ class Naming:
         return exact
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """The cluster as last heard of. problems: what of it could not be read. latest_ns: the newest event of any kind, also
+    one that changed nothing that is read."""
+
+    state: ClusterState
+    problems: tuple[Problem, ...]
+    revision: int
+    latest_ns: int
+
+
 class Inventory:
     """Everything the sources reported, as intervals."""
 
@@ -75,6 +87,7 @@ class Inventory:
         self._node_addresses: dict[str, tuple[str, ...]] = {}
         self._naming: Naming | None = None
         self._state: tuple[tuple[int, int], ClusterState] | None = None
+        self._known = Known()
 
     @property
     def problems(self) -> list[Problem]:
@@ -85,6 +98,22 @@ class Inventory:
     def revision(self) -> int:
         """Grows whenever anything changed."""
         return self._revision
+
+    @property
+    def latest_ns(self) -> int:
+        """When the newest event happened, by the cluster's clock."""
+        return self._latest_ns
+
+    def files(self) -> list[Path]:
+        """Files that change when a source has something new."""
+        return [path for source in self._sources for path in source.files()]
+
+    def present(self) -> Present:
+        """What was heard last, whatever the clocks say. Objects that did not change are not read again."""
+        with self._lock:
+            raws = [self._whole(h.versions[-1]) for h in self._histories.values() if _stands(h)]
+            state, problems = parse(raws, self._known)
+            return Present(state, tuple(problems), self._revision, self._latest_ns)
 
     def poll(self) -> int:
         """Ask every source; the number of events that changed something."""
@@ -269,6 +298,11 @@ class _Builder:
     def _claim(self, ips: Iterable[str], version: Version, owner_index: int) -> None:
         for text in ips:
             self._claims.append(Claim(ip_bytes(text), version.from_ns, version.to_ns, owner_index))
+
+
+def _stands(history: History) -> bool:
+    """Whether the object exists, as far as was heard."""
+    return bool(history.versions) and history.versions[-1].to_ns == FOREVER
 
 
 def _phase(version: Version) -> object:

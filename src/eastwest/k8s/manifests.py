@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from dataclasses import replace as replaced
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from eastwest.k8s.clusterpol import GROUP as CLUSTER_POLICY_GROUP
 from eastwest.k8s.clusterpol import cluster_network_policy
@@ -57,15 +57,37 @@ def load(path: Path | str) -> tuple[ClusterState, list[Problem]]:
     return state, problems + more
 
 
-def parse(raws: Iterable[RawObject]) -> tuple[ClusterState, list[Problem]]:
+class Known:
+    """Typed objects of an earlier `parse`: an object that is still the very same is not read again. One user at a time."""
+
+    def __init__(self) -> None:
+        self._now: dict[int, tuple[RawObject, _Typed, list[Problem]]] = {}
+        self._before = self._now
+
+    def begin(self) -> None:
+        self._before, self._now = self._now, {}
+
+    def get(self, raw: RawObject, problems: list[Problem]) -> _Typed:
+        found = self._before.get(id(raw))
+        if found is None or found[0] is not raw:
+            own: list[Problem] = []
+            found = raw, _PARSERS[raw.kind][1](Reader(raw, own)), own
+        self._now[id(raw)] = found
+        problems += found[2]
+        return found[1]
+
+
+def parse(raws: Iterable[RawObject], known: Known | None = None) -> tuple[ClusterState, list[Problem]]:
     """Typed objects, in the order given; a later object of the same kind, namespace and name replaces the earlier.
 
     Workloads without a running pod get one stand-in pod (uid None). Namespaces that are used but not given are made.
     """
     problems: list[Problem] = []
     parts = _Parts()
+    known = known or Known()
+    known.begin()
     for raw in _latest(raws, problems):
-        _PARSERS[raw.kind](Reader(raw, problems), parts)
+        _PARSERS[raw.kind][0](parts, known.get(raw, problems))
     owners = Owners(parts.owners)
     running = [owners.resolve(p) for p in parts.pods if p.phase not in TERMINATED]
     pods = [*running, *owners.stand_ins(running)]
@@ -118,37 +140,39 @@ def _assumed(thing: Pod | Service | NetworkPolicy) -> Problem:
     return Problem("note", message, file, line, "", f"Namespace {thing.namespace}")
 
 
-def _namespace(reader: Reader, parts: _Parts) -> None:
-    found = namespace(reader)
-    parts.namespaces[found.name] = found
+_Typed = Any
+"""What the reader of a kind returns; None for an object that is in error."""
 
 
-def _endpoints(reader: Reader, parts: _Parts) -> None:
-    space, name, addresses = endpoint_addresses(reader)
+def _endpoints(parts: _Parts, found: tuple[str, str, tuple[str, ...]]) -> None:
+    space, name, addresses = found
     before = parts.endpoints.get((space, name), ())
     parts.endpoints[space, name] = tuple(dict.fromkeys((*before, *addresses)))
 
 
-def _network_policy(reader: Reader, parts: _Parts) -> None:
-    found = network_policy(reader)
+def _namespace(parts: _Parts, found: Namespace) -> None:
+    parts.namespaces[found.name] = found
+
+
+def _network_policy(parts: _Parts, found: NetworkPolicy | None) -> None:
     if found is not None:
         parts.policies.append(found)
 
 
-def _cluster_network_policy(reader: Reader, parts: _Parts) -> None:
-    found = cluster_network_policy(reader)
+def _cluster_network_policy(parts: _Parts, found: ClusterNetworkPolicy | None) -> None:
     if found is not None:
         parts.cluster_policies.append(found)
 
 
-_PARSERS: Final[dict[str, Callable[[Reader, _Parts], None]]] = {
-    "Namespace": _namespace,
-    "Node": lambda reader, parts: parts.nodes.append(node(reader)),
-    "Pod": lambda reader, parts: parts.pods.append(pod(reader)),
-    "Service": lambda reader, parts: parts.services.append(service(reader)),
-    "EndpointSlice": _endpoints,
-    "Endpoints": _endpoints,
-    "NetworkPolicy": _network_policy,
-    "ClusterNetworkPolicy": _cluster_network_policy,
-    **dict.fromkeys(TEMPLATES, lambda reader, parts: parts.owners.append(owner(reader))),
+_PARSERS: Final[dict[str, tuple[Callable[[_Parts, _Typed], None], Callable[[Reader], _Typed]]]] = {
+    "Namespace": (_namespace, namespace),
+    "Node": (lambda parts, found: parts.nodes.append(found), node),
+    "Pod": (lambda parts, found: parts.pods.append(found), pod),
+    "Service": (lambda parts, found: parts.services.append(found), service),
+    "EndpointSlice": (_endpoints, endpoint_addresses),
+    "Endpoints": (_endpoints, endpoint_addresses),
+    "NetworkPolicy": (_network_policy, network_policy),
+    "ClusterNetworkPolicy": (_cluster_network_policy, cluster_network_policy),
+    **dict.fromkeys(TEMPLATES, (lambda parts, found: parts.owners.append(found), owner)),
 }
+"""By kind: where what was read goes, and how it is read."""

@@ -44,6 +44,10 @@ class Source(Protocol):
         """New events, oldest first; empty when nothing happened. Never blocks for long, never raises."""
         ...
 
+    def files(self) -> Iterable[Path]:
+        """Files that change when there is something new, for whoever would rather wait than ask."""
+        ...
+
 
 Identity = tuple[str, str, str, str]
 
@@ -63,6 +67,9 @@ class ManifestSource:
         self._clock_ns = clock_ns
         self._stamp: tuple[tuple[str, int, int], ...] | None = None
         self._known: dict[Identity, RawObject] = {}
+
+    def files(self) -> Iterable[Path]:
+        return ()  # a folder of manifests is asked now and then
 
     def poll(self) -> list[Event]:
         stamp = _stamp(self.path)
@@ -90,6 +97,9 @@ class WatchLogSource:
         self._offset = 0
         self._line = 0
         self._inode: int | None = None
+
+    def files(self) -> Iterable[Path]:
+        return (self.path,)
 
     def poll(self) -> list[Event]:
         try:
@@ -134,6 +144,9 @@ class ObjectSource:
 
     objects: Iterable[RawObject]
     problems: list[Problem] = field(default_factory=list)
+
+    def files(self) -> Iterable[Path]:
+        return ()
 
     def poll(self) -> list[Event]:
         objects, self.objects = self.objects, ()

@@ -1,0 +1,202 @@
+"""What is in force, for people: per node, namespace, policy and pod, with what waits and why. Values only; `api` shows
+them, `cli` prints them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from eastwest.enforce.compile import uid
+from eastwest.enforce.modes import EVERY_NAMESPACE, Setting, Snapshot
+from eastwest.enforce.planner import Planned, Planner, Trouble
+from eastwest.enforce.realised import Register, waiting
+from eastwest.model.batch import HookStatus
+from eastwest.model.flow import Direction
+from eastwest.model.plan import Mode, NodePlan, PlanPod
+
+WAITS_SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A side of a pod that does not follow the newest plan."""
+
+    uid: str
+    namespace: str
+    name: str
+    direction: Direction
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """`version` was planned, `realised_version` is in force by the agent's word (0 = none known). pods, waiting: sides that
+    are not off. told_ns: when the agent last told; since_ns: since when its plan is in force."""
+
+    node: str
+    version: int
+    realised_version: int
+    generation: int | None
+    since_ns: int | None
+    told_ns: int | None
+    pods: int
+    sides: int
+    missing: tuple[Waiting, ...]
+    capability: tuple[HookStatus, ...]
+    reason: str | None  # why the plan as a whole is not in force
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceStatus:
+    """One direction. `nodes` have another mode than `mode` (a rollout). in_force: pods of `pods` that follow it; None
+    where the mode is off everywhere."""
+
+    namespace: str
+    direction: Direction
+    mode: Mode
+    nodes: tuple[tuple[str, Mode], ...]
+    pods: int
+    in_force: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyStatus:
+    """pods: those that it selects and whose side is not off; off: selected ones whose side is off."""
+
+    policy: str
+    tier: str
+    pods: int
+    in_force: int
+    off: int
+    waiting: tuple[str, ...]  # nodes
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """inventory_ns: the newest change of the cluster that every `nodes[].version` takes into account."""
+
+    inventory_ns: int
+    revision: int
+    compiled_ns: int | None
+    compile_seconds: float | None
+    trouble: Trouble | None
+    snapshot: Snapshot
+    nodes: tuple[NodeStatus, ...]
+    namespaces: tuple[NamespaceStatus, ...]
+    policies: tuple[PolicyStatus, ...]
+
+
+def status(planner: Planner, register: Register) -> Status:
+    """Everything at this moment."""
+    snapshot, planned = planner.settings.snapshot(), planner.planned
+    if planned is None:
+        return Status(0, snapshot.revision, None, None, planner.trouble, snapshot, (), (), ())
+    missing = {n: list(waiting(planned, register, n)) for n in planned.plans}
+    return Status(
+        planned.inventory_ns,
+        snapshot.revision,
+        planned.at_ns,
+        planned.seconds,
+        planner.trouble,
+        snapshot,
+        tuple(_node(plan, register, missing[node]) for node, plan in planned.plans.items()),
+        tuple(_namespaces(planned, snapshot, missing)),
+        tuple(_policies(planned, register)),
+    )
+
+
+def _node(plan: NodePlan, register: Register, missing: list[tuple[PlanPod, Direction, str]]) -> NodeStatus:
+    told = register.told(plan.node)
+    sides = [s for p in plan.pods for s in (p.egress, p.ingress) if s.mode is not Mode.OFF]
+    return NodeStatus(
+        plan.node,
+        plan.version,
+        register.version(plan),
+        told.realised.generation if told else None,
+        told.realised.since_ns if told and told.realised.version else None,
+        told.at_ns if told else None,
+        len(plan.pods),
+        len(sides),
+        tuple(Waiting(p.uid, p.namespace, p.name, d, why) for p, d, why in missing),
+        told.realised.capability if told else (),
+        register.node_waits(plan),
+    )
+
+
+def _namespaces(
+    planned: Planned, snapshot: Snapshot, missing: dict[str, list[tuple[PlanPod, Direction, str]]]
+) -> Iterable[NamespaceStatus]:
+    """Of every namespace that has pods or a setting, both directions."""
+    pods: dict[str, list[PlanPod]] = {}
+    for plan in planned.plans.values():
+        for pod in plan.pods:
+            pods.setdefault(pod.namespace, []).append(pod)
+    waits = {(p.uid, d) for rows in missing.values() for p, d, _ in rows}
+    for namespace in sorted({*pods, *snapshot.namespaces()} - {EVERY_NAMESPACE}):
+        for direction in Direction:
+            setting = snapshot.setting(namespace, direction)
+            mine = pods.get(namespace, [])
+            active = [p for p in mine if _mode(p, direction) is not Mode.OFF]
+            done = sum((p.uid, direction) not in waits for p in active)
+            yield NamespaceStatus(
+                namespace, direction, setting.mode, setting.nodes, len(mine), done if _on(setting) else None
+            )
+
+
+def _on(setting: Setting) -> bool:
+    return setting.mode is not Mode.OFF or any(mode is not Mode.OFF for _, mode in setting.nodes)
+
+
+def _mode(pod: PlanPod, direction: Direction) -> Mode:
+    return (pod.ingress if direction is Direction.INGRESS else pod.egress).mode
+
+
+def _policies(planned: Planned, register: Register) -> Iterable[PolicyStatus]:
+    """One entry per policy, both directions together: a pod counts once, and only when all its sides follow."""
+    engine = planned.engine
+    where = {p.uid: (node, p) for node, plan in planned.plans.items() for p in plan.pods}
+    by_name: dict[tuple[str, str], list[int]] = {}
+    for at, policy in enumerate(engine.policies):
+        by_name.setdefault((policy.policy, str(policy.tier)), []).append(at)
+    for (name, tier), members in sorted(by_name.items()):
+        sides: dict[str, list[Direction]] = {}
+        for at in members:
+            policy = engine.policies[at]
+            for pod in np.flatnonzero(policy.subject).tolist():
+                sides.setdefault(uid(engine, pod), []).append(policy.direction)
+        yield _policy(planned, register, name, tier, {u: d for u, d in sides.items() if u in where}, where)
+
+
+def _policy(
+    planned: Planned,
+    register: Register,
+    name: str,
+    tier: str,
+    sides: dict[str, list[Direction]],
+    where: dict[str, tuple[str, PlanPod]],
+) -> PolicyStatus:
+    since = planned.policy_since.get(name, {})
+    done, off, nodes = 0, 0, dict[str, int]()
+    for pod_uid, directions in sides.items():
+        node, pod = where[pod_uid]
+        active = [d for d in directions if _mode(pod, d) is not Mode.OFF]
+        plan = planned.plans[node]
+        if not active:
+            off += 1
+        elif any(register.pod_waits(plan, pod, d, since.get(node, plan.version)) for d in active):
+            nodes[node] = nodes.get(node, 0) + 1
+        else:
+            done += 1
+    total = done + sum(nodes.values())
+    return PolicyStatus(name, tier, total, done, off, tuple(sorted(nodes)), _text(total, done, off, sorted(nodes)))
+
+
+def _text(total: int, done: int, off: int, nodes: list[str]) -> str:
+    if not total:
+        return "not in force: the mode of its pods is off" if off else "selects no pod"
+    more = f" and {len(nodes) - WAITS_SHOWN} more" if len(nodes) > WAITS_SHOWN else ""
+    waits = f"; waiting for {', '.join(nodes[:WAITS_SHOWN])}{more}" if nodes else ""
+    return f"in force on {done} of {total} pods{waits}" + (f" ({off} more are off)" if off else "")
