@@ -92,6 +92,7 @@ def document() -> str:
         ("Node (agent)", NODE, nodes),
         ("The agent itself", "", selves),
         ("Workload pairs, zones and nodes (server)", TRAFFIC, registry.TRAFFIC),
+        ("Enforcement (server)", "", registry.ENFORCEMENT),
         ("The server itself", "", registry.SERVER),
         ("Names of the reference", REFERENCE, registry.REFERENCE),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from eastwest.agent import metrics_families, metrics_reference
 from eastwest.collector import metrics as collector_metrics
+from eastwest.enforce import metrics as enforce_metrics
 from eastwest.query import metrics_traffic
 from eastwest.runtime.openmetrics import Family
 
@@ -25,7 +26,8 @@ AGENT = metrics_families.FAMILIES
 REFERENCE = metrics_reference.REFERENCE_FAMILIES
 SERVER = tuple(f for value in vars(collector_metrics).values() for f in _families(value))
 TRAFFIC = metrics_traffic.FAMILIES
-ALL = (*AGENT, *REFERENCE, *SERVER, *TRAFFIC)
+ENFORCEMENT = tuple(f for value in vars(enforce_metrics).values() for f in _families(value))
+ALL = (*AGENT, *REFERENCE, *SERVER, *ENFORCEMENT, *TRAFFIC)
 SAMPLES = {name: family for family in ALL for name in family.sample_names()}
 
 

@@ -95,6 +95,11 @@ def post(args: argparse.Namespace, path: str, body: Any = None) -> Any:
     return _ask(args, "POST", path, json=body)
 
 
+def put(args: argparse.Namespace, path: str, body: Any) -> Any:
+    """PUT a JSON document. Raises ServerError with a sentence that says what to do."""
+    return _ask(args, "PUT", path, json=body)
+
+
 def _ask(args: argparse.Namespace, method: str, path: str, **given: Any) -> Any:
     try:
         with open_client(args) as client:

@@ -51,6 +51,7 @@ class Plan:
     nodes: int = 3
     listen: str = "127.0.0.1:7420"  # port 0: any that is free
     tick_s: float = 1.0
+    enforce: bool = False  # agents put plans in force; what is off at the server denies nothing all the same
     agent_options: Sequence[str] = ()
     server_options: Sequence[str] = ()
 
@@ -198,6 +199,8 @@ class Stack:
             argv = [sys.executable, "-m", "eastwest", "agent", "--node", node, "--cluster", self.plan.name]
             argv += ["--server", f"unix:{self.ingest_socket}", "--token-file", str(token_file)]
             argv += ["--cgroup", self.lab.node(node).cgroup]
+            if self.plan.enforce:
+                argv += ["--enforce", "--state", str(self.folder / f"{node}.state")]
             argv += ["--tick", str(self.plan.tick_s), *self.plan.agent_options]
             self.agents[node] = Part(
                 f"the agent of {node}", self.lab.node_command(node, argv), self.folder / f"{node}.log"

@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, str]] = {
     "costs": "what traffic between zones, regions and the internet costs",
     "coverage": "what was seen and what was not",
     "record": "save a window as an evidence bundle",
+    "enforce": "what policies deny on the wire: set, see, and explain it",
     "rollout": "audit and enforce step by step, watched, taken back when something would break",
     "policy": "check, explain, generate and prove network policies",
 }
