@@ -6,6 +6,14 @@
 #ifndef EW_FLOW_CONNTRACK_H
 #define EW_FLOW_CONNTRACK_H
 
+#define NFCT_INFO 7UL
+#define NFCT_POINTER (~NFCT_INFO)
+#define IP_CT_ESTABLISHED 0 /* enum ip_conntrack_info; 3 more: the same in the direction of replies */
+#define IP_CT_RELATED 1
+#define IP_CT_NEW 2
+#define IP_CT_IS_REPLY 3
+#define IP_CT_UNTRACKED 7
+
 /* Both tuples of a connection: who opened it, what it asked for, who answers, and whom the answerer sees. */
 struct tracked {
 	__u8 initiator[16];
@@ -38,15 +46,11 @@ static __always_inline __u16 read_port(const void *from)
 	return bpf_ntohs(port);
 }
 
-static __always_inline bool read_conntrack(struct __sk_buff *skb, struct tracked *t)
+static __always_inline void read_tuples(struct nf_conn *ct, struct tracked *t)
 {
-	struct sk_buff *kernel_skb = bpf_cast_to_kern_ctx(skb);
-	struct nf_conn *ct = (void *)(kernel_skb->_nfct & ~7UL); /* NFCT_PTRMASK */
 	struct nf_conntrack_tuple *original, *reply;
 	__u16 family = 0;
 
-	if (!ct)
-		return false;
 	original = __builtin_preserve_access_index(&ct->tuplehash[0].tuple);
 	reply = __builtin_preserve_access_index(&ct->tuplehash[1].tuple);
 	bpf_core_read(&family, sizeof(family), &original->src.l3num);
@@ -56,10 +60,101 @@ static __always_inline bool read_conntrack(struct __sk_buff *skb, struct tracked
 	t->initiator_port = read_port(__builtin_preserve_access_index(&original->src.u.all));
 	t->asked_port = read_port(__builtin_preserve_access_index(&original->dst.u.all));
 	t->answerer_port = read_port(__builtin_preserve_access_index(&reply->src.u.all));
+}
+
+static __always_inline bool read_conntrack(struct __sk_buff *skb, struct tracked *t)
+{
+	struct sk_buff *kernel_skb = bpf_cast_to_kern_ctx(skb);
+	struct nf_conn *ct = (void *)(kernel_skb->_nfct & NFCT_POINTER);
+
+	if (!ct)
+		return false;
+	read_tuples(ct, t);
+	return true;
+}
+
+/* Whether this packet is, to conntrack, the first of a connection. */
+static __always_inline bool is_new(struct __sk_buff *skb)
+{
+	struct sk_buff *kernel_skb = bpf_cast_to_kern_ctx(skb);
+
+	return (kernel_skb->_nfct & NFCT_INFO) == IP_CT_NEW;
+}
+#else
+static __always_inline bool is_new(struct __sk_buff *skb)
+{
+	return false;
+}
+
+static __always_inline bool read_conntrack(struct __sk_buff *skb, struct tracked *t)
+{
+	return false;
+}
+#endif
+
+#ifdef EW_LOOKUP
+struct bpf_ct_opts___12 { /* as of its first version, which later kernels accept by its size */
+	__s32 netns_id;
+	__s32 error;
+	__u8 l4proto;
+	__u8 dir;
+	__u8 reserved[2];
+};
+
+extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_tuple *tuple, __u32 tuple_size,
+					 struct bpf_ct_opts___12 *opts, __u32 opts_size) __ksym;
+extern void bpf_ct_release(struct nf_conn *ct) __ksym;
+
+/* The kernel looks up no other protocols. */
+static __always_inline bool can_find_conntrack(__u8 protocol)
+{
+	return protocol == PROTO_TCP || protocol == PROTO_UDP;
+}
+
+static __always_inline bool is_ipv4(const __u8 *address)
+{
+	const __u32 *words = (const __u32 *)address;
+
+	return !words[0] && !words[1] && words[2] == bpf_htonl(0xffff);
+}
+
+/* As read_conntrack, where the packet has not met conntrack yet: a packet that the pod sends. */
+static __noinline bool find_conntrack(struct __sk_buff *skb, const struct ew_flow_key *key, struct tracked *t)
+{
+	struct bpf_ct_opts___12 opts = {.netns_id = -1, .l4proto = key->protocol};
+	struct bpf_sock_tuple tuple = {};
+	const __u32 *from = (const __u32 *)key->pod_addr, *to = (const __u32 *)key->peer_addr;
+	bool ipv4 = is_ipv4(key->pod_addr);
+	struct nf_conn *ct;
+
+	if (!can_find_conntrack(key->protocol))
+		return false;
+	if (ipv4) {
+		tuple.ipv4.saddr = from[3];
+		tuple.ipv4.daddr = to[3];
+		tuple.ipv4.sport = bpf_htons(key->pod_port);
+		tuple.ipv4.dport = bpf_htons(key->peer_port);
+		ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
+	} else {
+		copy_address((__u8 *)tuple.ipv6.saddr, from);
+		copy_address((__u8 *)tuple.ipv6.daddr, to);
+		tuple.ipv6.sport = bpf_htons(key->pod_port);
+		tuple.ipv6.dport = bpf_htons(key->peer_port);
+		ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv6), &opts, sizeof(opts));
+	}
+	if (!ct)
+		return false;
+	read_tuples(ct, t);
+	bpf_ct_release(ct);
 	return true;
 }
 #else
-static __always_inline bool read_conntrack(struct __sk_buff *skb, struct tracked *t)
+static __always_inline bool can_find_conntrack(__u8 protocol)
+{
+	return false;
+}
+
+static __always_inline bool find_conntrack(struct __sk_buff *skb, const struct ew_flow_key *key, struct tracked *t)
 {
 	return false;
 }

@@ -145,7 +145,7 @@ static __always_inline bool ended(const struct ew_flow *flow, const struct ew_fl
 
 	if (closed)
 		quiet_ns = d->closed_ns;
-	else if (key->protocol == PROTO_TCP && talked)
+	else if (key->protocol == PROTO_TCP && talked && flow->verdict.ruling != EW_RULING_DENY) /* else it was cut off */
 		quiet_ns = d->idle_tcp_ns;
 	return key->ghost || d->now_ns > flow->quiet_since_ns + quiet_ns;
 }
@@ -185,6 +185,8 @@ static long drain_flow(void *map, const struct ew_flow_key *key, struct ew_flow 
 		}
 		__builtin_memset(record, 0, sizeof(*record));
 		if (flow->role_source < EW_SOURCE_LISTENER && pod_listens(key)) {
+			if (enforcing && flow->role != EW_ROLE_SERVER)
+				undo_verdict(flow);
 			flow->role = EW_ROLE_SERVER;
 			flow->role_source = EW_SOURCE_LISTENER;
 		}

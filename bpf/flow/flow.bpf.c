@@ -13,12 +13,16 @@
 #include "policy_maps.h"
 #include "conntrack.h"
 #include "listener.h"
+#include "role.h"
+#include "tables.h"
+#include "judge.h"
 #include "drain.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 #define DNS_PORT 53
 #define TCX_NEXT -1 /* for clsact: TC_ACT_UNSPEC; both leave the packet to whoever comes next */
+#define TC_ACT_SHOT 2
 
 static __always_inline void add(__u64 *to, __u64 amount)
 {
@@ -50,78 +54,6 @@ static __always_inline void count_lost(struct ew_interface_set *books, enum ew_l
 {
 	books->lost[cause].bytes += p->bytes;
 	books->lost[cause].packets += 1;
-}
-
-/* --- who opened the connection ------------------------------------------------------------------------------------- */
-
-static __always_inline bool is_syn(const struct packet *p)
-{
-	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
-}
-
-static __always_inline bool is_syn_ack(const struct packet *p)
-{
-	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK);
-}
-
-/* The pod's role, if this packet is part of a handshake. */
-static __always_inline enum ew_role handshake_role(const struct packet *p)
-{
-	if (is_syn(p))
-		return p->dir == EW_FROM_POD ? EW_ROLE_CLIENT : EW_ROLE_SERVER;
-	if (is_syn_ack(p))
-		return p->dir == EW_FROM_POD ? EW_ROLE_SERVER : EW_ROLE_CLIENT;
-	if (p->key->variant == EW_VARIANT_ECHO_CLIENT)
-		return EW_ROLE_CLIENT;
-	if (p->key->variant == EW_VARIANT_ECHO_SERVER)
-		return EW_ROLE_SERVER;
-	return EW_ROLE_UNKNOWN;
-}
-
-static __always_inline void first_role(struct ew_flow *flow, const struct packet *p)
-{
-	flow->role = handshake_role(p);
-	if (flow->role != EW_ROLE_UNKNOWN) {
-		flow->role_source = EW_SOURCE_HANDSHAKE;
-		return;
-	}
-	if (pod_listens(p->key)) {
-		flow->role = EW_ROLE_SERVER;
-		flow->role_source = EW_SOURCE_LISTENER;
-		return;
-	}
-	if (p->key->protocol == PROTO_TCP || p->key->variant == EW_VARIANT_ICMP_OTHER)
-		return;
-	flow->role = p->dir == EW_FROM_POD ? EW_ROLE_CLIENT : EW_ROLE_SERVER;
-	flow->role_source = EW_SOURCE_FIRST_PACKET;
-}
-
-/* Ask conntrack once per connection: the true initiator, and the other address of a Service. */
-static __always_inline void learn(struct __sk_buff *skb, struct ew_flow *flow, const struct packet *p)
-{
-	struct tracked t = {};
-	enum ew_role role;
-
-	if (__sync_fetch_and_or(&flow->flags, EW_FLAG_CT_READ) & EW_FLAG_CT_READ)
-		return;
-	if (!read_conntrack(skb, &t))
-		return;
-	role = tracked_role(p->key, &t);
-	if (role == EW_ROLE_UNKNOWN)
-		return;
-	if (flow->role_source < EW_SOURCE_CONNTRACK) {
-		flow->role = role;
-		flow->role_source = EW_SOURCE_CONNTRACK;
-	}
-	if (translated(&t)) {
-		copy_address(flow->nat_addr, role == EW_ROLE_CLIENT ? t.answerer : t.asked);
-		flow->nat_port = role == EW_ROLE_CLIENT ? t.answerer_port : t.asked_port;
-		__sync_fetch_and_or(&flow->flags, EW_FLAG_NAT);
-	}
-	if (role == EW_ROLE_SERVER && !same_address(t.initiator, p->key->peer_addr)) {
-		copy_address(flow->initiator_addr, t.initiator);
-		__sync_fetch_and_or(&flow->flags, EW_FLAG_SNAT);
-	}
 }
 
 /* --- the life of an entry ------------------------------------------------------------------------------------------ */
@@ -194,6 +126,8 @@ static __always_inline void restart(struct ew_flow *flow, const struct packet *p
 	flow->isn = p->seq;
 	flow->opened_ns = p->now_ns;
 	flow->flags = EW_FLAG_OPEN | EW_FLAG_SYN;
+	if (enforcing)
+		undo_verdict(flow);
 	__sync_fetch_and_add(&this_set(flow->set, p->set)->opens, 1);
 }
 
@@ -231,6 +165,152 @@ static __always_inline void track(struct __sk_buff *skb, struct ew_flow *flow, c
 		__sync_fetch_and_add(&this_set(flow->set, p->set)->answered, 1);
 }
 
+/* --- what is decided about it ----------------------------------------------------------------------------------------- */
+
+static __always_inline void give_reason(__u32 *allow, __u32 *deny, const struct answer *a)
+{
+	if (a->ruling == EW_RULING_ALLOW)
+		*allow = a->reason;
+	else if (a->ruling == EW_RULING_DENY)
+		*deny = a->reason;
+}
+
+/* Judge anew, and keep the verdict where the next packet will surely mean the same. False: nobody can tell here. */
+static __always_inline bool decide(struct __sk_buff *skb, struct ew_flow *flow, const struct packet *p,
+			      const struct ew_policy_state *state, struct ew_verdict *verdict)
+{
+	struct ew_case *c = open_case(p, state);
+
+	if (!c)
+		return false;
+	judge(skb, c, flow);
+	if (c->answer.pending)
+		return false;
+	verdict->generation = state->generation;
+	verdict->ruling = c->answer.ruling;
+	verdict->enforced = c->answer.enforced;
+	give_reason(&flow->allow_reason, &flow->deny_reason, &c->answer);
+	if (p->key->variant != EW_VARIANT_ICMP_OTHER && !(c->answer.translated && c->answer.ruling == EW_RULING_DENY))
+		*(volatile __u64 *)&flow->verdict = *(__u64 *)verdict;
+	return true;
+}
+
+/* Whoever spoke first was denied and never got through, so this packet of the other end's is no answer: it opens. TCP says
+ * so by itself. */
+static __always_inline bool turns(struct ew_flow *flow, const struct packet *p)
+{
+	__u32 opener = flow->role == EW_ROLE_CLIENT ? EW_FROM_POD : EW_TO_POD;
+
+	if (p->key->protocol == PROTO_TCP || p->key->variant != EW_VARIANT_NONE || p->quote)
+		return false;
+	if (flow->role == EW_ROLE_UNKNOWN || p->dir == opener || (flow->flags & seen_flag(opener)))
+		return false;
+	flow->role = p->dir == EW_FROM_POD ? EW_ROLE_CLIENT : EW_ROLE_SERVER;
+	flow->role_source = EW_SOURCE_FIRST_PACKET;
+	flag(flow, EW_FLAG_NAT | EW_FLAG_SNAT, false);
+	flag(flow, EW_FLAG_TURNED | EW_FLAG_CT_READ, true);
+	return true;
+}
+
+/* Whether the verdict in the entry is of this generation, and about this packet's connection. */
+static __always_inline bool valid(struct __sk_buff *skb, struct ew_flow *flow, const struct packet *p,
+				  const struct ew_verdict *verdict, __u32 generation)
+{
+	if (verdict->generation != generation)
+		return false;
+	if (verdict->ruling == EW_RULING_DENY)
+		return !turns(flow, p);
+	/* behind an address that many share, the same ports may be another one's by now */
+	return !(p->dir == EW_TO_POD && (flow->flags & EW_FLAG_SNAT) && is_new(skb));
+}
+
+static __always_inline bool passes(struct __sk_buff *skb, struct ew_flow *flow, const struct packet *p,
+				   struct ew_interface_set *books)
+{
+	struct ew_set *set = this_set(flow->set, p->set);
+	struct ew_policy_state state;
+	struct ew_verdict verdict;
+
+	read_state(&state);
+	*(__u64 *)&verdict = *(volatile __u64 *)&flow->verdict;
+	if (!state.generation)
+		goto unjudged;
+	if (!valid(skb, flow, p, &verdict, state.generation)) {
+		if (!decide(skb, flow, p, &state, &verdict))
+			goto unjudged;
+		if (verdict.ruling == EW_RULING_ALLOW && flow->allow_reason == EW_REASON_UNDECIDED)
+			books->events[EW_EVENT_UNDECIDED] += 1;
+	}
+	if (verdict.ruling == EW_RULING_ALLOW)
+		return true;
+	if (verdict.ruling == EW_RULING_DENY) {
+		__sync_fetch_and_add(verdict.enforced ? &set->denied : &set->would_deny, 1);
+		return !verdict.enforced;
+	}
+unjudged:
+	__sync_fetch_and_add(&flow->unjudged[p->set & 1], 1);
+	return true;
+}
+
+/* A SYN against the direction of a known connection that is denied must not end that connection: anybody could send it. */
+static __always_inline bool turned_away(struct __sk_buff *skb, struct ew_flow *flow, const struct packet *p,
+					struct ew_interface_set *books)
+{
+	struct ew_policy_state state;
+	struct ew_case *c;
+
+	if (flow->role == EW_ROLE_UNKNOWN || flow->role == handshake_role(p))
+		return false;
+	read_state(&state);
+	if (!state.generation)
+		return false;
+	c = open_case(p, &state);
+	if (!c)
+		return false;
+	judge(skb, c, 0);
+	if (c->answer.ruling != EW_RULING_DENY || !c->answer.enforced)
+		return false;
+	count(this_set(flow->set, p->set), p);
+	__sync_fetch_and_add(&this_set(flow->set, p->set)->denied, 1);
+	give_reason(&flow->allow_reason, &flow->deny_reason, &c->answer);
+	return true;
+}
+
+static __always_inline bool passes_without_entry(struct __sk_buff *skb, const struct packet *p, struct ew_interface_set *books,
+						 struct answer *a)
+{
+	struct ew_policy_state state;
+	struct ew_case *c;
+
+	read_state(&state);
+	c = state.generation ? open_case(p, &state) : 0;
+	if (c) {
+		judge(skb, c, 0);
+		*a = c->answer;
+	}
+	if (a->pending)
+		a->ruling = EW_RULING_NONE;
+	if (a->ruling == EW_RULING_ALLOW && a->reason == EW_REASON_UNDECIDED)
+		books->events[EW_EVENT_UNDECIDED] += 1;
+	return a->ruling != EW_RULING_DENY || !a->enforced;
+}
+
+static __always_inline bool passes_unread(const struct packet *p, enum verdict why, struct ew_interface_set *books)
+{
+	struct ew_policy_state state;
+	struct ew_case *c;
+
+	read_state(&state);
+	c = state.generation ? open_case(p, &state) : 0;
+	if (!c)
+		return true;
+	judge_unread(c, why == PARSED_FRAGMENT ? EW_REASON_FRAGMENT : EW_REASON_TRUNCATED);
+	if (c->answer.ruling != EW_RULING_DENY)
+		return true;
+	books->events[c->answer.enforced ? EW_EVENT_UNREAD_DENIED : EW_EVENT_UNREAD_WOULD_DENY] += 1;
+	return !c->answer.enforced;
+}
+
 /* --- without room for an entry ------------------------------------------------------------------------------------- */
 
 /* The pod's role from this packet and the node's tables alone; returns how it is known. */
@@ -256,21 +336,34 @@ static __always_inline enum ew_role_source role_without_entry(struct __sk_buff *
 	return role == EW_ROLE_UNKNOWN ? EW_SOURCE_UNKNOWN : source;
 }
 
-static __always_inline void count_overflow(struct __sk_buff *skb, struct packet *p, struct ew_interface_set *books)
+static __always_inline struct ew_overflow *open_overflow(const struct packet *p)
 {
-	struct ew_overflow *entry, fresh = {};
+	__u32 zero = 0;
+	struct ew_overflow *fresh = bpf_map_lookup_elem(&scratch, &zero); /* an ew_flow is larger */
+
+	if (!fresh)
+		return 0;
+	__builtin_memset(fresh, 0, sizeof(*fresh));
+	bpf_map_update_elem(&overflow, p->key, fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&overflow, p->key);
+}
+
+/* False when the packet is denied. */
+static __always_inline bool count_overflow(struct __sk_buff *skb, struct packet *p, struct ew_interface_set *books)
+{
+	struct ew_overflow *entry;
 	struct ew_set *set;
+	struct answer a = {};
+	bool passes = !enforcing || passes_without_entry(skb, p, books, &a);
 	enum ew_role_source source = role_without_entry(skb, p);
 
 	books->events[EW_EVENT_FLOW_MAP_FULL] += 1;
 	entry = bpf_map_lookup_elem(&overflow, p->key);
-	if (!entry) {
-		bpf_map_update_elem(&overflow, p->key, &fresh, BPF_NOEXIST);
-		entry = bpf_map_lookup_elem(&overflow, p->key);
-	}
+	if (!entry)
+		entry = open_overflow(p);
 	if (!entry) {
 		count_lost(books, EW_LOST_OVERFLOW_FULL, p);
-		return;
+		return passes;
 	}
 	if (entry->role_source < source)
 		entry->role_source = source;
@@ -280,39 +373,56 @@ static __always_inline void count_overflow(struct __sk_buff *skb, struct packet 
 		__sync_fetch_and_add(&set->opens, 1);
 	if (is_syn_ack(p))
 		__sync_fetch_and_add(&set->answered, 1);
+	if (enforcing && a.ruling == EW_RULING_ALLOW)
+		__sync_fetch_and_add(&entry->allowed[p->set & 1], 1);
+	if (enforcing && a.ruling == EW_RULING_DENY)
+		__sync_fetch_and_add(a.enforced ? &set->denied : &set->would_deny, 1);
+	if (enforcing)
+		give_reason(&entry->allow_reason, &entry->deny_reason, &a);
+	return passes;
 }
 
 /* --- one packet ---------------------------------------------------------------------------------------------------- */
 
-/* An ICMP error belongs to the connection it is about; false when that is not here. */
-static __always_inline bool count_error(struct __sk_buff *skb, const struct packet *p)
+/* An ICMP error belongs to the connection it is about, and shares its fate; `gone_on` false: that is not here. */
+static __always_inline bool count_error(struct __sk_buff *skb, struct packet *p, struct ew_interface_set *books, bool *found)
 {
-	struct ew_flow_key key = {};
+	struct ew_flow_key key = {}, *own = p->key;
 	struct ew_flow *flow;
+	bool passed;
 
 	if (!p->quote || !quoted_flow(skb, p, &key))
-		return false;
+		return true;
 	flow = bpf_map_lookup_elem(&flows, &key);
 	if (!flow)
-		return false;
+		return true;
+	*found = true;
 	count(this_set(flow->set, p->set), p);
-	return true;
+	p->key = &key;
+	passed = !enforcing || passes(skb, flow, p, books);
+	p->key = own;
+	return passed;
 }
 
-static __always_inline void count_flow(struct __sk_buff *skb, struct packet *p, struct ew_interface_set *books)
+/* False when the packet is denied. */
+static __always_inline bool count_flow(struct __sk_buff *skb, struct packet *p, struct ew_interface_set *books)
 {
 	struct ew_flow *flow = bpf_map_lookup_elem(&flows, p->key);
 
-	if (!flow)
-		flow = open(p);
-	else if (is_syn(p))
-		restart(flow, p);
 	if (!flow) {
-		count_overflow(skb, p, books);
-		return;
+		flow = open(p);
+	} else if (is_syn(p)) {
+		if (enforcing && turned_away(skb, flow, p, books))
+			return false;
+		restart(flow, p);
 	}
+	if (!flow)
+		return count_overflow(skb, p, books);
 	count(this_set(flow->set, p->set), p);
+	if (enforcing && !passes(skb, flow, p, books))
+		return false;
 	track(skb, flow, p);
+	return true;
 }
 
 static __always_inline __u32 read_epoch(void)
@@ -338,7 +448,7 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 dir)
 	struct ew_flow_key key = {};
 	struct packet p = {.key = &key, .dir = dir};
 	enum verdict verdict;
-	bool dns;
+	bool dns, error = false;
 
 	if (!interface)
 		return TCX_NEXT; /* being taken away */
@@ -361,12 +471,15 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 dir)
 	books->hook[dir].packets += 1;
 	if (verdict != PARSED) {
 		count_lost(books, verdict == PARSED_FRAGMENT ? EW_LOST_FRAGMENT : EW_LOST_TRUNCATED, &p);
-		return TCX_NEXT;
+		return !enforcing || passes_unread(&p, verdict, books) ? TCX_NEXT : TC_ACT_SHOT;
 	}
-	if (count_error(skb, &p))
+	if (!count_error(skb, &p, books, &error))
+		return TC_ACT_SHOT;
+	if (error)
 		return TCX_NEXT;
 	dns = is_dns(&key);
-	count_flow(skb, &p, books);
+	if (!count_flow(skb, &p, books))
+		return TC_ACT_SHOT;
 	if (dns)
 		bpf_tail_call(skb, &dns_tail, dir); /* returns only when nobody is there */
 	return TCX_NEXT;

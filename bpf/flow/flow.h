@@ -38,7 +38,10 @@ enum ew_event {
 	EW_EVENT_NON_IP = 0,	    /* ARP and others */
 	EW_EVENT_NEIGHBOUR = 1,	    /* IPv6 neighbour discovery and multicast listener reports: IPv6's ARP */
 	EW_EVENT_FLOW_MAP_FULL = 2, /* recorded in the overflow map instead of an entry of their own */
-	EW_EVENT_COUNT = 3,
+	EW_EVENT_UNDECIDED = 3,	    /* verdicts on connections whose initiator nobody knows */
+	EW_EVENT_UNREAD_DENIED = 4, /* of those lost above as fragment or truncated: dropped by policy */
+	EW_EVENT_UNREAD_WOULD_DENY = 5,
+	EW_EVENT_COUNT = 6,
 };
 
 /* By what entries of the flow map are counted, per interface. */
@@ -104,6 +107,7 @@ enum ew_flow_flags {
 	EW_FLAG_CT_READ = 1 << 8, /* conntrack was asked */
 	EW_FLAG_NAT = 1 << 9,	  /* nat_addr and nat_port are valid */
 	EW_FLAG_SNAT = 1 << 10,	  /* initiator_addr is valid */
+	EW_FLAG_TURNED = 1 << 11, /* who spoke first was denied, so the other end opened it, whatever conntrack says */
 };
 
 /* What was decided about a connection, valid for one generation of the plan: read and written as one word. */
@@ -165,7 +169,7 @@ struct ew_interface {
 	struct ew_interface_set set[2]; /* [epoch & 1] */
 	__u64 active[EW_ACTIVE_COUNT];	/* entries of the flow map: made less deleted, each on the CPU where it happened */
 };
-_Static_assert(sizeof(struct ew_interface) == 248, "ew_interface");
+_Static_assert(sizeof(struct ew_interface) == 296, "ew_interface");
 
 /* A local socket that accepts; port 0 = this interface's sockets of the protocol have been read. */
 struct ew_listener_key {

@@ -75,6 +75,13 @@ struct ipv6_extension {
 	__u8 fragment[2];
 };
 
+struct ipv6_fragment {
+	__u8 next_header;
+	__u8 reserved;
+	__be16 offset; /* in 8 bytes, times 8; the lowest bit: more fragments */
+	__be16 identification[2];
+};
+
 enum verdict {
 	PARSED,
 	PARSED_FRAGMENT,
@@ -213,8 +220,11 @@ static __always_inline enum verdict parse_l4(struct __sk_buff *skb, struct packe
 	return PARSED;
 }
 
+#include "fragments.h"
+
 static __always_inline enum verdict parse_ipv4(struct __sk_buff *skb, struct packet *p)
 {
+	enum verdict verdict;
 	struct ipv4_header ip;
 	__u32 length;
 
@@ -226,9 +236,17 @@ static __always_inline enum verdict parse_ipv4(struct __sk_buff *skb, struct pac
 	map_ipv4(p->key->pod_addr, p->dir == EW_FROM_POD ? ip.src : ip.dst);
 	map_ipv4(p->key->peer_addr, p->dir == EW_FROM_POD ? ip.dst : ip.src);
 	p->key->protocol = ip.protocol;
-	if (ip.fragment & bpf_htons(0x3fff)) /* more fragments, or an offset */
-		return PARSED_FRAGMENT;
-	return parse_l4(skb, p, ETH_HEADER + length);
+	if (ip.fragment & bpf_htons(0x1fff)) /* an offset */
+		return recall_first(p, ip.id, ip.protocol) ? PARSED : PARSED_FRAGMENT;
+	verdict = parse_l4(skb, p, ETH_HEADER + length);
+	if (verdict == PARSED && (ip.fragment & bpf_htons(0x2000))) /* more fragments */
+		remember_first(p, ip.id, ip.protocol);
+	return verdict;
+}
+
+static __always_inline __u32 identification(const struct ipv6_fragment *fragment)
+{
+	return (__u32)fragment->identification[0] << 16 | fragment->identification[1];
 }
 
 static __always_inline enum verdict parse_ipv6(struct __sk_buff *skb, struct packet *p)
@@ -236,6 +254,8 @@ static __always_inline enum verdict parse_ipv6(struct __sk_buff *skb, struct pac
 	struct ipv6_header ip;
 	__u32 offset = ETH_HEADER + sizeof(ip);
 	struct ipv6_extension extension;
+	struct ipv6_fragment fragment = {};
+	enum verdict verdict;
 	__u8 next;
 	int i;
 
@@ -250,15 +270,20 @@ static __always_inline enum verdict parse_ipv6(struct __sk_buff *skb, struct pac
 			break;
 		if (READ(skb, offset, &extension) < 0)
 			return PARSED_TRUNCATED;
-		if (next == PROTO_FRAGMENT && (extension.fragment[0] || (extension.fragment[1] & ~0x06))) /* RFC 6946: not an atomic one */
-			return PARSED_FRAGMENT;
+		if (next == PROTO_FRAGMENT && READ(skb, offset, &fragment) < 0)
+			return PARSED_TRUNCATED;
+		if (next == PROTO_FRAGMENT && (fragment.offset & bpf_htons(0xfff8)))
+			return recall_first(p, identification(&fragment), fragment.next_header) ? PARSED : PARSED_FRAGMENT;
 		offset += next == PROTO_FRAGMENT ? 8 : (extension.length + 1) * 8;
 		next = extension.next_header;
 	}
 	if (i == IPV6_EXTENSIONS_MAX)
 		return PARSED_TRUNCATED;
 	p->key->protocol = next;
-	return parse_l4(skb, p, offset);
+	verdict = parse_l4(skb, p, offset);
+	if (verdict == PARSED && (fragment.offset & bpf_htons(1))) /* else an atomic one: RFC 6946 */
+		remember_first(p, identification(&fragment), fragment.next_header);
+	return verdict;
 }
 
 static __always_inline bool has_ports(__u8 protocol)

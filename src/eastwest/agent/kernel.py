@@ -38,9 +38,25 @@ POLICY_MAPS: Final = (
     "links",
 )
 """What a plan becomes; docs/enforcement.md says what each holds, agent/policy/abi.py how."""
-_MAPS: Final = ("flows", "overflow", "interfaces", "held", "listeners", "epoch", "records", "dns_tail", *POLICY_MAPS)
+_MAPS: Final = (
+    "flows",
+    "overflow",
+    "interfaces",
+    "held",
+    "listeners",
+    "epoch",
+    "records",
+    "dns_tail",
+    "scratch",
+    "fragments",
+    *POLICY_MAPS,
+)
 _PROGRAMS: Final = ("ew_from_pod", "ew_to_pod", "ew_drain")
 _CONNTRACK_COLUMNS: Final = ("service_ip", "service_port")
+_VARIANTS: Final = ("flow_lookup", "flow_conntrack", "flow")
+"""The best first: looks connections up in conntrack, reads what it says of a packet, does without."""
+LOOKUP_HOOK: Final = "conntrack_lookup"
+"""Refused: FORWARD looks at every packet of a pod, not only at the first of a connection."""
 SECOND: Final = 1_000_000_000
 
 
@@ -305,14 +321,24 @@ def _listener(ifindex: int, protocol: int, port: int) -> bytes:
 def _load_best(
     sizes: Sizes, policy: PolicySizes | None, choose: loader.Chooser
 ) -> tuple[loader.LoadedObject, tuple[HookStatus, ...]]:
-    """The object that reads conntrack, else the one without, and what that means. `policy` None: nothing is enforced."""
+    """The best object that this kernel takes, and what that means. `policy` None: nothing is enforced."""
     entries = {"flows": sizes.flows, "overflow": sizes.overflow, "records": sizes.records}
     entries |= asdict(policy or NO_POLICY)
     constants = {".rodata.enforcing": bytes([policy is not None])}
-    try:
-        found = loader.load("flow_conntrack", _MAPS, _PROGRAMS, entries, constants=constants, choose=choose)
-        conntrack = HookStatus("conntrack", "on")
-    except loader.LoadError as refusal:
-        found = loader.load("flow", _MAPS, _PROGRAMS, entries, constants=constants, choose=choose)
-        conntrack = HookStatus("conntrack", "refused", str(refusal), _CONNTRACK_COLUMNS)
-    return found, (HookStatus("tcx", "on"), conntrack)
+    refusals: dict[str, str] = {}
+    for name in _VARIANTS if policy is not None else _VARIANTS[1:]:
+        try:
+            found = loader.load(name, _MAPS, _PROGRAMS, entries, constants=constants, choose=choose)
+            break
+        except loader.LoadError as refusal:
+            if name == _VARIANTS[-1]:
+                raise
+            refusals[name] = str(refusal)
+    hooks = [HookStatus("tcx", "on"), _conntrack("conntrack", refusals.get("flow_conntrack"), _CONNTRACK_COLUMNS)]
+    if policy is not None:
+        hooks.append(_conntrack(LOOKUP_HOOK, refusals.get("flow_lookup"), ()))
+    return found, tuple(hooks)
+
+
+def _conntrack(name: str, refusal: str | None, columns: tuple[str, ...]) -> HookStatus:
+    return HookStatus(name, "on") if refusal is None else HookStatus(name, "refused", refusal, columns)

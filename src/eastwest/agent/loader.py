@@ -15,6 +15,9 @@ from typing import Any, Final
 
 from eastwest.agent.bpffs import Layout
 
+_LOG_BYTES: Final = 16 << 20
+"""What libbpf gives the verifier to write into: the verdict is at its end."""
+
 OBJECTS: Final = Path(__file__).parent / "objects"
 _LAYOUT: Final = ("type", "key_size", "value_size", "max_entries", "map_flags")
 Chooser = Callable[[Mapping[str, Layout]], Mapping[str, int]]
@@ -147,7 +150,7 @@ class _Words:
     def _print(self, level: int, text: bytes | None, arguments: int | None) -> int:
         if level != 0 or text is None:
             return 0
-        buffer = ctypes.create_string_buffer(65536)
+        buffer = ctypes.create_string_buffer(_LOG_BYTES)
         ctypes.CDLL(None).vsnprintf(buffer, ctypes.c_size_t(len(buffer)), text, ctypes.c_void_p(arguments))
         self._said.extend(buffer.value.decode(errors="replace").splitlines())
         return 0
