@@ -24,8 +24,7 @@ struct tracked {
 	__u16 answerer_port;
 };
 
-#ifdef EW_CONNTRACK
-extern void *bpf_cast_to_kern_ctx(void *obj) __ksym;
+#if defined(EW_CONNTRACK) || defined(EW_NETFILTER)
 
 static __always_inline void read_address(__u8 *to, const void *from, __u16 family)
 {
@@ -61,6 +60,11 @@ static __always_inline void read_tuples(struct nf_conn *ct, struct tracked *t)
 	t->asked_port = read_port(__builtin_preserve_access_index(&original->dst.u.all));
 	t->answerer_port = read_port(__builtin_preserve_access_index(&reply->src.u.all));
 }
+
+#endif
+
+#ifdef EW_CONNTRACK
+extern void *bpf_cast_to_kern_ctx(void *obj) __ksym;
 
 static __always_inline bool read_conntrack(struct __sk_buff *skb, struct tracked *t)
 {

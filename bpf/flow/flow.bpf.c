@@ -175,6 +175,11 @@ static __always_inline void give_reason(__u32 *allow, __u32 *deny, const struct 
 		*deny = a->reason;
 }
 
+static __always_inline bool denies(const struct answer *a)
+{
+	return a->ruling == EW_RULING_DENY && a->enforced;
+}
+
 /* Judge anew, and keep the verdict where the next packet will surely mean the same. False: nobody can tell here. */
 static __always_inline bool decide(struct __sk_buff *skb, struct ew_flow *flow, const struct packet *p,
 			      const struct ew_policy_state *state, struct ew_verdict *verdict)
@@ -190,7 +195,7 @@ static __always_inline bool decide(struct __sk_buff *skb, struct ew_flow *flow, 
 	verdict->ruling = c->answer.ruling;
 	verdict->enforced = c->answer.enforced;
 	give_reason(&flow->allow_reason, &flow->deny_reason, &c->answer);
-	if (p->key->variant != EW_VARIANT_ICMP_OTHER && !(c->answer.translated && c->answer.ruling == EW_RULING_DENY))
+	if (p->key->variant != EW_VARIANT_ICMP_OTHER && !(c->answer.translated && denies(&c->answer)))
 		*(volatile __u64 *)&flow->verdict = *(__u64 *)verdict;
 	return true;
 }
@@ -268,7 +273,7 @@ static __always_inline bool turned_away(struct __sk_buff *skb, struct ew_flow *f
 	if (!c)
 		return false;
 	judge(skb, c, 0);
-	if (c->answer.ruling != EW_RULING_DENY || !c->answer.enforced)
+	if (!denies(&c->answer))
 		return false;
 	count(this_set(flow->set, p->set), p);
 	__sync_fetch_and_add(&this_set(flow->set, p->set)->denied, 1);
@@ -292,7 +297,7 @@ static __always_inline bool passes_without_entry(struct __sk_buff *skb, const st
 		a->ruling = EW_RULING_NONE;
 	if (a->ruling == EW_RULING_ALLOW && a->reason == EW_REASON_UNDECIDED)
 		books->events[EW_EVENT_UNDECIDED] += 1;
-	return a->ruling != EW_RULING_DENY || !a->enforced;
+	return !denies(a);
 }
 
 static __always_inline bool passes_unread(const struct packet *p, enum verdict why, struct ew_interface_set *books)
