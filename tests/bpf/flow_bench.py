@@ -6,7 +6,7 @@ from __future__ import annotations
 import ctypes
 import struct
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +68,8 @@ class Row:
     protocol: int
     counted_in: str
     sums: dict[str, int]
+    reasons: tuple[int, int]
+    """Of the last packets allowed, and of the last denied."""
 
     def __getattr__(self, name: str) -> int:
         return self.sums[name]
@@ -75,7 +77,7 @@ class Row:
 
 def rows(edges: Edges) -> list[Row]:
     result = []
-    for key, sums in zip(edges.keys, edges.sums.tolist(), strict=True):
+    for key, sums, reasons in zip(edges.keys, edges.sums.tolist(), edges.reasons.tolist(), strict=True):
         service = key["service"].tobytes()
         result.append(
             Row(
@@ -90,6 +92,7 @@ def rows(edges: Edges) -> list[Row]:
                 int(key["protocol"]),
                 COUNTED_IN[key["counted_in"]],
                 dict(zip(SUMS, sums, strict=True)),
+                tuple(reasons),
             )
         )
     return result
@@ -101,9 +104,10 @@ class FlowBench:
 
     sizes: Sizes = field(default_factory=lambda: Sizes(1024, 64, 256))
     patience: Patience = field(default_factory=Patience)
+    enforcing: bool = False
 
-    def __enter__(self) -> FlowBench:
-        self.kernel = FlowKernel(self.sizes, self.patience)
+    def __enter__(self) -> Self:
+        self.kernel = FlowKernel(self.sizes, self.patience, self.enforcing)
         self.kernel.add_interface(IFINDEX, held=False)
         self._before: dict[int, NDArray[Any]] = {}
         return self

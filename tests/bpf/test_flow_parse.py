@@ -123,15 +123,42 @@ def test_ipv6_extension_headers_are_skipped() -> None:
         assert books.unexplained == NOTHING
 
 
-def test_fragments_are_a_named_loss() -> None:
+def test_fragments_belong_to_the_connection_of_their_first() -> None:
     with FlowBench() as bench:
         bench.from_pod(p.ip(POD4, PEER4, p.UDP, p.udp(1, 2, b"first"), fragment=0x2000))
+        bench.from_pod(p.ip(POD4, PEER4, p.UDP, b"second", fragment=1))
+        head = p.udp(5353, 53, b"first")
+        bench.to_pod(p.ip(PEER6, POD6, 44, p.fragment_header(17, 0, more=True) + head))
+        bench.to_pod(p.ip(PEER6, POD6, 44, p.fragment_header(17, 2, more=False) + b"second"))
+        found, books, _ = bench.drain(carry=False)
+        assert books.lost == {}
+        assert {(r.src, r.dst_port, r.packets_forward, r.packets_reverse) for r in found} == {
+            (POD4, 2, 2, 0),
+            (PEER6, 53, 2, 0),
+        }
+
+
+def test_a_fragment_is_not_taken_for_one_of_another_packet() -> None:
+    """Neither of another protocol, nor of the other direction, nor of another pair."""
+    with FlowBench() as bench:
+        bench.from_pod(p.ip(POD4, PEER4, p.UDP, p.udp(1, 2, b"first"), fragment=0x2000))
+        bench.drain(carry=False)
+        bench.from_pod(p.ip(POD4, PEER4, p.TCP, b"second", fragment=1))
+        bench.to_pod(p.ip(PEER4, POD4, p.UDP, b"second", fragment=1))
+        bench.from_pod(p.ip(POD4, "10.0.0.3", p.UDP, b"second", fragment=1))
+        found, books, _ = bench.drain(carry=False)
+        assert found == []
+        assert books.lost == {"unparsed_fragment": Amount(3 * 26, 3)}
+
+
+def test_fragments_without_a_first_are_a_named_loss() -> None:
+    with FlowBench() as bench:
         bench.from_pod(p.ip(POD4, PEER4, p.UDP, b"second", fragment=1))
         bench.to_pod(p.ip(PEER6, POD6, 44, p.fragment_header(17, 5, more=True) + b"part"))
         found, books, _ = bench.drain()
         assert found == []
-        assert books.lost == {"unparsed_fragment": Amount(33 + 26 + 52, 3)}
-        assert books.hook == Amount(111, 3)
+        assert books.lost == {"unparsed_fragment": Amount(26 + 52, 2)}
+        assert books.hook == Amount(78, 2)
         assert books.unexplained == NOTHING
 
 
