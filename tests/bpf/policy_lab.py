@@ -19,6 +19,7 @@ from typing import Any
 from bpf.factories_net import Actor, cgroup, namespaces, nft, sh
 from bpf.flow_bench import Row, rows
 from bpf.policy_bench import ALLOW, DENY, ISOLATED, Plan, Rule, pod, tables_of
+from eastwest.agent.attach import Hook
 from eastwest.agent.edges import Edges, from_records, merge
 from eastwest.agent.kernel import FlowKernel, Sizes
 from eastwest.agent.policy.forward import ForwardHook
@@ -215,7 +216,7 @@ def lab(sizes: Sizes | None = None) -> Iterator[Lab]:
         _wire(names)
         actors = {name: Actor(netns, group) for name, netns in names.items()}
         kernel = FlowKernel(sizes or Sizes(4096, 64, 1024), enforcing=True)
-        fds: list[int] = []
+        hooks: list[Hook] = []
         try:
             for name in actors:
                 actors[name].do(_BEHAVIOUR)
@@ -228,7 +229,7 @@ def lab(sizes: Sizes | None = None) -> Iterator[Lab]:
                 for name in ("a", "b"):
                     ifindex[name] = int(sh(f"cat /sys/class/net/v-{name}/ifindex", netns=names["node"]))
                     kernel.add_interface(ifindex[name], held=False)
-                    fds.extend(kernel.attach(ifindex[name]))
+                    hooks.extend(kernel.attach(ifindex[name]))
                 forward = ForwardHook(kernel)
             found = Lab(kernel, forward, names, actors, ifindex)
             try:
@@ -236,8 +237,8 @@ def lab(sizes: Sizes | None = None) -> Iterator[Lab]:
             finally:
                 found.close()
         finally:
-            for fd in fds:
-                os.close(fd)
+            for hook in hooks:
+                hook.remove()
             kernel.close()
             for actor in actors.values():
                 actor.close()
