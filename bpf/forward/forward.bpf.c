@@ -11,9 +11,9 @@
 #include <bpf/bpf_endian.h>
 #define EW_NETFILTER
 #include "../flow/flow.h"
+#include "../flow/packet.h"
 #include "../flow/maps.h"
 #include "../flow/policy_maps.h"
-#include "../flow/packet.h"
 #include "../flow/conntrack.h"
 #include "../flow/tables.h"
 #include "forward.h"
