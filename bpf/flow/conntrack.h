@@ -49,6 +49,7 @@ static __always_inline void read_tuples(struct nf_conn *ct, struct tracked *t)
 {
 	struct nf_conntrack_tuple *original, *reply;
 	__u16 family = 0;
+	__u8 protocol = 0;
 
 	original = __builtin_preserve_access_index(&ct->tuplehash[0].tuple);
 	reply = __builtin_preserve_access_index(&ct->tuplehash[1].tuple);
@@ -56,6 +57,9 @@ static __always_inline void read_tuples(struct nf_conn *ct, struct tracked *t)
 	read_address(t->initiator, __builtin_preserve_access_index(&original->src.u3), family);
 	read_address(t->asked, __builtin_preserve_access_index(&original->dst.u3), family);
 	read_address(t->answerer, __builtin_preserve_access_index(&reply->src.u3), family);
+	bpf_core_read(&protocol, sizeof(protocol), &original->dst.protonum);
+	if (!has_ports(protocol))
+		return true; /* an ICMP tuple holds id, type and code there */
 	t->initiator_port = read_port(__builtin_preserve_access_index(&original->src.u.all));
 	t->asked_port = read_port(__builtin_preserve_access_index(&original->dst.u.all));
 	t->answerer_port = read_port(__builtin_preserve_access_index(&reply->src.u.all));
@@ -167,7 +171,7 @@ static __always_inline bool find_conntrack(struct __sk_buff *skb, const struct e
 /* Which end of the tracked connection the pod is, or unknown when it is neither (a related ICMP error). */
 static __always_inline enum ew_role tracked_role(const struct ew_flow_key *key, const struct tracked *t)
 {
-	bool ports = key->protocol == PROTO_TCP || key->protocol == PROTO_UDP || key->protocol == PROTO_SCTP;
+	bool ports = has_ports(key->protocol);
 
 	if (same_address(t->initiator, key->pod_addr) && (!ports || t->initiator_port == key->pod_port))
 		return EW_ROLE_CLIENT;
