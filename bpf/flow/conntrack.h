@@ -59,7 +59,7 @@ static __always_inline void read_tuples(struct nf_conn *ct, struct tracked *t)
 	read_address(t->answerer, __builtin_preserve_access_index(&reply->src.u3), family);
 	bpf_core_read(&protocol, sizeof(protocol), &original->dst.protonum);
 	if (!has_ports(protocol))
-		return true; /* an ICMP tuple holds id, type and code there */
+		return; /* an ICMP tuple holds id, type and code there */
 	t->initiator_port = read_port(__builtin_preserve_access_index(&original->src.u.all));
 	t->asked_port = read_port(__builtin_preserve_access_index(&original->dst.u.all));
 	t->answerer_port = read_port(__builtin_preserve_access_index(&reply->src.u.all));
