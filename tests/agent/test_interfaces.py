@@ -130,3 +130,32 @@ def test_hooks_are_taken_once() -> None:
     assert interfaces.take_hooks(i) == (5, 6)
     assert interfaces.take_hooks(i) == ()
     assert i.state is State.HELD
+
+
+def test_where_nothing_lives_yet_a_pod_may_begin() -> None:
+    """Only for who asks for it, who enforces: else it would be counted for ever."""
+    interfaces = Interfaces(hold_s=10)
+    interfaces.appeared(VETH, 0)
+    i = attach(interfaces)
+    interfaces.may_begin = lambda interface: interface is i
+    interfaces.named(i, None, 9, empty=True)
+    assert interfaces.settle(100) == ([], [])
+    interfaces.named(i, None, 101, empty=False)
+    assert interfaces.settle(102) == ([], [i])
+
+
+def test_whose_it_is_may_be_told_before_it_appears_or_after() -> None:
+    interfaces = Interfaces(hold_s=10)
+    interfaces.announced(7, "uid-7")
+    interfaces.appeared(VETH, 0)
+    i = attach(interfaces)
+    assert i.pod_uid == "uid-7"
+    assert interfaces.settle(11) == ([i], [])
+    interfaces.appeared(Link(8, "v8", 4), 0)
+    j = attach(interfaces)
+    assert interfaces.settle(11) == ([], [j])
+    interfaces.announced(8, "uid-8")
+    assert interfaces.to_attach() is j
+    assert interfaces.vanished(8) is None
+    interfaces.appeared(Link(8, "v8", 5), 20)
+    assert [x.pod_uid for x in interfaces.snapshot() if x.ifindex == 8] == [None]

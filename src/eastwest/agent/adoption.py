@@ -45,9 +45,8 @@ def swap(kernel: FlowKernel, interfaces: Interfaces, alive: tuple[Interface, ...
                 old.remove()
             interface.gone = True
             continue
-        for old in interfaces.take_hooks(interface):
+        for old in interfaces.give_hooks(interface, hooks):
             old.leave()
-        interface.hooks = hooks
         done += 1
     kernel.settle()
     return done

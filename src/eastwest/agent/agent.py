@@ -27,6 +27,7 @@ from eastwest.agent.metrics_names import PodNames
 from eastwest.agent.metrics_node import Health, PolicyHealth
 from eastwest.agent.optional_hooks import Choice, OptionalHooks
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
+from eastwest.agent.policy import forward
 from eastwest.agent.policy.choice import EnforceConfig
 from eastwest.agent.recorder import DEFAULT_EDGE_BUDGET, Recorder, Window
 from eastwest.agent.shipper import Shipper
@@ -71,14 +72,6 @@ class Config:
     spool: Path | None = None  # windows wait here for the server, and survive this process
     spool_bytes: int = DEFAULT_SPOOL_BYTES
     reference_metrics: bool = False  # also publish the metric names of EKS container network observability
-
-
-def _capability() -> tuple[HookStatus, ...]:
-    """What this kernel lets us enforce, by direction."""
-    return (
-        HookStatus("policy-ingress", "on"),
-        HookStatus("policy-egress", "refused", "this version has no program at FORWARD"),
-    )
 
 
 class Agent:
@@ -163,7 +156,10 @@ class Agent:
             self._name_fetcher.start()
         left = adoption.adopt(self._kernel, self._interfaces)
         if enforcement is not None:
+            self._watcher.look()  # a predecessor may have been killed before it told whose an interface is
             enforcement.start()  # what is planned is in force before our programs take over
+        elif self._pins is not None:
+            forward.release(self._pins)
         self._taken_over = adoption.swap(self._kernel, self._interfaces, left)
         if self._taken_over:
             log.info("%d interfaces are taken over from the agent before, without a gap", self._taken_over)
@@ -220,10 +216,10 @@ class Agent:
 
         return Enforcement(
             config,
-            self._kernel.maps,
+            self._kernel,
             asdict(self._config.policy_sizes),
             self._interfaces,
-            _capability(),
+            self._pins,
             server=self._config.server,
             token=self._token,
             cluster=self._config.cluster,
@@ -335,6 +331,8 @@ class Agent:
         if self._exporter is not None:
             self._name_fetcher.stop()
             self._exporter.stop()
+        if self._enforcement is not None:
+            self._enforcement.close(keep=keep)
         self._hooks.close()
         self._kernel.close()
         if self._pins is not None:

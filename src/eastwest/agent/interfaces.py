@@ -13,7 +13,7 @@ Two threads share it: the watcher (links and pods) and the tick (drains). `_lock
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -53,6 +53,7 @@ class Interface:
     before: dict[int, NDArray[Any]] = field(default_factory=dict)  # totals at the last drain, by set; owned by the tick
     bypass: BypassMeter = field(default_factory=BypassMeter)  # owned by the tick
     listeners: Ports = field(default_factory=set)  # owned by the watcher
+    empty: bool = False  # nothing lives in its namespace, as far as we know
     tries: int = 0
     next_try_s: float = 0.0
     known_uid: str | None = None  # as a predecessor or a CNI plugin knew it, until we have found the pod ourselves
@@ -77,6 +78,8 @@ class Interfaces:
 
     def __init__(self, hold_s: float = HOLD_S) -> None:
         self._hold_s = hold_s
+        self.may_begin: Callable[[Interface], bool] = lambda _: False
+        """Whether an interface into a namespace where nothing lives yet is kept hooked for the pod that may begin there."""
         self._lock = threading.Lock()
         self._by_index: dict[int, Interface] = {}
         self._announced: dict[int, str] = {}  # UIDs of pods that a CNI plugin told, by interface index
@@ -159,9 +162,10 @@ class Interfaces:
         with self._lock:
             return [i for i in self._by_index.values() if i.pod is None and not i.gone and i.next_try_s <= now_s]
 
-    def named(self, interface: Interface, pod: PodProcess | None, now_s: float) -> None:
-        """The outcome of looking for its pod."""
+    def named(self, interface: Interface, pod: PodProcess | None, now_s: float, *, empty: bool = False) -> None:
+        """The outcome of looking for its pod. `empty`: no process lives in its namespace."""
         with self._lock:
+            interface.empty = empty
             if pod is not None:
                 interface.pod = pod
                 if interface.state is State.IGNORED:
@@ -183,7 +187,8 @@ class Interfaces:
         with self._lock:
             held = [i for i in self._by_index.values() if i.state is State.HELD]
             release = [i for i in held if i.pod_uid is not None or i.gone]
-            discard = [i for i in held if i.pod_uid is None and not i.gone and now_s - i.since_s >= self._hold_s]
+            late = [i for i in held if i.pod_uid is None and not i.gone and now_s - i.since_s >= self._hold_s]
+            discard = [i for i in late if not (i.empty and self.may_begin(i))]
             for i in release:
                 i.state = State.LIVE
             for i in discard:
@@ -212,6 +217,12 @@ class Interfaces:
         with self._lock:
             hooks, interface.hooks = interface.hooks, ()
         return hooks
+
+    def give_hooks(self, interface: Interface, hooks: tuple[Hook, ...]) -> tuple[Hook, ...]:
+        """Replace what is attached to it; at no moment is it without. Returns what was."""
+        with self._lock:
+            old, interface.hooks = interface.hooks, hooks
+        return old
 
     def snapshot(self) -> list[Interface]:
         with self._lock:

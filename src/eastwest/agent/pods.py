@@ -43,12 +43,18 @@ def pod_uid(cgroup_text: str) -> str | None:
     return None
 
 
-def find(wanted: Collection[int], nsid_of: Callable[[int], int | None], proc: Path = PROC) -> dict[int, PodProcess]:
+def find(
+    wanted: Collection[int],
+    nsid_of: Callable[[int], int | None],
+    proc: Path = PROC,
+    inhabited: set[int] | None = None,
+) -> dict[int, PodProcess]:
     """For each wanted namespace id that is a pod's, the process that was in it first.
 
     The oldest process decides, because younger ones may only pass through: a pod's first process is in its parent's
     namespace for a moment, and somebody may look into a pod from outside.
-    `nsid_of` maps an open namespace descriptor to this namespace's id for it (`netlink.NamespaceIds.find`).
+    `nsid_of` maps an open namespace descriptor to this namespace's id for it (`netlink.NamespaceIds.find`). `inhabited`
+    gets the wanted ids in whose namespace some process lives, a pod's or not.
     """
     members: dict[int, list[int]] = {}  # inode of a namespace -> processes
     for pid, inode in namespaces(proc):
@@ -60,6 +66,8 @@ def find(wanted: Collection[int], nsid_of: Callable[[int], int | None], proc: Pa
         )
         if nsid is None or nsid not in wanted:
             continue
+        if inhabited is not None:
+            inhabited.add(nsid)
         oldest = min(pids, key=lambda pid: _started(pid, proc))
         uid = _uid_of(oldest, proc)
         if uid is not None:

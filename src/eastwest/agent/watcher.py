@@ -45,6 +45,16 @@ class Watcher:
         self.attached = 0  # interfaces attached since start
         self.attach_failures = 0
 
+    def look(self) -> None:
+        """Find out, once and before `start`, which links there are and whose they are; attaches nothing."""
+        now, ids = time.monotonic(), netlink.NamespaceIds()
+        try:
+            for ifindex in self._interfaces.listed(netlink.list_links(), now):
+                self._vanished(ifindex)
+            self._name(ids, now)
+        finally:
+            ids.close()
+
     def start(self, wait_s: float = 30.0) -> None:
         """Attach to everything that is there, then return and go on watching."""
         self._thread.start()
@@ -140,10 +150,11 @@ class Watcher:
         if not unnamed:
             return
         wanted = {i.link.peer_nsid for i in unnamed if i.link.peer_nsid is not None}
-        found = pods.find(wanted, ids.find)
+        inhabited: set[int] = set()
+        found = pods.find(wanted, ids.find, inhabited=inhabited)
         for interface in unnamed:
             pod = found.get(interface.link.peer_nsid) if interface.link.peer_nsid is not None else None
-            self._interfaces.named(interface, pod, now)
+            self._interfaces.named(interface, pod, now, empty=interface.link.peer_nsid not in inhabited)
             if pod is not None:
                 log.info("interface %s belongs to pod %s", interface.link.name, pod.uid)
                 self._changed()

@@ -24,7 +24,15 @@ NOTHING = Side(Mode.OFF, 0, 0)
 OPEN_PORT, CLOSED_PORT = 8080, 9090
 
 
-def plan_for(version: int, client: Pod, server: Pod, mode: Mode = Mode.ENFORCE, *, port: int = OPEN_PORT) -> NodePlan:
+def plan_for(
+    version: int,
+    client: Pod,
+    server: Pod,
+    mode: Mode = Mode.ENFORCE,
+    *,
+    port: int = OPEN_PORT,
+    ranges: tuple[str, ...] = ("10.77.0.0/16", "fd77::/64"),
+) -> NodePlan:
     """`server` lets TCP `port` in from `client` and nothing else; `client` is not evaluated."""
     pods = (
         PlanPod(client.uid, "shop", client.name, (client.ipv4, client.ipv6), NOTHING, NOTHING),
@@ -43,8 +51,26 @@ def plan_for(version: int, client: Pod, server: Pod, mode: Mode = Mode.ENFORCE, 
             (2, 0, 0, 0, Ruling.DENY, 2),
             (2, 6, port, 24, Ruling.ALLOW, 1),
         ),
-        ("10.77.0.0/16", "fd77::/64"),
+        ranges,
         sources=("NetworkPolicy shop/web 1",),
+    )
+    return sealed(plan, version)
+
+
+def plan_out(version: int, client: Pod) -> NodePlan:
+    """`client` may connect to TCP OPEN_PORT outside and to nothing else."""
+    may = Reason("NetworkPolicy", Direction.EGRESS, Ruling.ALLOW, "shop/out", 0)
+    not_else = Reason("NetworkPolicy", Direction.EGRESS, Ruling.DENY, "shop/out")
+    out = Side(Mode.ENFORCE, 1, 1)
+    plan = NodePlan(
+        "n1",
+        0,
+        "",
+        (PlanPod(client.uid, "shop", client.name, (client.ipv4, client.ipv6), out, NOTHING),),
+        (NOBODY, may, not_else),
+        identities(("::/0", 0, 9), (client.ipv4, 1, 1), (client.ipv6, 1, 1)),
+        ports=ports((1, 0, 0, 0, Ruling.DENY, 2), (1, 6, OPEN_PORT, 24, Ruling.ALLOW, 1)),
+        ranges=("10.77.0.0/16", "fd77::/64"),
     )
     return sealed(plan, version)
 

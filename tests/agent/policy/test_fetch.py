@@ -12,6 +12,7 @@ from agent.policy.planserver import TOKEN, PlanServer, serving
 from eastwest.agent.policy import keep, tell
 from eastwest.agent.policy.fetch import PlanFetcher
 from eastwest.agent.policy.keep import PlanFile
+from eastwest.agent.policy.local import Announced
 from eastwest.model.plan import NodePlan
 from eastwest.model.realised import Realised
 from eastwest.wire.plan import PlanError
@@ -84,11 +85,11 @@ def test_it_waits_for_news_survives_outages_and_stops_at_once(tmp_path: Path) ->
         wait_for(lambda: len(got) == 1, "news come while it waits")
         assert time.monotonic() - put < 5
         server.status = 503
-        server.put(make_plan(2, ranges=()))  # answers the question that waits
+        server.put(make_plan(2, ranges=()))
         wait_for(lambda: "503" in f.complaint, "it notices")
         server.put(make_plan(3))
         server.status = 200
-        wait_for(lambda: len(got) == 3 and not f.complaint, "and goes on")
+        wait_for(lambda: got[-1].version == 3 and not f.complaint, "and goes on")
         begin = time.monotonic()
         f.stop()
         assert time.monotonic() - begin < 5
@@ -111,6 +112,25 @@ def test_a_plan_is_kept_on_disk_for_its_owner_alone(tmp_path: Path, caplog: pyte
     path.write_bytes(path.read_bytes()[:-1])
     assert file.load() is None
     assert "damaged" in caplog.text
+
+
+def test_what_a_plugin_told_is_kept_for_this_boot_and_namespace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = keep.AnnouncedFile(tmp_path)
+    assert file.load() == {}
+    pods = {7: Announced("u7", "shop", "web", ("10.0.0.7", "fd00::7"))}
+    file.save(pods)
+    assert file.load() == pods
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(keep, "_place", lambda: ["another boot", "1"])
+        assert file.load() == {}
+    assert caplog.text == ""
+    (tmp_path / "announced.json").write_text('{"of": 3}')
+    assert file.load() == {}
+    (tmp_path / "announced.json").write_text("[]")
+    assert file.load() == {}
+    assert "not usable" in caplog.text
 
 
 def test_what_is_in_force_is_told_newest_only_and_again_after_an_outage(tmp_path: Path) -> None:

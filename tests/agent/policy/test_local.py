@@ -50,6 +50,9 @@ def test_what_holds_for_each() -> None:
     assert by_index[4] == (Side(Mode.AUDIT, 0, 0), OFF)  # its namespace's modes, as the plan's pods have them
     assert by_index[5] == (Side(Mode.ENFORCE, 0, 0),) * 2
     assert interface_of == {"10.0.0.1": 2, "10.0.0.2": 0, "fd00::2": 0, "10.0.0.7": 4}
+    without, _ = local.local_pods(plan, (Bound(2, "u2"), Bound(3, "new")), egress=False)
+    assert [p.egress for p in without] == [OFF, OFF]
+    assert without[1].ingress == Side(Mode.ENFORCE, 0, 0)
     assert local.evaluated(plan, "bank")
     assert not local.evaluated(make_plan(), "bank")
 

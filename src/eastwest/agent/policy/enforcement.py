@@ -8,15 +8,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 
+from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.interfaces import Interfaces
+from eastwest.agent.kernel import FlowKernel
 from eastwest.agent.metrics_node import PolicyHealth
-from eastwest.agent.policy import counts
+from eastwest.agent.policy import counts, forward, surroundings
 from eastwest.agent.policy.choice import EnforceConfig
 from eastwest.agent.policy.cni_socket import CniSocket
-from eastwest.agent.policy.enforcer import Enforcer
+from eastwest.agent.policy.enforcer import EGRESS, INGRESS, Enforcer
 from eastwest.agent.policy.events import EventLog, PodName
 from eastwest.agent.policy.fetch import PlanFetcher
-from eastwest.agent.policy.keep import PlanFile
+from eastwest.agent.policy.keep import AnnouncedFile, PlanFile
 from eastwest.agent.policy.reasons import ReasonBook
 from eastwest.agent.policy.tables import Tables
 from eastwest.agent.policy.tell import Teller
@@ -28,27 +30,35 @@ log = logging.getLogger("eastwest.agent")
 
 
 class Enforcement:
-    """Inert until `start`; `maps` and `limits` as for `Tables`."""
+    """Writes nothing until `start`. `kernel` enforces, and outlives this; `limits` as for `Tables`."""
 
     def __init__(
         self,
         config: EnforceConfig,
-        maps: Mapping[str, int],
+        kernel: FlowKernel,
         limits: Mapping[str, int],
         interfaces: Interfaces,
-        capability: tuple[HookStatus, ...],
+        pins: PinFolder | None,
         *,
         server: str,
         token: Callable[[], str],
         cluster: str,
         node: str,
     ) -> None:
-        self._config, self._node = config, node
+        self._config, self._node, self._interfaces = config, node, interfaces
         self.book = ReasonBook()
-        self._tables = Tables(maps, limits)
-        self.capability = capability
+        self._tables = Tables(kernel.maps, limits)
+        self._forward, seen = forward.open_or_status(kernel, pins)
+        self._pins = pins
+        self.capability = (HookStatus(INGRESS, "on"), HookStatus(EGRESS, seen.state, seen.reason))
         self.enforcer = Enforcer(
-            self._tables, interfaces, self.book, PlanFile(config.state, node), capability, self._told
+            self._tables,
+            interfaces,
+            self.book,
+            PlanFile(config.state, node),
+            AnnouncedFile(config.state),
+            self.capability,
+            self._told,
         )
         self._teller = Teller(server=server, token=token, cluster=cluster, node=node)
         self._server, self._token, self._cluster = server, token, cluster
@@ -59,8 +69,17 @@ class Enforcement:
 
     def start(self) -> None:
         """Put the kept plan in force and follow the server's. Raises OSError."""
+        self._interfaces.may_begin = surroundings.may_be_a_pods
         self._teller.start()
         self.enforcer.start()
+        if self._forward is not None:
+            self._forward.take_over()
+        elif self._pins is not None:
+            forward.release(self._pins)
+        if self._tables.generation == 0:
+            log.warning(
+                "nothing is enforced on this node until the server sends a plan: none is kept in %s", self._config.state
+            )
         self._fetcher = PlanFetcher(
             self.enforcer.plan,
             server=self._server,
@@ -74,7 +93,7 @@ class Enforcement:
             self._cni.start()
 
     def stop(self) -> None:
-        """Write nothing more and say nothing more; the tables stay as they are."""
+        """Write nothing more and say nothing more; what is in force stays so until `close`."""
         if self._cni is not None:
             self._cni.stop()
         if self._fetcher is not None:
@@ -82,6 +101,11 @@ class Enforcement:
         self.enforcer.stop()
         self._teller.stop()
         self._tables.close()
+
+    def close(self, *, keep: bool = False) -> None:
+        """Take the program off FORWARD, unless its pins are kept."""
+        if self._forward is not None:
+            self._forward.close(keep=keep)
 
     def window(self, columns: Columns, start_ns: int, end_ns: int) -> PolicyHealth:
         """A window was closed: log what policies did, and say how enforcement is."""

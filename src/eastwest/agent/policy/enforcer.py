@@ -18,7 +18,7 @@ from typing import Final
 
 from eastwest.agent.interfaces import Interface, Interfaces
 from eastwest.agent.policy import entries, local, surroundings
-from eastwest.agent.policy.keep import PlanFile
+from eastwest.agent.policy.keep import AnnouncedFile, PlanFile
 from eastwest.agent.policy.local import Announced, Bound
 from eastwest.agent.policy.reasons import ReasonBook
 from eastwest.agent.policy.tables import Stance, Tables, TooLargeError, Wanted, same
@@ -29,6 +29,9 @@ from eastwest.model.realised import Realised, RealisedPod, RefusedPlan
 log = logging.getLogger("eastwest.agent")
 LOOK_AGAIN_S: Final = 5.0
 _TRY_AGAIN_S: Final = 1.0
+INGRESS: Final = "policy-ingress"
+EGRESS: Final = "policy-egress"
+"""Hooks of the capability report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,8 @@ class Enforcer:
         tables: Tables,
         interfaces: Interfaces,
         book: ReasonBook,
-        file: PlanFile | None,
+        file: PlanFile,
+        announced: AnnouncedFile,
         capability: tuple[HookStatus, ...] = (),
         tell: Callable[[], None] = lambda: None,
     ) -> None:
@@ -67,11 +71,16 @@ class Enforcer:
         self._tell = tell
         self._tables, self._interfaces, self._book, self._file = tables, interfaces, book, file
         self.capability = capability
+        self._refused_hooks = {h.name: h.reason or h.state for h in capability if h.state != "on"}
         self._changed = threading.Condition()
         self._newest: NodePlan | None = None
         self._in_force: InForce | None = None
         self._refused: RefusedPlan | None = None
-        self._announced: dict[int, Announced] = {}
+        self._announced_file = announced
+        self._announced = announced.load()
+        self._saved = dict(self._announced)
+        for ifindex, pod in self._announced.items():
+            interfaces.announced(ifindex, pod.uid)
         self._links = tables.links()
         self._plan_entries: tuple[NodePlan, tuple[str, ...], dict[str, entries.Entries]] | None = None
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -82,7 +91,7 @@ class Enforcer:
     # --- any thread ------------------------------------------------------------------------------------------------
     def start(self) -> None:
         """Put the kept plan in force, if there is one, and go on from there."""
-        plan = self._file.load() if self._file is not None else None
+        plan = self._file.load()
         if plan is not None:
             log.info("plan %d of a former run is continued", plan.version)
             self._newest = plan
@@ -146,12 +155,11 @@ class Enforcer:
         if force is None:
             return Realised(node, 0, "", self._tables.generation, 0, (), self.capability, refused)
         here = {b.uid for b in force.bound}
-        off = {h.name: h.reason or h.state for h in self.capability if h.state != "on"}
         pods = tuple(
             RealisedPod(
                 p.uid,
-                _why_not(p.ingress.mode, p.uid in here, off.get("policy-ingress")),
-                _why_not(p.egress.mode, p.uid in here, off.get("policy-egress")),
+                _why_not(p.ingress.mode, p.uid in here, self._refused_hooks.get(INGRESS)),
+                _why_not(p.egress.mode, p.uid in here, self._refused_hooks.get(EGRESS)),
             )
             for p in force.plan.pods
         )
@@ -207,6 +215,7 @@ class Enforcer:
             known = {index for index, _ in links}
             self._announced = {i: a for i, a in self._announced.items() if i in known or i in present}
             announced = dict(self._announced)
+        self._remember(announced)
         self._follow_links(surroundings.not_pods(interfaces, links, surroundings.networked()) - announced.keys())
         if plan is None:
             return
@@ -222,6 +231,16 @@ class Enforcer:
         with self._changed:
             self._refused = refused
         self._tell()
+
+    def _remember(self, announced: dict[int, Announced]) -> None:
+        """Before the plugin hears that its pod may begin: a restart must know whose the interface is."""
+        if announced == self._saved:
+            return
+        try:
+            self._announced_file.save(announced)
+            self._saved = announced
+        except OSError as error:
+            log.error("what the CNI plugin told cannot be kept: %s", error)
 
     def _fall_back(self, force: InForce | None, bound: tuple[Bound, ...], own: tuple[str, ...], began: float) -> None:
         """Pods come and go under the plan that is in force."""
@@ -263,8 +282,6 @@ class Enforcer:
             self._tables.generation,
             seconds * 1e3,
         )
-        if self._file is None:
-            return
         try:
             self._file.save(plan)
         except OSError as error:
@@ -280,7 +297,7 @@ class Enforcer:
                 "pod_ranges": entries.pod_ranges(plan),
             }
             cached = self._plan_entries = (plan, own, made)
-        pods, interface_of = local.local_pods(plan, bound)
+        pods, interface_of = local.local_pods(plan, bound, egress=EGRESS not in self._refused_hooks)
         return {
             **cached[2],
             "policed": entries.policed(pods),
@@ -294,12 +311,12 @@ class Enforcer:
 
 
 def _finder(plan: NodePlan) -> Callable[[Interface], tuple[str, ...]]:
-    """Looks into a pod's namespace while the plan knows the pod but not its addresses, which come a little later: until
-    then all its packets would look as if it had made up their source."""
-    without = {p.uid for p in plan.pods if not p.addresses}
+    """Looks into a pod's namespace while the plan does not know its addresses, which come a little later than the pod:
+    until then all its packets would look as if it had made up their source."""
+    told = {p.uid for p in plan.pods if p.addresses}
 
     def find(interface: Interface) -> tuple[str, ...]:
-        if interface.pod is None or interface.pod.uid not in without:
+        if interface.pod is None or interface.pod.uid in told:
             return ()
         return surroundings.pod_addresses(interface.pod.pid)
 

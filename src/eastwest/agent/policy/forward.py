@@ -14,11 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from eastwest.agent import bpf, loader
+from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.kernel import LOOKUP_HOOK, FlowKernel
 from eastwest.agent.percpu import read_counters
 from eastwest.model.batch import HookStatus
 
 NAME: Final = "forward"
+_PIN: Final = "link_forward_"
 _PROC: Final = Path("/proc")
 _PROG_TYPE_NETFILTER, _ATTACH_NETFILTER = 32, 45
 _HOOK_FORWARD: Final = 2
@@ -61,9 +63,14 @@ def blind_spot(proc: Path = _PROC) -> str | None:
 
 
 class ForwardHook:
-    """Attached from construction to `close`. Raises ForwardRefusedError. `kernel` must be enforcing, and outlive this."""
+    """Attached from construction to `close`. Raises ForwardRefusedError. `kernel` must be enforcing, and outlive this.
 
-    def __init__(self, kernel: FlowKernel) -> None:
+    A netfilter link takes no other program later (BPF_LINK_UPDATE), so a successor attaches its own beside the pinned one
+    of its predecessor, and lets that go when what is planned is in force: `take_over`.
+    """
+
+    def __init__(self, kernel: FlowKernel, pins: PinFolder | None = None) -> None:
+        self._pins = pins
         reason = blind_spot()
         if reason is not None:
             raise ForwardRefusedError(reason)
@@ -88,20 +95,38 @@ class ForwardHook:
             self.close()
             raise ForwardRefusedError(f"the {family} FORWARD hook takes no program: {error.strerror}") from None
 
+    def take_over(self) -> None:
+        """From here on ours is the one that stays: pinned in place of a predecessor's. Raises PinError."""
+        if self._pins is None:
+            return
+        for family, fd in self.links.items():
+            self._pins.pin(_PIN + family, fd)
+        for name in set(self._pins.names(_PIN)) - {_PIN + family for family in self.links}:
+            self._pins.remove(name)
+
     def counters(self) -> dict[str, int]:
         """Packets by what became of them, since load."""
         return read_counters(self._object.maps["forward_counters"], Counter)
 
-    def close(self) -> None:
+    def close(self, *, keep: bool = False) -> None:
+        """Take it off, unless it is to be kept for a successor by its pins."""
+        if self._pins is not None and not keep:
+            release(self._pins)
         while self.links:
             os.close(self.links.popitem()[1])
         self._object.close()
 
 
-def open_or_status(kernel: FlowKernel) -> tuple[ForwardHook | None, HookStatus]:
+def release(pins: PinFolder) -> None:
+    """Take off what a predecessor left there."""
+    for name in pins.names(_PIN):
+        pins.remove(name)
+
+
+def open_or_status(kernel: FlowKernel, pins: PinFolder | None = None) -> tuple[ForwardHook | None, HookStatus]:
     """The hook where it can see backends, and what to report either way."""
     try:
-        return ForwardHook(kernel), HookStatus(NAME, "on")
+        return ForwardHook(kernel, pins), HookStatus(NAME, "on")
     except ForwardRefusedError as error:
         return None, HookStatus(NAME, "refused", str(error))
 

@@ -13,6 +13,7 @@ from eastwest.agent.interfaces import Interface, State
 from eastwest.agent.policy.entries import LocalPod
 from eastwest.model.plan import Mode, NodePlan, Side
 
+_NOTHING: Final = Side(Mode.OFF, 0, 0)
 NO_INTERFACE: Final = "no interface of this pod is hooked on this node yet"
 
 
@@ -58,8 +59,11 @@ def bindings(
     return tuple(sorted(found, key=lambda b: b.ifindex))
 
 
-def local_pods(plan: NodePlan, bound: Iterable[Bound]) -> tuple[list[LocalPod], dict[str, int]]:
-    """(interfaces with what holds for them, address of a pod -> its interface or 0)."""
+def local_pods(plan: NodePlan, bound: Iterable[Bound], *, egress: bool = True) -> tuple[list[LocalPod], dict[str, int]]:
+    """(interfaces with what holds for them, address of a pod -> its interface or 0).
+
+    Without `egress`, which this kernel cannot see, nothing is evaluated in that direction rather than half of it.
+    """
     known = {p.uid: p for p in plan.pods}
     modes = namespace_modes(plan)
     interface_of = {address: 0 for pod in plan.pods for address in pod.addresses}
@@ -68,10 +72,10 @@ def local_pods(plan: NodePlan, bound: Iterable[Bound]) -> tuple[list[LocalPod], 
         pod = known.get(b.uid)
         if pod is not None:
             addresses = tuple(dict.fromkeys((*pod.addresses, *b.addresses)))
-            found.append(LocalPod(b.ifindex, pod.egress, pod.ingress, addresses))
+            found.append(LocalPod(b.ifindex, pod.egress if egress else _NOTHING, pod.ingress, addresses))
         else:
-            egress, ingress = modes.get(b.namespace, (plan.unknown_mode, plan.unknown_mode))
-            found.append(LocalPod(b.ifindex, Side(egress, 0, 0), Side(ingress, 0, 0), b.addresses))
+            out, inward = modes.get(b.namespace, (plan.unknown_mode, plan.unknown_mode))
+            found.append(LocalPod(b.ifindex, Side(out, 0, 0) if egress else _NOTHING, Side(inward, 0, 0), b.addresses))
         for address in found[-1].addresses:
             interface_of[address] = interface_of.get(address) or b.ifindex
     return found, interface_of

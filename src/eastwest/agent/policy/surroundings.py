@@ -61,6 +61,11 @@ def _network(interface: Interface, networked: set[str]) -> bool:
     return interface.pod_uid is None and interface.link.name in networked
 
 
+def may_be_a_pods(interface: Interface) -> bool:
+    """Whether a veth may lead to a pod that is about to begin: no network is routed through it."""
+    return interface.link.name not in networked()
+
+
 def networked(v4: str | None = None, v6: str | None = None) -> set[str]:
     """Names of links with a route to more than one address, from the texts of /proc/net/route and /proc/net/ipv6_route.
 
