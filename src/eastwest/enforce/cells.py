@@ -6,17 +6,17 @@ A peer set that holds more than half of everybody is kept as those it does not h
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eastwest.enforce.numbering import Book
+from eastwest.enforce.reason_book import ReasonBook
 from eastwest.enforce.reasons import isolation
 from eastwest.enforce.rows import RowMaker
 from eastwest.model.flow import Direction
-from eastwest.model.plan import Reason
 from eastwest.policy.engine import Engine
 from eastwest.policy.universe import Mask
 
@@ -41,7 +41,7 @@ class CellMaker:
     `addressed` (n_identities,) says which identities some address has: no other can be a packet's peer.
     """
 
-    def __init__(self, engine: Engine, rows: Book[bytes], reasons: Book[Reason], addressed: Mask) -> None:
+    def __init__(self, engine: Engine, rows: Book[bytes], reasons: ReasonBook, addressed: Mask) -> None:
         self._engine = engine
         self._rows = rows
         self._reasons = reasons
@@ -69,9 +69,12 @@ class CellMaker:
         members: dict[int, list[int]] = {}
         rest = self._total
         for flipped, who in self._groups(sets):
-            inside = base.symmetric_difference(flipped)
-            members.setdefault(self._row(key, inside, held, last), []).extend(who)
+            row = self._row(key, base.symmetric_difference(flipped) if base else flipped, held, last)
             rest -= len(who)
+            if row in members:
+                members[row] += who
+            else:
+                members[row] = who
         counts = {row: len(who) for row, who in members.items()}
         if rest:
             untouched = self._row(key, base, held, last)
@@ -104,7 +107,7 @@ class CellMaker:
         words = rows.view(f"V{rows.shape[1]}").reshape(-1)
         return np.unique(words, return_inverse=True)[1].astype(np.int64).reshape(-1)
 
-    def _row(self, key: Key, inside: set[int], held: list[list[int]], last: int) -> int:
+    def _row(self, key: Key, inside: Collection[int], held: list[list[int]], last: int) -> int:
         direction, number, ports = key
         table = self._engine.tables[direction][number]
         hits: list[int] = []

@@ -23,6 +23,7 @@ from eastwest.enforce.cells import CellMaker, Key, TableCells
 from eastwest.enforce.limits import Limits, RefusedError
 from eastwest.enforce.modes import EVERY_NAMESPACE, Snapshot
 from eastwest.enforce.numbering import Book, ReasonSlots, carried
+from eastwest.enforce.reason_book import ReasonBook
 from eastwest.enforce.rows import assemble
 from eastwest.model.flow import Direction
 from eastwest.model.plan import CELLS, IDENTITIES, PORTS, Mode, NodePlan, PlanPod, Reason, Side
@@ -49,21 +50,21 @@ class Compiler:
     limits: Limits = limits.DEFAULT
     _ends: Ends | None = None
     _rows: Book[bytes] = field(default_factory=Book)
-    _reasons: Book[Reason] = field(default_factory=Book)
+    _reasons: ReasonBook = field(default_factory=ReasonBook)
     _numbers: dict[str, _Numbers] = field(default_factory=dict)
 
     def compile(self, engine: Engine, snapshot: Snapshot) -> dict[str, NodePlan]:
         """The plans of all nodes. Raises RefusedError, naming the policy, and changes nothing then."""
         refuse_domains(engine)
-        for book in (self._rows, self._reasons):
-            book.begin()
+        self._rows.begin()
+        self._reasons.begin()
         run = _Run(engine, snapshot, Ends(engine, self._ends), self._rows, self._reasons)
         plans, numbers = {}, {}
         for node in sorted(engine.universe.node_index):
             plans[node], numbers[node] = run.plan(node, self._numbers.get(node) or _Numbers())
             limits.check(plans[node], self.limits)
-        for book in (self._rows, self._reasons):
-            book.keep()
+        self._rows.keep()
+        self._reasons.keep()
         self._ends, self._numbers = run.ends, numbers
         return plans
 
@@ -81,9 +82,7 @@ def refuse_domains(engine: Engine) -> None:
 class _Run:
     """One compilation."""
 
-    def __init__(
-        self, engine: Engine, snapshot: Snapshot, ends: Ends, rows: Book[bytes], reasons: Book[Reason]
-    ) -> None:
+    def __init__(self, engine: Engine, snapshot: Snapshot, ends: Ends, rows: Book[bytes], reasons: ReasonBook) -> None:
         self._engine = engine
         self._snapshot = snapshot
         self.ends = ends
@@ -190,12 +189,12 @@ class _Run:
         defaults = np.array([self._made[key].default for key in tables], np.uint32)
         rows = np.unique(np.append(cells["row"], defaults))
         if not len(rows):
-            return np.zeros(0, PORTS), ReasonSlots.listed({}, self._reasons)
+            return np.zeros(0, PORTS), ReasonSlots.listed({}, self._reasons.reason)
         ports = assemble((n, self._rows.key(n)) for n in rows.tolist())
         used, inverse = np.unique(ports["reason"], return_inverse=True)
         placed = numbers.reasons.place(used.tolist())
         ports["reason"] = np.array([placed[n] for n in used.tolist()], np.uint32)[inverse]
-        return ports, ReasonSlots.listed(placed, self._reasons)
+        return ports, ReasonSlots.listed(placed, self._reasons.reason)
 
     def _pod(self, pod: int, node: str, number_of: dict[Key, int]) -> PlanPod:
         sides = {}

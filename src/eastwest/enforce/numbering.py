@@ -5,7 +5,7 @@ A compilation begins, asks for numbers, and is kept when it succeeded; one that 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
@@ -45,6 +45,10 @@ class Book(Generic[K]):
             self._now[key] = found
             self._keys[found] = key
         return found
+
+    def knew(self, key: K) -> bool:
+        """Whether the key had its number before `begin`."""
+        return key in self._before
 
     def key(self, number: int) -> K:
         """What a number that was asked for since `begin` stands for."""
@@ -95,9 +99,9 @@ class ReasonSlots:
         return self._at
 
     @staticmethod
-    def listed(placed: dict[int, int], book: Book[Reason]) -> tuple[Reason, ...]:
+    def listed(placed: dict[int, int], reason_of: Callable[[int], Reason]) -> tuple[Reason, ...]:
         """`NodePlan.reasons`; positions that nobody has hold `NOBODY`."""
         out = [NOBODY] * (max(placed.values(), default=0) + 1)
         for number, position in placed.items():
-            out[position] = book.key(number)
+            out[position] = reason_of(number)
         return tuple(out)

@@ -1,8 +1,8 @@
 """Rows: what a rule table says to one kind of peer, for every protocol and port, as entries of the plan's `ports`.
 
-A row is bytes of `PORTS` entries whose row is 0 and whose reason is a `Book` number, so equal rows are equal bytes.
-The tiers are the engine's own (`policy.segments`); only the commonest case, NetworkPolicy rules of single ports, is
-written here as well. Port 0, which no policy can name, is decided as by a rule without ports.
+A row is bytes of `PORTS` entries whose row is 0 and whose reason is a `ReasonBook` number, so equal rows are equal bytes.
+The tiers are the engine's own (`policy.segments`); only the commonest case, NetworkPolicy rules of few ports, is written
+here as well. Port 0, which no policy can name, is decided as by a rule without ports.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eastwest.enforce.numbering import Book
-from eastwest.enforce.prefixes import port_prefixes
-from eastwest.enforce.reasons import of_decision, of_rule
+from eastwest.enforce.prefixes import port_prefixes, split
+from eastwest.enforce.reason_book import ReasonBook
+from eastwest.enforce.reasons import of_decision
 from eastwest.model.flow import Direction, Protocol
-from eastwest.model.plan import PORTS, Reason, Ruling
+from eastwest.model.plan import PORTS, Ruling
 from eastwest.policy.decision import Decision, Tier
 from eastwest.policy.ports import FULL, NOTHING, PortSet, Ranges, normalize
 from eastwest.policy.rules import NamedPorts, Rule
@@ -26,10 +26,16 @@ from eastwest.policy.segments import Segment, segments
 from eastwest.policy.tables import RuleTable
 
 _ENTRY: Final = struct.Struct("<IIHBBB3x")
+_PAIR: Final = struct.Struct("<IIHBBB3xIIHBBB3x")
 _SLOTS: Final = (int(Protocol.TCP), int(Protocol.UDP), int(Protocol.SCTP))
 _WHOLE, _PROTOCOL, _PORT = 0, 8, 24
+_ALLOW, _DENY = int(Ruling.ALLOW), int(Ruling.DENY)
+_NARROW: Final = 256
+"""Up to so many ports a range is best written as what it allows."""
 assert _ENTRY.size == PORTS.itemsize
 
+Few = tuple[tuple[int, int, int], ...]
+"""(protocol, port, length) of each prefix."""
 Decided = tuple[int, Ruling]
 """(number of the reason, ruling)."""
 
@@ -37,19 +43,20 @@ Decided = tuple[int, Ruling]
 class RowMaker:
     """Makes the rows of one engine. `book` numbers reasons; numbers of rules are remembered here."""
 
-    def __init__(self, book: Book[Reason], *, icmp_passes: bool) -> None:
+    def __init__(self, book: ReasonBook, *, icmp_passes: bool) -> None:
         self._book = book
         self._icmp_passes = icmp_passes
         self._of_rule: dict[Rule, int] = {}
-        self._simple: dict[PortSet, tuple[tuple[int, int], ...] | None] = {}
+        self._of_ports: dict[PortSet, Few | None] = {}
+        self._of_spec: dict[int, Few | None] = {}  # by id of a rule's ports, which the rules keep alive
 
     def row(self, table: RuleTable, direction: Direction, hits: Sequence[Rule], names: NamedPorts, last: int) -> bytes:
         """The row for peers that exactly `hits` of the table's rules hold, in order of evaluation.
 
         names: the named ports of the destination. last: the number of the isolation's reason (0 = not isolated).
         """
-        if last and not self._icmp_passes and all(rule.tier is Tier.NETWORK_POLICY for rule in hits):
-            quick = self._single_ports(hits, names, last)
+        if last and not self._icmp_passes:
+            quick = self._few_ports(hits, names, last)
             if quick is not None:
                 return quick
         return self._general(table, direction, hits, names)
@@ -57,33 +64,44 @@ class RowMaker:
     def _number(self, rule: Rule) -> int:
         found = self._of_rule.get(rule)
         if found is None:
-            found = self._of_rule[rule] = self._book.number(of_rule(rule))
+            found = self._of_rule[rule] = self._book.number_of_rule(rule)
         return found
 
-    def _single_ports(self, hits: Sequence[Rule], names: NamedPorts, last: int) -> bytes | None:
-        """Isolated, and every rule that hits accepts single ports: the first one to name a port is the reason."""
-        found: dict[tuple[int, int], int] = {}
+    def _few_ports(self, hits: Sequence[Rule], names: NamedPorts, last: int) -> bytes | None:
+        """Isolated, and all that hits is one rule of narrow ranges, or rules of single ports: the first one to name a port
+        is the reason. None for anything else."""
+        found: dict[tuple[int, int, int], int] = {}
         for rule in hits:
-            ports = rule.ports.resolve(names) if rule.ports.named else rule.ports.numbers
-            singles = self._singles(ports)
-            if singles is None:
+            few = self._few(rule, names)
+            if few is None or rule.tier is not Tier.NETWORK_POLICY:
                 return None
             number = self._number(rule)
-            for key in singles:
+            for key in few:
+                if key[2] != _PORT and len(hits) > 1:
+                    return None  # which of two overlapping ranges came first is lost where the longest match wins
                 found.setdefault(key, number)
-        rest = [_ENTRY.pack(0, last, 0, 0, _WHOLE, Ruling.DENY)]
+        if len(found) == 1:
+            ((protocol, port, length), number), *_ = found.items()
+            return _PAIR.pack(0, last, 0, 0, _WHOLE, _DENY, 0, number, port, protocol, length, _ALLOW)
+        rest = [_ENTRY.pack(0, last, 0, 0, _WHOLE, _DENY)]
         rest += [
-            _ENTRY.pack(0, n, port, protocol, _PORT, Ruling.ALLOW) for (protocol, port), n in sorted(found.items())
+            _ENTRY.pack(0, n, port, protocol, length, _ALLOW) for (protocol, port, length), n in sorted(found.items())
         ]
         return b"".join(rest)
 
-    def _singles(self, ports: PortSet) -> tuple[tuple[int, int], ...] | None:
-        """(protocol, port) of each, or None where a range or every protocol is among them."""
-        if ports not in self._simple:
-            ranges = [(p, low, high) for p, slot in zip(_SLOTS, ports.slots, strict=True) for low, high in slot]
-            single = not ports.other and all(low == high for _, low, high in ranges)
-            self._simple[ports] = tuple((p, low) for p, low, _ in ranges) if single else None
-        return self._simple[ports]
+    def _few(self, rule: Rule, names: NamedPorts) -> Few | None:
+        """A rule's ports as prefixes, or None where a wide range or every protocol is among them."""
+        spec = rule.ports
+        if not spec.named:
+            try:
+                return self._of_spec[id(spec)]
+            except KeyError:
+                found = self._of_spec[id(spec)] = _few(spec.numbers)
+                return found
+        ports = spec.resolve(names)
+        if ports not in self._of_ports:
+            self._of_ports[ports] = _few(ports)
+        return self._of_ports[ports]
 
     def _general(self, table: RuleTable, direction: Direction, hits: Sequence[Rule], names: NamedPorts) -> bytes:
         chosen = {(r.tier, r.policy, r.index): r for r in hits}
@@ -101,6 +119,21 @@ class RowMaker:
         if decision.policy is not None and decision.rule is not None:
             return self._number(hits[decision.tier, decision.policy, decision.rule]), ruling
         return self._book.number(of_decision(decision)), ruling
+
+
+def _few(ports: PortSet) -> Few | None:
+    if ports.other:
+        return None
+    out: list[tuple[int, int, int]] = []
+    for protocol, slot in zip(_SLOTS, ports.slots, strict=True):
+        for low, high in slot:
+            if low == high:
+                out.append((protocol, low, _PORT))
+            elif high - low < _NARROW:
+                out += [(protocol, port, _PROTOCOL + length) for port, length in split(low, high, 16)]
+            else:
+                return None
+    return tuple(out)
 
 
 def _only(table: RuleTable, hits: Sequence[Rule]) -> RuleTable:
@@ -139,11 +172,11 @@ def _of_protocol(
     last: Decided | None = None
     for segment, what in decided:
         ranges = segment.ports.slots[slot]
+        if ranges == FULL:
+            return what, []
         if ranges:
             owned[what] = normalize((*owned.get(what, ()), *ranges))
             last = what
-        if ranges == FULL:
-            return what, []
     assert last is not None
     owned[last] = normalize((*owned[last], (0, 0)))
     prefixes = {what: port_prefixes(ranges) for what, ranges in owned.items()}
