@@ -18,11 +18,24 @@ const OverviewView = lazy(() => import("./views/overview/overview-view"));
 const MapView = lazy(() => import("./views/map/map-view"));
 const FlowsView = lazy(() => import("./views/flows/flows-view"));
 const PoliciesView = lazy(() => import("./views/policies/policies-view"));
+const EnforcementView = lazy(() => import("./views/enforcement/enforcement-view"));
 const CoveragePanel = lazy(() => import("./components/coverage-panel"));
 const Shortcuts = lazy(() => import("./components/shortcuts"));
-const TITLES = { overview: "Overview", map: "Map", flows: "Flows", policies: "Policies" } as const;
+const TITLES = {
+  overview: "Overview",
+  map: "Map",
+  flows: "Flows",
+  policies: "Policies",
+  enforcement: "Enforcement",
+} as const;
 
-const VIEWS = { overview: OverviewView, map: MapView, flows: FlowsView, policies: PoliciesView } as const;
+const VIEWS = {
+  overview: OverviewView,
+  map: MapView,
+  flows: FlowsView,
+  policies: PoliciesView,
+  enforcement: EnforcementView,
+} as const;
 
 /** The frame around every view: navigation, time range, namespace, coverage, theme, keys. */
 export function App() {
@@ -36,7 +49,13 @@ export function App() {
   const window = coverage.data?.window ?? null;
   if (window && window.recorded !== recorded) setRecorded(window.recorded);
   useKeyboard((command) => {
-    if (command === "overview" || command === "map" || command === "flows" || command === "policies")
+    if (
+      command === "overview" ||
+      command === "map" ||
+      command === "flows" ||
+      command === "policies" ||
+      command === "enforcement"
+    )
       setView({ page: command });
     else if (command === "help") setHelp(true);
     else return false;

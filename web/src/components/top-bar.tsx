@@ -8,6 +8,7 @@ const PAGES: readonly { page: Page; text: string }[] = [
   { page: "map", text: "Map" },
   { page: "flows", text: "Flows" },
   { page: "policies", text: "Policies" },
+  { page: "enforcement", text: "Enforcement" },
 ];
 
 /** Links are real links: they open in a new tab, and carry range and namespace along. */

@@ -1,9 +1,9 @@
 /** The keyboard path: single keys and two-key sequences, never while typing. */
 
-export type Command = "search" | "fit" | "overview" | "map" | "flows" | "policies" | "close" | "help";
+export type Command = "search" | "fit" | "overview" | "map" | "flows" | "policies" | "enforcement" | "close" | "help";
 
 const SINGLE: Record<string, Command> = { "/": "search", f: "fit", Escape: "close", "?": "help" };
-const AFTER_G: Record<string, Command> = { o: "overview", m: "map", f: "flows", p: "policies" };
+const AFTER_G: Record<string, Command> = { o: "overview", m: "map", f: "flows", p: "policies", e: "enforcement" };
 export const SHORTCUTS: readonly [string, string][] = [
   ["/", "Search the map, or go to the filter"],
   ["f", "Fit the map"],
@@ -11,6 +11,7 @@ export const SHORTCUTS: readonly [string, string][] = [
   ["g m", "Go to the map"],
   ["g f", "Go to the flows"],
   ["g p", "Go to the policies"],
+  ["g e", "Go to the enforcement"],
   ["Esc", "Close the panel"],
   ["?", "Show these keys"],
 ];

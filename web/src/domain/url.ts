@@ -1,7 +1,7 @@
 /** Everything that decides what is on screen, to and from the address bar. Defaults are left out. */
 import { DEFAULT_RANGE, formatLength, parseLength, parseMoment, type Range } from "./range";
 
-export type Page = "overview" | "map" | "flows" | "policies";
+export type Page = "overview" | "map" | "flows" | "policies" | "enforcement";
 export type Level = "workload" | "pod";
 export type FlowView = "cluster" | "aws" | "external" | "all";
 /** Only edges that the policies decided so, at any end. */
@@ -37,7 +37,7 @@ export interface ViewState {
 
 export const VERDICT_FILTERS: readonly VerdictFilter[] = ["denied", "would-deny", "allowed"];
 export const HIDEABLE: readonly Hideable[] = ["dns", "probes", "external"];
-const PAGES: readonly Page[] = ["overview", "map", "flows", "policies"];
+const PAGES: readonly Page[] = ["overview", "map", "flows", "policies", "enforcement"];
 export const POLICY_TABS: readonly PolicyTab[] = ["yaml", "changes", "evidence", "unseen"];
 export const DEFAULTS: ViewState = {
   page: "overview",
@@ -161,6 +161,7 @@ const OF_PAGE = {
   map: ofMap,
   flows: ofFlows,
   policies: ofPolicies,
+  enforcement: () => [] as [string, string | null][],
 } as const;
 
 /** The address of a state, such as `/map?ns=ui&edge=…`; carries only what its page shows. */
