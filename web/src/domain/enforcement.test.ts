@@ -84,7 +84,7 @@ test("the matrix shows what each node does, exceptions included", () => {
     }),
   );
   expect(found.nodes).toEqual(["a", "b"]);
-  expect(found.rows.map(({ namespace }) => namespace)).toEqual(["bank", "shop"]);
+  expect(found.rows.map(({ namespace }) => namespace)).toEqual(["bank", "shop", "*"]);
   const shop = found.rows[1];
   expect(shop?.cells.map(cellText)).toEqual(["ingress audit, egress off", "ingress enforce, egress off"]);
   expect(shop?.cells.map(strictest)).toEqual(["audit", "enforce"]);

@@ -31,7 +31,7 @@ export interface MatrixRow {
   complete: boolean;
 }
 
-const modeOn = (entry: NamespaceEnforcement | undefined, node: string): Mode =>
+const modeOn = (entry: Pick<NamespaceEnforcement, "mode" | "nodes"> | undefined, node: string): Mode =>
   entry?.nodes.find((one) => one.node === node)?.mode ?? entry?.mode ?? "off";
 
 function inForce(entries: readonly (NamespaceEnforcement | undefined)[]): { text: string | null; complete: boolean } {
@@ -42,10 +42,21 @@ function inForce(entries: readonly (NamespaceEnforcement | undefined)[]): { text
   return { text: `${count(done)} of ${plural(pods, "pod")}`, complete: done >= pods };
 }
 
-/** Namespaces × nodes, in order of name. */
+/** What every namespace without an entry of its own is set to. */
+function others(status: EnforcementStatus, nodes: readonly string[]): MatrixRow {
+  const of = (direction: Direction) =>
+    status.settings.modes.find((entry) => entry.namespace === EVERY && entry.direction === direction);
+  const [ingress, egress] = [of("ingress"), of("egress")];
+  const cells = nodes.map((node) => ({ node, ingress: modeOn(ingress, node), egress: modeOn(egress, node) }));
+  return { namespace: EVERY, cells, inForce: null, complete: true };
+}
+
+/** Namespaces × nodes, in order of name; last what holds for all other namespaces. */
 export function matrix(status: EnforcementStatus): { nodes: string[]; rows: MatrixRow[] } {
   const nodes = status.nodes.map(({ node }) => node).sort();
-  const names = [...new Set(status.namespaces.map(({ namespace }) => namespace))].sort();
+  const names = [...new Set(status.namespaces.map(({ namespace }) => namespace))]
+    .filter((name) => name !== EVERY)
+    .sort();
   const rows = names.map((namespace) => {
     const of = (direction: Direction): NamespaceEnforcement | undefined =>
       status.namespaces.find((entry) => entry.namespace === namespace && entry.direction === direction);
@@ -54,7 +65,7 @@ export function matrix(status: EnforcementStatus): { nodes: string[]; rows: Matr
     const cells = nodes.map((node) => ({ node, ingress: modeOn(ingress, node), egress: modeOn(egress, node) }));
     return { namespace, cells, inForce: text, complete };
   });
-  return { nodes, rows };
+  return { nodes, rows: [...rows, others(status, nodes)] };
 }
 
 /** "enforce", or "ingress enforce, egress off". */

@@ -21,10 +21,11 @@ const RECORDED = {
 
 /** What is asked for, what is in force, and how it gets there. */
 export default function EnforcementView({ coverage }: { coverage: Coverage | null }) {
-  const recorded = coverage?.window.recorded ?? false;
+  const recorded = coverage?.window.recorded;
+  const live = recorded === false; // a recording answers neither, and is not asked
   const { beat, now } = usePulse(EVERY_MS);
-  const status = useAnswer<EnforcementStatus>(recorded ? null : "enforcement", {}, beat);
-  const current = useAnswer<CurrentRollout>(recorded ? null : "rollouts/current", {}, beat);
+  const status = useAnswer<EnforcementStatus>(live ? "enforcement" : null, {}, beat);
+  const current = useAnswer<CurrentRollout>(live ? "rollouts/current" : null, {}, beat);
   if (recorded) return <Empty emptiness={RECORDED} onRemedy={remedy} />;
   const said = status.data ? summary(status.data) : null;
   const trouble = status.data?.trouble;

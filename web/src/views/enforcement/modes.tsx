@@ -57,7 +57,7 @@ export function Modes({ status, onChanged }: { status: EnforcementStatus; onChan
           </tbody>
         </table>
       </div>
-      {rows.length === 0 && <p className="ew-soft">The server knows no namespaces yet.</p>}
+      {rows.length === 1 && <p className="ew-soft">The server knows no namespaces yet.</p>}
       <p className="ew-soft ew-small">
         {Object.values(MODE)
           .map(({ sign, word, meaning }) => `${sign} ${word}: ${meaning}`)

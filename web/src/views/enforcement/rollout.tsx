@@ -86,10 +86,12 @@ function Steps({ rollout }: { rollout: Rollout }) {
       {rollout.steps.map((step, index) => (
         <li key={`${index} ${step.name}`} aria-current={step.state === "current" ? "step" : undefined}>
           <span aria-hidden="true">{signs[step.state]}</span> {step.name}
-          <span className="ew-soft ew-small">
-            {" "}
-            {MODE[step.mode].word} on {step.nodes ? step.nodes.join(", ") : "every node"}
-          </span>
+          {!step.name.startsWith(step.mode) && (
+            <span className="ew-soft ew-small">
+              {" "}
+              {MODE[step.mode].word} on {step.nodes ? step.nodes.join(", ") : "every node"}
+            </span>
+          )}
         </li>
       ))}
     </ol>

@@ -1,5 +1,5 @@
 import Spinner from "@cloudscape-design/components/spinner";
-import type { Costs, Coverage, FlowPage, Overview, Top } from "../../api/types";
+import type { Costs, Coverage, EnforcementStatus, FlowPage, Overview, Top } from "../../api/types";
 import { Empty, ProblemNotice } from "../../components/notices";
 import { explainEmpty } from "../../domain/empty";
 import { coverageTile, crossZoneTile, dnsTile, policyTile, retransmitTile, trafficTile } from "../../domain/overview";
@@ -8,7 +8,7 @@ import type { ViewState } from "../../domain/url";
 import { useAnswer } from "../../state/answer";
 import { remedy } from "../../state/remedy";
 import { setView } from "../../state/view";
-import { CrossZone, Denied, LookupErrors, Payers, SentAgain, Talkers } from "./rankings";
+import { CrossZone, Denied, Enforcement, LookupErrors, Payers, SentAgain, Talkers } from "./rankings";
 import { FigureTile } from "./tile";
 
 interface Properties {
@@ -27,6 +27,8 @@ export default function OverviewView({ view, coverage, tick }: Properties) {
   const again = { ...asked, filter: "retransmits_established>0", sort: "-retransmits_established", limit: 6 };
   const sentAgain = useAnswer<FlowPage>("flows", again, slow).data;
   const denied = useAnswer<FlowPage>("flows", { ...asked, verdict: "denied", sort: "-policy_denied", limit: 6 }, tick);
+  const recorded = data?.window.recorded ?? true;
+  const status = useAnswer<EnforcementStatus>(recorded ? null : "enforcement", {}, tick).data;
   const flows = (patch: Partial<ViewState>): void =>
     setView({
       page: "flows",
@@ -84,6 +86,7 @@ export default function OverviewView({ view, coverage, tick }: Properties) {
           {costs && <CrossZone costs={costs} />}
           {data.policy_denied != null && denied.data && <Denied page={denied.data} />}
           {costs && <Payers costs={costs} />}
+          {status && <Enforcement status={status} />}
           {data.retransmits != null && sentAgain && <SentAgain page={sentAgain} />}
           {data.dns.lookups != null && <LookupErrors dns={data.dns} />}
         </div>

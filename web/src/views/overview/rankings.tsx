@@ -1,6 +1,7 @@
-import type { Costs, FlowPage, LookupSummary, Top } from "../../api/types";
+import type { Costs, EnforcementStatus, FlowPage, LookupSummary, Top } from "../../api/types";
 import { Value } from "../../components/value";
 import { costCell, pricesText } from "../../domain/cost";
+import { cellText, EVERY, matrix, strictest, summary } from "../../domain/enforcement";
 import { both, term } from "../../domain/filter";
 import { bytes, count, plural } from "../../domain/format";
 import { flowName, outcomesText, shareOf, talkerName } from "../../domain/overview";
@@ -132,6 +133,29 @@ export function Denied({ page }: { page: FlowPage }) {
         note: missingLines(row).join("; "),
         onOpen: () => setView({ page: "flows", view: "all", verdict: "denied", filter: "", cursor: null, row: null }),
       }))}
+    />
+  );
+}
+
+/** Which namespaces are on audit or enforce, and whether that is in force. */
+export function Enforcement({ status }: { status: EnforcementStatus }) {
+  const rows = matrix(status).rows.filter((row) => row.cells.some((cell) => strictest(cell) !== "off"));
+  const open = (): void => setView({ page: "enforcement" });
+  return (
+    <Ranking
+      title="Enforcement"
+      empty={summary(status).text}
+      foot={rows.length ? summary(status).text : undefined}
+      bars={rows.slice(0, 8).map((row) => {
+        const modes = [...new Set(row.cells.map(cellText))].join(" / ");
+        return {
+          key: row.namespace,
+          name: row.namespace === EVERY ? "all other namespaces" : row.namespace,
+          figure: modes,
+          note: row.inForce ? `in force on ${row.inForce}` : "",
+          onOpen: open,
+        };
+      })}
     />
   );
 }

@@ -48,7 +48,7 @@ export function Ranking({
   title: string;
   bars: readonly Bar[];
   empty: string;
-  foot?: string;
+  foot?: string | undefined;
 }) {
   return (
     <section className="ew-card" aria-label={title}>
