@@ -20,6 +20,7 @@ SCENARIOS = ("retail-store", "ecommerce", "photo-gallery")
 EXAMPLES = """examples:
   eastwest demo                                      all scenarios, until Ctrl-C
   eastwest demo --scenario retail-store --for 60     one scenario, one minute
+  eastwest demo --story                              from nothing to least privilege in eight steps (4 minutes)
   eastwest demo --recorded                           play the recorded window (no root, no eBPF needed)
 """
 
@@ -38,6 +39,10 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--for", dest="for_s", type=float, metavar="SECONDS", help="stop by itself (default: Ctrl-C)")
     parser.add_argument("--network", choices=("routed", "bridged", "vxlan"), default="routed", help="default: routed")
     parser.add_argument("--name", default="demo", help="the lab's and the cluster's name (default: demo)")
+    parser.add_argument(
+        "--story", action="store_true", help="tell how a shop gets least privilege; exit 1 if a step fails"
+    )
+    parser.add_argument("--json", action="store_true", help="with --story: the steps as JSON")
     parser.add_argument("--recorded", action="store_true", help="play the recorded window instead of real packets")
 
 
@@ -107,9 +112,32 @@ def _run_live(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
+def _tell(args: argparse.Namespace, console: Console) -> int:
+    """The story. 0 when every step came out as it must, 1 when one did not, 2 when it could not be told."""
+    from eastwest.cli._client import print_json
+    from eastwest.cli._stack import StackError
+    from eastwest.cli._story import plan, summary, tell
+
+    signal.signal(signal.SIGTERM, _interrupt)
+    say = Console(highlight=False, soft_wrap=True, stderr=True) if args.json else console
+    try:
+        found = summary(tell(plan(args.name, args.network, args.listen), say.print))
+    except StackError as problem:
+        say.print(f"[red]eastwest:[/] {problem}", highlight=False)
+        return 2
+    if args.json:
+        print_json(found)
+    return 0 if found["ok"] else 1
+
+
 def run(args: argparse.Namespace) -> int:
     console = Console(highlight=False, soft_wrap=True)
     reason = None if args.recorded else why_not_real()
+    if args.story and reason is not None:
+        console.print(f"The story needs real packets, which are not possible here: {reason}.")
+        return 2
+    if args.story:
+        return _tell(args, console)
     if reason is not None:
         console.print(f"Real packets are not possible here: {reason}. Playing the recorded window instead.")
     if args.recorded or reason is not None:

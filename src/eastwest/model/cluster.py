@@ -86,7 +86,8 @@ class Pod:
     selector: Mapping[str, str] | None = None  # the owner's own matchLabels, when the owner is known
     annotations: Mapping[str, str] = field(default_factory=dict)
     origin: Origin | None = None
-    ready: bool | None = None  # condition Ready; None when nobody has said yet, or the pod is being deleted
+    ready: bool | None = field(default=None, compare=False)
+    """Condition Ready; None when nobody has said yet, or the pod is being deleted. Not compared: policies ignore it."""
 
 
 @dataclass(frozen=True, slots=True)

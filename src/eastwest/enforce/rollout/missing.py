@@ -11,13 +11,14 @@ from eastwest.model.cluster import ClusterState
 from eastwest.model.flow import EndKind, ip_bytes
 from eastwest.policy.engine import Engine
 from eastwest.policy.evidence import Evidence, Outsider, Side
+from eastwest.policy.options import Options
 from eastwest.policy.replay import Denied, Writer, judge
 from eastwest.query.denials import DeniedFlow
 
 _KINDS = {"node": EndKind.NODE, "aws": EndKind.AWS, "service": EndKind.SERVICE}
 
 
-def missing_rules(cluster: ClusterState, flows: Sequence[DeniedFlow]) -> list[str]:
+def missing_rules(cluster: ClusterState, flows: Sequence[DeniedFlow], options: Options) -> list[str]:
     """For each flow the YAML of the policies that would allow it; "" where none can, or it is allowed by now."""
     if not flows:
         return []
@@ -42,7 +43,7 @@ def missing_rules(cluster: ClusterState, flows: Sequence[DeniedFlow]) -> list[st
         outsiders=tuple(outsiders),
         records=count,
     )
-    found = judge(Engine(cluster), evidence)
+    found = judge(Engine(cluster, options), evidence)
     writer = Writer(found)
     return [_text(writer, flows[at], at) if found.denied[at] else "" for at in range(count)]
 

@@ -10,6 +10,7 @@ from eastwest.enforce.rollout.gates import BrokenFlow, Observation, TcpHealth, U
 from eastwest.enforce.rollout.machine import State
 from eastwest.enforce.rollout.missing import missing_rules
 from eastwest.model.cluster import ClusterState, Pod
+from eastwest.policy.options import Options
 from eastwest.query.coverage import coverage
 from eastwest.query.coverage_node import Node
 from eastwest.query.denials import DeniedFlow, denied_flows, tcp
@@ -42,6 +43,7 @@ class Observer:
     cluster: Cluster
     in_force: InForce
     clock: Callable[[], int]
+    options: Callable[[], Options] = Options  # how policies are evaluated at present
     _before: tuple[int, ClusterState] | None = field(default=None, repr=False)
 
     def nodes(self) -> list[str]:
@@ -77,7 +79,7 @@ class Observer:
     def _flows(self, state: State, since: Range, cluster: ClusterState) -> tuple[BrokenFlow, ...]:
         lookback = Range(max(0, since.start_ns - state.request.lookback_ns), since.start_ns)
         found = denied_flows(self.store, since, lookback, state.request.namespaces)
-        missing = dict(zip(found, missing_rules(cluster, found), strict=True))
+        missing = dict(zip(found, missing_rules(cluster, found, self.options()), strict=True))
         return tuple(_broken(flow, missing[flow]) for flow in found)
 
     def _unready(self, state: State, cluster: ClusterState, now_ns: int) -> tuple[Unready, ...]:
