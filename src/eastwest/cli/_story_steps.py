@@ -6,6 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,9 +122,8 @@ def _watch(scene: Scene, *, cron_job: bool) -> None:
             "the CronJob's connection", lambda: _flows(scene, "src_workload=orders-report and dst_port=5432"), 20
         )
     for workload in ("catalog", "carts", "checkout", "orders"):  # their names are looked up when pools fill
-        scene.wait(
-            f"{workload} to look names up", lambda w=workload: _flows(scene, f"src_workload={w} and dst_port=53"), 30
-        )
+        words = f"src_workload={workload} and dst_port=53"
+        scene.wait(f"{workload} to look names up", partial(_flows, scene, words), 30)
 
 
 def _flows(scene: Scene, words: str) -> list[Json]:

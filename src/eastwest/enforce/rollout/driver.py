@@ -93,10 +93,12 @@ class Rollouts:
         state = self._state
         return None if state is None else View(state, self._settings.snapshot(), self._seen, self._trouble)
 
-    def holds(self, namespace: str) -> bool:
-        """Whether a rollout that is not over decides the modes of a namespace."""
+    def held(self, namespace: str) -> str | None:
+        """Why nobody else may change the modes of a namespace now; None when anybody may."""
         state = self._state
-        return state is not None and not state.over and namespace in state.request.namespaces
+        if state is None or state.over or namespace not in state.request.namespaces:
+            return None
+        return f"rollout {state.id} decides the mode of {namespace}: end it with `eastwest rollout abort`"
 
     def begin(self, request: Request) -> State:
         """Start one. Raises RolloutError, also while another is not over."""
