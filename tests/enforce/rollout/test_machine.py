@@ -60,6 +60,7 @@ def test_a_step_waits_until_it_is_in_force_and_was_watched_for_the_hold() -> Non
     there = machine.advance(late, seen(3))
     assert there.realised_ns == 3 * SECOND
     assert machine.advance(there, seen(100, watched_ns=HOLD - 1)).applied == 1
+    assert machine.advance(there, seen(50, watched_ns=HOLD, unrealised=(("node-1", "restarted"),))).applied == 1
     assert machine.advance(there, seen(100, watched_ns=HOLD)).applied == 2
 
 
