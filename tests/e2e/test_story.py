@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from eastwest.cli import _story
 from eastwest.cli._stack import Stack
 from eastwest.cli._story_scene import Scene
-from eastwest.cli._story_steps import STEPS
+from eastwest.cli._story_steps import STEPS, enforced, roll_out
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
@@ -38,3 +39,32 @@ def test_step(outcomes: Iterator[_story.Outcome], number: int) -> None:
     print(outcome.line())
     assert outcome.ok, outcome.said
     assert outcome.attempted > 0 or number == 5, "nobody was buying: the step shows nothing"
+
+
+def test_a_rollout_goes_on_after_kills_of_server_and_agent(outcomes: Iterator[_story.Outcome], scene: Scene) -> None:
+    """kill -9 of both in the middle: it ends where it would have, and nobody's purchase fails."""
+    assert next(outcomes, None) is None, "the story is not over"
+    stack = scene.stack
+    scene.mode("off", enforced(scene))
+    scene.recover()
+    before = scene.purchases()
+    started = roll_out(scene, "1", "6s", wait=False)
+    assert started["status"] == "running"
+    scene.wait("the second step", lambda: scene.ask("rollout", "status")["step"] == 2, 30)
+    agent = next(iter(stack.agents))
+    for part in (stack.server, stack.agents[agent]):
+        assert part is not None
+        assert part.process is not None
+        os.kill(part.process.pid, signal.SIGKILL)
+        part.process.wait()
+    stack.start_server()
+    stack.start_agent(agent)
+    after = scene.ask("rollout", "status")
+    assert (after["id"], after["step"]) == (started["id"], 2), "the state came back"
+    scene.wait(
+        "the rollout to be done", lambda: scene.ask("rollout", "status", codes=(0, 1))["status"] != "running", 90
+    )
+    found = scene.ask("rollout", "status", codes=(0, 1))
+    assert found["status"] == "done", found["stops"]
+    assert {c["egress"] for c in found["cells"]} == {"enforce"}
+    assert scene.purchases().since(before).failed == 0, scene.last_failure()

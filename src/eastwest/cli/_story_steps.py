@@ -145,7 +145,7 @@ def staged_rollout(scene: Scene) -> str:
     """Off, audit, enforce: node by node, and not one purchase fails."""
     scene.apply(scene.policies)
     before = scene.purchases()
-    found = _rollout(scene, "2")
+    found = roll_out(scene, "2")
     check(found["status"] == "done", f"the rollout is {found['status']}: {_why(found)}")
     modes = {c[direction] for c in found["cells"] for direction in ("ingress", "egress")}
     check(modes == {"enforce"}, f"modes after the rollout: {modes}")
@@ -155,14 +155,15 @@ def staged_rollout(scene: Scene) -> str:
     return f"{len(found['steps'])} steps, {len({c['node'] for c in found['cells']})} nodes"
 
 
-def _rollout(scene: Scene, budget: str, *more: str) -> Json:
-    words = [w for namespace in _enforced(scene) for w in ("-n", namespace)]
-    options = ("--budget", budget, "--hold", HOLD, "--lookback", "15m", *(more or ("--wait",)))
+def roll_out(scene: Scene, budget: str, hold: str = HOLD, *, wait: bool = True) -> Json:
+    """Start a rollout of every namespace that has generated policies; where it stands, with `wait` at its end."""
+    words = [w for namespace in enforced(scene) for w in ("-n", namespace)]
+    options = ("--budget", budget, "--hold", hold, "--lookback", "15m", *(("--wait",) if wait else ()))
     found: Json = scene.ask("rollout", "start", *words, *options, codes=(0, 1))
     return found
 
 
-def _enforced(scene: Scene) -> list[str]:
+def enforced(scene: Scene) -> list[str]:
     """The namespaces that have generated policies."""
     return sorted(folder.name for folder in scene.policies.iterdir() if folder.is_dir())
 
@@ -255,9 +256,9 @@ def _write_cluster(scene: Scene, folder: Path) -> None:
 
 def bad_policy(scene: Scene) -> str:
     """Somebody breaks a policy while it is being rolled out: the gate takes the steps back, and says what broke."""
-    namespaces = _enforced(scene)
+    namespaces = enforced(scene)
     scene.mode("audit", namespaces)
-    _rollout(scene, "1", "--to", "enforce")
+    roll_out(scene, "1", "30s", wait=False)
     scene.wait("the first step to be in force", lambda: _current(scene)["realised_ns"], 20)
     catalog = next(o for o in scene.lab.objects("NetworkPolicy") if o["metadata"]["name"] == "catalog")
     scene.put({**catalog, "spec": {**catalog["spec"], "ingress": []}})
@@ -281,7 +282,7 @@ def _current(scene: Scene) -> Json:
 
 def ended_too_early(scene: Scene) -> str:
     """The shop anew; watching ends before the CronJob has run: the report says so, and enforcing denies it."""
-    scene.mode("off", _enforced(scene))
+    scene.mode("off", enforced(scene))
     scene.no_policies()
     _restart_shop(scene)
     _watch(scene, cron_job=False)
@@ -290,7 +291,7 @@ def ended_too_early(scene: Scene) -> str:
     check(listed and listed[0]["never_ran"], f"the report does not list the CronJob as not observed: {listed}")
     scene.apply(scene.policies)
     before = scene.purchases()
-    found = _rollout(scene, "100%")
+    found = roll_out(scene, "100%")
     check(found["status"] == "done", f"the rollout is {found['status']}: {_why(found)}")
     sold = scene.purchases().since(before)
     check(sold.failed == 0, f"{sold.failed} purchases failed: {scene.last_failure()}")

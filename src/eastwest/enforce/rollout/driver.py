@@ -26,6 +26,8 @@ from eastwest.store.errors import StoreError
 log = logging.getLogger(__name__)
 
 EVERY_S: Final = 1.0
+SHARE: Final = 9
+"""How many times as long as a look took to rest after it: a long hold over many records must not keep the store busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +129,15 @@ class Rollouts:
     # --- the thread ----------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._every_s):
+        rest_s = self._every_s
+        while not self._stopping.wait(rest_s):
+            began = time.monotonic()
             try:
                 self.tick()
             except Exception:  # a rollout that cannot go on stays where it is; the next look tries again
                 log.exception("looking at the rollout")
                 self._trouble = "the server failed to look; see its log"
+            rest_s = max(self._every_s, SHARE * (time.monotonic() - began))
 
     def tick(self) -> None:
         """One look and what follows from it."""
