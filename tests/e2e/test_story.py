@@ -12,8 +12,9 @@ import pytest
 
 from eastwest.cli import _story
 from eastwest.cli._stack import Stack
+from eastwest.cli._story_enforce import enforced, roll_out
 from eastwest.cli._story_scene import Scene
-from eastwest.cli._story_steps import STEPS, enforced, roll_out
+from eastwest.cli._story_steps import STEPS
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 

@@ -32,6 +32,18 @@ class StoryError(Exception):
     """A step did not come out as it must; the message says what was seen instead."""
 
 
+def check(holds: object, otherwise: str) -> None:
+    """Raise StoryError unless it holds."""
+    if not holds:
+        raise StoryError(otherwise)
+
+
+def policy(namespace: str, name: str, spec: Json) -> Json:
+    """A NetworkPolicy object."""
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": spec}
+
+
 @dataclass(frozen=True, slots=True)
 class Purchases:
     """What shoppers outside the cluster counted. Those under way are attempted, and neither good nor failed yet."""
