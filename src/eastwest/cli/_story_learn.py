@@ -49,7 +49,7 @@ def _denied_on_map(scene: Scene, since_ns: int) -> list[Json]:
     return denied if named and shoppers else []
 
 
-def observe_andgenerate(scene: Scene) -> str:
+def observe_and_generate(scene: Scene) -> str:
     """Policies from one window hold in the next, in which new pods start and the CronJob runs again."""
     watch(scene, cron_job=True)
     middle_ns = time.time_ns()
