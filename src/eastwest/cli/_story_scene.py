@@ -25,6 +25,7 @@ from eastwest.runtime.paths import run_dir
 SCENARIO: Final = "retail-store"
 SHOP: Final = ("carts", "catalog", "checkout", "orders", "ui")
 PURCHASE: Final = "POST /purchase"
+_DENIED: Final = "(verdict=denied or verdict=partly)"
 Json = dict[str, Any]
 
 
@@ -151,9 +152,17 @@ class Scene:
 
     def denied(self, since_ns: int, more: str = "") -> list[Json]:
         """Edges of which something was denied since a moment."""
-        words = "(verdict=denied or verdict=partly)" + (f" and {more}" if more else "")
-        answer = self.stack.get("/api/v1/flows", start=rfc3339(since_ns), filter=words, limit="1000")
-        return [row for row in answer["rows"] if row["policy_denied"]]
+        words = _DENIED + (f" and {more}" if more else "")
+        rows: list[Json] = self._flows(since_ns, words, "1000")["rows"]
+        return rows
+
+    def count_denied(self, since_ns: int) -> int:
+        """How many edges these are."""
+        return int(self._flows(since_ns, _DENIED, "1")["total"])
+
+    def _flows(self, since_ns: int, words: str, limit: str) -> Json:
+        answer: Json = self.stack.get("/api/v1/flows", start=rfc3339(since_ns), filter=words, limit=limit)
+        return answer
 
     # --- policies --------------------------------------------------------------------------------------------------
 
