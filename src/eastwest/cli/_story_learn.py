@@ -110,7 +110,9 @@ def _flows(scene: Scene, words: str) -> list[Json]:
 
 
 def generate(scene: Scene, start_ns: int, end_ns: int) -> Json:
+    scene.heard(end_ns)
     shutil.rmtree(scene.policies, ignore_errors=True)
     span = ("--start", rfc3339(start_ns), "--end", rfc3339(end_ns))
-    report: Json = scene.ask("policy", "generate", *span, "-o", str(scene.policies))
+    report: Json = scene.ask("policy", "generate", *span, "-o", str(scene.policies), codes=(0, 1))
+    check(not report["refused"], f"coverage is incomplete: {'; '.join(report['refused'][:3])}")
     return report

@@ -164,6 +164,15 @@ class Scene:
         answer: Json = self.stack.get("/api/v1/flows", start=rfc3339(since_ns), filter=words, limit=limit)
         return answer
 
+    def heard(self, until_ns: int) -> None:
+        """Wait until every node's records reach to a moment: what is not there yet would count as a gap."""
+
+        def there() -> bool:
+            nodes = self.stack.get("/api/v1/coverage", window="5m")["nodes"]
+            return all((n["last_window_end_ns"] or 0) >= until_ns for n in nodes)
+
+        self.wait("the agents' records", there, 40)
+
     # --- policies --------------------------------------------------------------------------------------------------
 
     def cluster(self) -> ClusterState:
