@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -33,6 +34,7 @@ from eastwest.enforce.versions import Versions
 from eastwest.k8s.inventory import Inventory
 from eastwest.k8s.sources import ManifestSource, Source, WatchLogSource
 from eastwest.model.prices import PriceTable
+from eastwest.policy.options import Options
 from eastwest.query import evidence
 from eastwest.query.live import Landed
 from eastwest.query.metrics import DEFAULT_LIMIT
@@ -119,6 +121,11 @@ def _engine(settings: Settings, directory: Path) -> Engine:
     return EmbeddedEngine(directory / "store", memory_bytes=settings.memory_bytes)
 
 
+def _options(enforcement: EnforcementSettings) -> Options:
+    """How policies are evaluated at present."""
+    return Options(posture=enforcement.snapshot().postures)
+
+
 @contextmanager
 def _live(settings: Settings) -> Iterator[Site]:
     sources, name = _sources(settings)
@@ -144,14 +151,10 @@ def _live(settings: Settings) -> Iterator[Site]:
     planner, register = Planner(inventory, enforcement, Versions(settings.data)), Register(time.time_ns)
     feed.subscribe(planner.wake)
     in_force = families(planner, register)
-    observer = Observer(store, inventory, InForce(planner, register), time.time_ns)
-    rollouts = Rollouts(settings.data, enforcement, observer)
-
-    def held(namespace: str) -> str | None:
-        if not rollouts.holds(namespace):
-            return None
-        return f"a rollout moves {namespace}: end it with `eastwest rollout abort` first"
-
+    options = partial(_options, enforcement)
+    rollouts = Rollouts(
+        settings.data, enforcement, Observer(store, inventory, InForce(planner, register), time.time_ns, options)
+    )
     with Running([_Lock(settings.data), store, feed, planner, *exports, writer, rollouts]):
         services = Services(
             store=store,
@@ -164,7 +167,7 @@ def _live(settings: Settings) -> Iterator[Site]:
             troubles=lambda: [f"collector: {writer.stalled}"] if writer.stalled else [],
             metrics=exposer(own),
             bundle=lambda range_: evidence.bundle(store, inventory, range_, time.time_ns()),
-            enforcement=Enforcement(enforcement, planner, register, held),
+            enforcement=Enforcement(enforcement, planner, register, rollouts.held),
             rollouts=rollouts,
             prices=settings.prices,
             token=settings.token,

@@ -76,7 +76,8 @@ class PolicyStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """inventory_ns: the newest change of the cluster that every `nodes[].version` takes into account."""
+    """inventory_ns: the newest change of the cluster that every `nodes[].version` takes into account; revision: that of the
+    settings which they do (`snapshot` holds the present ones)."""
 
     inventory_ns: int
     revision: int
@@ -93,11 +94,11 @@ def status(planner: Planner, register: Register) -> Status:
     """Everything at this moment."""
     snapshot, planned = planner.settings.snapshot(), planner.planned
     if planned is None:
-        return Status(0, snapshot.revision, None, None, planner.trouble, snapshot, (), (), ())
+        return Status(0, 0, None, None, planner.trouble, snapshot, (), (), ())
     missing = {n: list(waiting(planned, register, n)) for n in planned.plans}
     return Status(
         planned.inventory_ns,
-        snapshot.revision,
+        planned.snapshot.revision,
         planned.at_ns,
         planned.seconds,
         planner.trouble,
