@@ -116,9 +116,11 @@ class EnforcementTrouble(BaseModel):
 
 
 class EnforcementStatus(BaseModel):
-    """`inventory_ns` is the newest change of the cluster that every `nodes[].version` takes into account."""
+    """`inventory_ns` is the newest change of the cluster that every `nodes[].version` takes into account, `revision` that of
+    the settings which they do: `settings.revision` once the newest are compiled."""
 
     inventory_ns: int
+    revision: int
     compiled_ns: int | None
     compile_seconds: float | None
     trouble: EnforcementTrouble | None

@@ -211,11 +211,20 @@ class Scene:
     def in_force(self, deadline_s: float = 20.0) -> None:
         """Wait until every node has put the newest policies and modes in force."""
         changed_ns = self.lab.changed_ns()
+        try:
+            self.wait("every node to have it in force", lambda: not self._waits(changed_ns), deadline_s)
+        except StoryError as error:
+            raise StoryError(f"{error}: {'; '.join(self._waits(changed_ns)[:3])}") from None
 
-        def there() -> bool:
-            status = self.stack.get("/api/v1/enforcement")
-            nodes = status["nodes"]
-            current = all(n["realised_version"] == n["version"] and not n["missing"] for n in nodes)
-            return bool(nodes) and status["inventory_ns"] >= changed_ns and current
-
-        self.wait("every node to have it in force", there, deadline_s)
+    def _waits(self, changed_ns: int) -> list[str]:
+        """What is not in force yet, and why."""
+        status = self.stack.get("/api/v1/enforcement")
+        if status["inventory_ns"] < changed_ns or status["revision"] != status["settings"]["revision"]:
+            return ["the server has not compiled it"]
+        late = [f"{n['node']}: {n['reason']}" for n in status["nodes"] if n["realised_version"] != n["version"]]
+        pods = [
+            f"{m['namespace']}/{m['name']} {m['direction']}: {m['reason']}"
+            for n in status["nodes"]
+            for m in n["missing"]
+        ]
+        return late + pods or ([] if status["nodes"] else ["the server knows no node"])
