@@ -299,7 +299,7 @@ class Agent:
             shipped_batches=self._shipper.shipped,
             shipping_failures=dict(self._shipper.outcomes),
             shipping_lost_bytes=dict(self._outbox.lost_bytes),
-            hook_counters=window.sensed.counters,
+            hook_counters={**window.sensed.counters, **(self._enforcement.counters() if self._enforcement else {})},
             policy=policy,
         )
         self._metrics.tick(header, window.columns, totals, health, _active(window), more=self._more(window))

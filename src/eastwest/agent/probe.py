@@ -9,6 +9,7 @@ from typing import Final
 from eastwest.agent import bpf, loader
 from eastwest.agent.kernel import FlowKernel, Sizes
 from eastwest.agent.optional_hooks import Choice, OptionalHooks
+from eastwest.agent.policy import forward
 from eastwest.model.batch import HookStatus
 from eastwest.model.schema import AGENT_COLUMNS, Role
 
@@ -16,15 +17,16 @@ _LOOPBACK: Final = 1
 _EVERYTHING: Final = tuple(c.name for c in AGENT_COLUMNS if c.role is Role.MEASURE)
 
 
-def probe(choice: Choice) -> tuple[HookStatus, ...]:
-    """`tcx` carries everything; `conntrack` names the backend of a Service; then the optional hooks of `choice`."""
+def probe(choice: Choice, *, enforce: bool = False) -> tuple[HookStatus, ...]:
+    """`tcx` carries everything; `conntrack` names the backend of a Service; then the optional hooks of `choice`; then,
+    to `enforce`, each direction."""
     try:
-        kernel = FlowKernel(Sizes(64, 64, 64))
+        kernel = FlowKernel(Sizes(64, 64, 64), enforcing=enforce)
     except (loader.LoadError, OSError) as error:
         return (HookStatus("tcx", "refused", str(error), _EVERYTHING),)
     try:
         own = tuple(_try_tcx(kernel) if hook.name == "tcx" else hook for hook in kernel.hooks)
-        return own + _try_optional(kernel, choice)
+        return own + _try_optional(kernel, choice) + (_try_policy(kernel) if enforce else ())
     finally:
         kernel.close()
 
@@ -33,6 +35,13 @@ def _try_optional(kernel: FlowKernel, choice: Choice) -> tuple[HookStatus, ...]:
     hooks = OptionalHooks(choice, kernel.maps["flows"], Path("/proc/self/ns/net").stat().st_ino)
     hooks.close()
     return hooks.statuses
+
+
+def _try_policy(kernel: FlowKernel) -> tuple[HookStatus, ...]:
+    hook, egress = forward.open_or_status(kernel)
+    if hook is not None:
+        hook.close()
+    return HookStatus("policy-ingress", "on"), HookStatus("policy-egress", egress.state, egress.reason)
 
 
 def _try_tcx(kernel: FlowKernel) -> HookStatus:

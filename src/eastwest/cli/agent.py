@@ -40,7 +40,7 @@ examples:
       a restart, a crash or an upgrade of the agent misses no packet, an outage of the server loses no window
   eastwest agent --release
       remove what an agent left in the kernel
-  eastwest agent --probe
+  eastwest agent --probe [--enforce]
       which hooks this kernel accepts, and what stays unknown without them
 
 It records the network namespace it is started in, and needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and a view of the
@@ -164,7 +164,11 @@ def register(parser: argparse.ArgumentParser) -> None:
         default=DEFAULT_RATE,
         help="lines a second; the rest is counted in a line of its own (default: %(default)s)",
     )
-    parser.add_argument("--probe", action="store_true", help="say which hooks this kernel accepts, and end")
+    parser.add_argument(
+        "--probe",
+        action="store_true",
+        help="say which hooks this kernel accepts (with --enforce: and which directions), and end",
+    )
     parser.add_argument("--json", action="store_true", help="with --probe: as JSON")
 
 
@@ -203,7 +207,7 @@ def run(args: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     if args.probe:
         choice = Choice(_cgroup(args), drops="drops" not in args.without, dns="dns" not in args.without)
-        return _probe(choice, as_json=args.json)
+        return _probe(choice, enforce=args.enforce, as_json=args.json)
     if args.release:
         return _release(args)
     missing = [f"--{n.replace('_', '-')}" for n in ("node", "cluster", "token_file") if getattr(args, n) is None]
@@ -285,13 +289,13 @@ def _cgroup(args: argparse.Namespace) -> Path | None:
     return None if "sock" in args.without else args.cgroup or cgroup_root()
 
 
-def _probe(choice: Choice, *, as_json: bool) -> int:
-    hooks = probe(choice)
+def _probe(choice: Choice, *, enforce: bool, as_json: bool) -> int:
+    hooks = probe(choice, enforce=enforce)
     if as_json:
         print(json.dumps([asdict(h) for h in hooks], indent=2))
     else:
         for hook in hooks:
-            print(f"{hook.name:<12} {hook.state:<8} {hook.reason or ''}")
+            print(f"{hook.name:<14} {hook.state:<8} {hook.reason or ''}")
             if hook.columns and hook.state != "on":
-                print(f"{'':<12} unknown without it: {', '.join(hook.columns)}")
+                print(f"{'':<14} unknown without it: {', '.join(hook.columns)}")
     return 0 if all(h.state != "refused" for h in hooks) else 1

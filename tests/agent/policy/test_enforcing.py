@@ -238,6 +238,22 @@ def test_a_killed_agent_neither_opens_nor_closes(
         assert tried(client, web, CLOSED_PORT) == "open"
 
 
+def test_a_probe_says_which_directions_can_be_enforced(net: Node) -> None:
+    def probed() -> dict[str, tuple[str, str | None]]:
+        found = json.loads(subprocess.run(
+            ["ip", "netns", "exec", net.netns, sys.executable, "-m", "eastwest", "agent", "--probe", "--enforce", "--json"],
+            capture_output=True, text=True, check=False,
+        ).stdout)  # fmt: skip
+        return {h["name"]: (h["state"], h["reason"]) for h in found}
+
+    found = probed()
+    assert found["policy-ingress"] == found["policy-egress"] == ("on", None)
+    net.sysctl("net.ipv4.ip_forward=0", "net.ipv6.conf.all.forwarding=0")
+    state, reason = probed()["policy-egress"]
+    assert state == "refused"
+    assert "forwards no packets" in str(reason)
+
+
 def test_pods_come_and_go_under_a_plan_that_is_refused(
     net: Node, server: PlanServer, pods: tuple[Pod, Pod], tmp_path: Path
 ) -> None:

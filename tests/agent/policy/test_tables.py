@@ -183,6 +183,7 @@ def test_reasons_have_numbers_of_their_own() -> None:
     assert [column.words[c] for c in column.codes] == [
         "NetworkPolicy shop/web ingress isolation", None, "Exempt own-node", "NetworkPolicy shop/web ingress isolation",
     ]  # fmt: skip
-    a.keep([plan.reasons[1]], also=[int(forward[3])])
+    a.keep([plan.reasons[1], plan.reasons[3]])
+    assert a.size == 2
     assert [a.key(int(n)) is None for n in forward[1:]] == [False, True, False]
     assert a.numbers([plan.reasons[0], replace(plan.reasons[1], text="other words")])[1] == forward[1]

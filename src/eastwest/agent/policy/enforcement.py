@@ -128,6 +128,12 @@ class Enforcement:
             packets=counts.by_policy(columns, self.book),
         )
 
+    def counters(self) -> dict[str, int]:
+        """Packets at FORWARD by what became of them, since start; those of pods that no plan knows are in no record."""
+        return (
+            {f"forward_{name}": n for name, n in self._forward.counters().items()} if self._forward is not None else {}
+        )
+
     def complaints(self) -> list[str]:
         """What is not well, in words."""
         found = []

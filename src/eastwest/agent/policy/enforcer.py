@@ -29,6 +29,8 @@ from eastwest.model.realised import Realised, RealisedPod, RefusedPlan
 log = logging.getLogger("eastwest.agent")
 LOOK_AGAIN_S: Final = 5.0
 _TRY_AGAIN_S: Final = 1.0
+_REASONS_KEPT: Final = 10_000
+_GATHER_S: Final = 0.02
 INGRESS: Final = "policy-ingress"
 EGRESS: Final = "policy-egress"
 """Hooks of the capability report."""
@@ -188,11 +190,12 @@ class Enforcer:
         pause_s = LOOK_AGAIN_S
         try:
             while not self._stopping.is_set():
-                for fd, _ in poll.poll(pause_s * 1000):
-                    if fd == self._wake_read:
-                        os.read(self._wake_read, 4096)
-                    else:
-                        news.drain()
+                woken = {fd for fd, _ in poll.poll(pause_s * 1000)}
+                if woken == {news.fileno()}:
+                    self._stopping.wait(_GATHER_S)  # routes change in swarms
+                if self._wake_read in woken:
+                    os.read(self._wake_read, 4096)
+                news.drain()
                 if self._stopping.is_set():
                     return
                 try:
@@ -271,6 +274,8 @@ class Enforcer:
             self._changed.notify_all()
         if is_new:
             self._keep(plan, time.monotonic() - began)
+            if self._book.size > 2 * len(plan.reasons) + _REASONS_KEPT:
+                self._book.keep((*plan.reasons[1:], *(force.plan.reasons[1:] if force is not None else ())))
 
     def _keep(self, plan: NodePlan, seconds: float) -> None:
         log.info(

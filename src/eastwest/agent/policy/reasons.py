@@ -63,10 +63,16 @@ class ReasonBook:
         distinct, codes = np.unique(numbers, return_inverse=True)
         return Words(codes.reshape(-1), [self.key(n) for n in distinct.tolist()])
 
-    def keep(self, reasons: Iterable[Reason], also: Iterable[int]) -> None:
-        """Forget what is neither in these reasons nor among these numbers."""
+    @property
+    def size(self) -> int:
+        """Reasons of plans that are remembered."""
         with self._lock:
-            kept = {self._of(r) for r in reasons} | set(also)
+            return len(self._number)
+
+    def keep(self, reasons: Iterable[Reason]) -> None:
+        """Forget all others."""
+        with self._lock:
+            kept = {self._of(r) for r in reasons}
             for number in [n for n in self._key if n < _FIRST_KERNEL and n not in kept]:
                 key = self._key.pop(number)
                 del self._number[key], self._reason[key]
