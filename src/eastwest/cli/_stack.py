@@ -112,6 +112,7 @@ class Stack:
     lab: Lab | None = None
     server: Part | None = None
     agents: dict[str, Part] = field(default_factory=dict)
+    pins: Part | None = None
     _reaper: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
@@ -201,15 +202,26 @@ class Stack:
             argv += ["--cgroup", self.lab.node(node).cgroup]
             if self.plan.enforce:
                 argv += ["--enforce", "--state", str(self.folder / f"{node}.state")]
+                argv += ["--pin", str(self._pins() / node)]
             argv += ["--tick", str(self.plan.tick_s), *self.plan.agent_options]
             self.agents[node] = Part(
                 f"the agent of {node}", self.lab.node_command(node, argv), self.folder / f"{node}.log"
             )
         self.agents[node].start()
 
+    def _pins(self) -> Path:
+        """A bpffs that lasts as long as a process of ours: what is in force outlives an agent, and never this product."""
+        if self.pins is None:
+            script = "mount -t bpf bpf /sys/fs/bpf && echo ready && exec sleep infinity"
+            self.pins = Part("the bpffs", ["unshare", "--mount", "sh", "-c", script], self.folder / "bpffs.log")
+            self.pins.start()
+            self.wait_for("a bpffs", lambda: "ready" in self.pins.last_words() if self.pins else False, 10)
+        assert self.pins.process is not None
+        return Path(f"/proc/{self.pins.process.pid}/root/sys/fs/bpf")
+
     # --- watch -------------------------------------------------------------------------------------------------
     def parts(self) -> list[Part]:
-        return [part for part in (self.server, *self.agents.values()) if part is not None]
+        return [part for part in (self.server, self.pins, *self.agents.values()) if part is not None]
 
     def check(self) -> None:
         for part in self.parts():
@@ -227,13 +239,20 @@ class Stack:
 
     def get(self, path: str, **params: str) -> Any:
         """One answer of the API. Raises StackError on an error answer, and when there is none."""
+        return self._ask("GET", path, params=params)
+
+    def put(self, path: str, **body: Any) -> Any:
+        """Change something by the API. Raises StackError as `get` does."""
+        return self._ask("PUT", path, json=body)
+
+    def _ask(self, method: str, path: str, **given: Any) -> Any:
         try:
-            response = httpx.get(f"{self.url}{path}", params=params, timeout=30, trust_env=False)
+            response = httpx.request(method, f"{self.url}{path}", timeout=30, trust_env=False, **given)
         except httpx.TransportError as error:
             self.check()
-            raise StackError(f"GET {path}: {error}") from error
+            raise StackError(f"{method} {path}: {error}") from error
         if response.status_code != 200:
-            raise StackError(f"GET {path} {json.dumps(params)} answered {response.status_code}: {response.text}")
+            raise StackError(f"{method} {path} {json.dumps(given)} answered {response.status_code}: {response.text}")
         return response.json()
 
     def wait_for_edges(self, deadline_s: float = 30.0) -> int:
@@ -249,6 +268,8 @@ class Stack:
             agent.stop()
         if self.server is not None:
             self.server.stop()
+        if self.pins is not None:
+            self.pins.stop()
         if self.lab is not None:
             self.lab.down()
             self.lab = None
