@@ -2,14 +2,16 @@
 
     pod a ── v-a ┐                      ┌ 192.168.50.2, an outside client
                  ├ node ─ uplink ─ eth0 ── far
-    pod b ── v-b ┘  192.168.50.1        └ 10.1.0.5 and fd01::5, a pod of another node
+    pod b ── v-b ┤  192.168.50.1        └ 10.1.0.5 and fd01::5, a pod of another node
+    pod c ── v-c ┘
 
-The flow object is at v-a and v-b, the forward object in the node's namespace.
+The flow object is at v-a and v-b, the forward object in the node's namespace. Nobody looks at v-c.
 """
 
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +29,7 @@ from eastwest.model.plan import IdentityKind, Mode
 
 A, B, FAR, CLIENT, NODE, GATEWAY = "10.0.0.1", "10.0.0.2", "10.1.0.5", "192.168.50.2", "192.168.50.1", "169.254.1.1"
 A6, B6, FAR6 = "fd00::1", "fd00::2", "fd01::5"
+C, C6 = "10.0.0.3", "fd00::3"
 HERE, ELSEWHERE, MYSELF, DNS = "10.96.0.10", "10.96.0.11", "10.96.0.12", "10.96.0.13"  # Services
 HERE6, ELSEWHERE6 = "fd96::10", "fd96::11"
 IS_A, IS_B, IS_FAR, IS_CLIENT, IS_SERVICE, IS_WORLD = 1, 2, 3, 4, 5, 6
@@ -93,7 +96,8 @@ def udp(host, port, size=5, seconds=0.4, s=None):
 """
 
 
-_SERVED = {"a": (A, A6), "b": (B, B6), "far": (FAR, FAR6, CLIENT)}
+_numbers = itertools.count()
+_SERVED = {"a": (A, A6), "b": (B, B6), "c": (C, C6), "far": (FAR, FAR6, CLIENT)}
 
 
 @dataclass
@@ -180,7 +184,7 @@ def inside(netns: str) -> Iterator[None]:
 
 def _wire(names: dict[str, str]) -> None:
     node = names["node"]
-    for name, v4, v6 in (("a", A, A6), ("b", B, B6)):
+    for name, v4, v6 in (("a", A, A6), ("b", B, B6), ("c", C, C6)):
         sh(f"ip link add eth0 netns {names[name]} type veth peer name v-{name} netns {node}")
         for command in (f"addr add {GATEWAY}/32 dev v-{name}", f"-6 addr add fe80::1/64 dev v-{name} nodad"):
             sh(f"ip {command}", netns=node)
@@ -211,8 +215,10 @@ def _wire(names: dict[str, str]) -> None:
 @contextmanager
 def lab(sizes: Sizes | None = None) -> Iterator[Lab]:
     """Servers: TCP 8080, 8081 and UDP 9000, 9001 in a, b and far."""
-    with namespaces("pnode", "pa", "pb", "pfar") as made, cgroup("policy") as group:
-        names = dict(zip(("node", "a", "b", "far"), made, strict=True))
+    number = next(_numbers)
+    kinds = [f"p{number}{kind}" for kind in ("node", "a", "b", "c", "far")]
+    with namespaces(*kinds) as made, cgroup(f"policy{number}") as group:
+        names = dict(zip(("node", "a", "b", "c", "far"), made, strict=True))
         _wire(names)
         actors = {name: Actor(netns, group) for name, netns in names.items()}
         kernel = FlowKernel(sizes or Sizes(4096, 64, 1024), enforcing=True)
@@ -226,8 +232,9 @@ def lab(sizes: Sizes | None = None) -> Iterator[Lab]:
                     actors[name].do("for p in (8080, 8081): serve_tcp(p)")
             with inside(names["node"]):
                 ifindex: dict[str, int] = {}
+                for name, link in (("c", "v-c"), ("uplink", "uplink"), ("a", "v-a"), ("b", "v-b")):
+                    ifindex[name] = int(sh(f"cat /sys/class/net/{link}/ifindex", netns=names["node"]))
                 for name in ("a", "b"):
-                    ifindex[name] = int(sh(f"cat /sys/class/net/v-{name}/ifindex", netns=names["node"]))
                     kernel.add_interface(ifindex[name], held=False)
                     hooks.extend(kernel.attach(ifindex[name]))
                 forward = ForwardHook(kernel)

@@ -54,7 +54,7 @@ class Successors:
         self.kernel.drain(quiet, lambda r: found.append(int(r["tally"]["packets"].sum())))
         both = self.kernel.totals(IFINDEX)
         assert both is not None
-        totals = both[quiet]
+        totals = both["set"][quiet]
         self.kernel.journal.report(IFINDEX, "lo", "uid-1", 7, quiet, {}, totals)
         return sum(found)
 
@@ -62,7 +62,7 @@ class Successors:
         """Packets at the hook that are not accounted for yet."""
         totals: Any = self.kernel.totals(IFINDEX)
         before = self.before.get(which)
-        return int(totals[which]["hook"]["packets"].sum()) - (
+        return int(totals["set"][which]["hook"]["packets"].sum()) - (
             int(before["hook"]["packets"].sum()) if before is not None else 0
         )
 
