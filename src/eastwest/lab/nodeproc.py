@@ -6,6 +6,7 @@ Forked by the zygote; told what to do by the controller. It decides nothing: bat
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -45,8 +46,15 @@ def main_node(spec: Json, channel: socket.socket | None) -> None:
     kernel.unshare(kernel.CLONE_NEWNET | kernel.CLONE_NEWUTS)
     kernel.set_hostname(spec["name"])
     show_etc(Path(spec["etc"]))
+    show_bpffs()
     apply_sysctls(NODE_SYSCTLS)
     asyncio.run(_serve(channel))
+
+
+def show_bpffs() -> None:
+    """A node's own /sys/fs/bpf: what its agent pins there ends with the node."""
+    with contextlib.suppress(OSError):  # a kernel without it: nothing is pinned then
+        kernel.mount("bpf", "/sys/fs/bpf", "bpf", 0)
 
 
 async def _serve(sock: socket.socket) -> None:

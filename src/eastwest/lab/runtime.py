@@ -28,6 +28,7 @@ Json = dict[str, Any]
 SCENARIOS: Final = Path(__file__).parent / "scenarios"
 PROBE_TIMEOUT_S: Final = 1.0
 _NEEDED: Final = ("ip", "nft", "tc", "sh", "nsenter")
+_GO_BACK: Final = 'cd "$1" && shift && exec "$@"'
 _JOIN: Final = 'echo 0 > "$1" && shift && exec "$@"'
 
 
@@ -143,9 +144,10 @@ class Lab:
         raise LabError(f"no node {name!r}; there are {', '.join(n.name for n in self.nodes)}")
 
     def node_command(self, node: str, argv: Sequence[str]) -> list[str]:
-        """An argument list that runs `argv` in a node's network namespace and in a cgroup of that node."""
+        """An argument list that runs `argv` in a node's network and mount namespaces and in a cgroup of that node."""
         found = self.node(node)
-        return self._joined(Path(found.cgroup, "system.slice"), found.pid, argv)
+        there = ["sh", "-c", _GO_BACK, "sh", str(Path.cwd()), *argv]  # a mount namespace begins at its root
+        return self._joined(Path(found.cgroup, "system.slice"), found.pid, there, f"--mount=/proc/{found.pid}/ns/mnt")
 
     def fabric_command(self, argv: Sequence[str]) -> list[str]:
         """The same for the fabric, which reaches every node and which every node reaches at 169.254.0.1."""
@@ -155,7 +157,7 @@ class Lab:
         """The same for the internet."""
         return self._joined(Path(self.state.cgroup, "lab"), self.state.internet_pid, argv)
 
-    def _joined(self, cgroup: Path, pid: int, argv: Sequence[str]) -> list[str]:
+    def _joined(self, cgroup: Path, pid: int, argv: Sequence[str], *more: str) -> list[str]:
         """Raises LabError when `pid` is not the lab's any more: it may be anybody's by now."""
         try:
             known = f"/{Path(self.state.cgroup).name}/" in Path(f"/proc/{pid}/cgroup").read_text()
@@ -163,7 +165,7 @@ class Lab:
             known = False
         if not known:
             raise LabError(f"lab {self.files.name!r} has died; end it with: eastwest lab down --name {self.files.name}")
-        enter = ["nsenter", f"--net=/proc/{pid}/ns/net", "--", *argv]
+        enter = ["nsenter", f"--net=/proc/{pid}/ns/net", *more, "--", *argv]
         return ["sh", "-c", _JOIN, "sh", str(cgroup / "cgroup.procs"), *enter]
 
     def exec(self, namespace: str, pod: str, argv: Sequence[str], **options: Any) -> subprocess.CompletedProcess[str]:
