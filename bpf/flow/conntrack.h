@@ -68,12 +68,30 @@ static __always_inline void read_tuples(struct nf_conn *ct, struct tracked *t)
 #endif
 
 #ifdef EW_CONNTRACK
+/* The packet's word about its connection: a pointer, and in its lowest bits how it stands to it. */
+#ifdef EW_HOST
+static __always_inline unsigned long nfct_word(struct __sk_buff *skb)
+{
+	struct sk_buff___host *kernel_skb = skb->kernel;
+	unsigned long word = 0;
+
+	bpf_core_read(&word, sizeof(word), &kernel_skb->_nfct);
+	return word;
+}
+#else
 extern void *bpf_cast_to_kern_ctx(void *obj) __ksym;
+
+static __always_inline unsigned long nfct_word(struct __sk_buff *skb)
+{
+	struct sk_buff *kernel_skb = bpf_cast_to_kern_ctx(skb);
+
+	return kernel_skb->_nfct;
+}
+#endif
 
 static __always_inline bool read_conntrack(struct __sk_buff *skb, struct tracked *t)
 {
-	struct sk_buff *kernel_skb = bpf_cast_to_kern_ctx(skb);
-	struct nf_conn *ct = (void *)(kernel_skb->_nfct & NFCT_POINTER);
+	struct nf_conn *ct = (void *)(nfct_word(skb) & NFCT_POINTER);
 
 	if (!ct)
 		return false;
@@ -84,9 +102,7 @@ static __always_inline bool read_conntrack(struct __sk_buff *skb, struct tracked
 /* Whether this packet is, to conntrack, the first of a connection. */
 static __always_inline bool is_new(struct __sk_buff *skb)
 {
-	struct sk_buff *kernel_skb = bpf_cast_to_kern_ctx(skb);
-
-	return (kernel_skb->_nfct & NFCT_INFO) == IP_CT_NEW;
+	return (nfct_word(skb) & NFCT_INFO) == IP_CT_NEW;
 }
 #else
 static __always_inline bool is_new(struct __sk_buff *skb)

@@ -164,6 +164,7 @@ static __always_inline bool on_hold(const struct ew_flow_key *key)
 	return bpf_map_lookup_elem(&held, &ifindex) != 0;
 }
 
+#ifndef EW_HOST
 static long drain_flow(void *map, const struct ew_flow_key *key, struct ew_flow *flow, struct ew_drain *d)
 {
 	struct ew_set *set = &flow->set[d->set & 1], *other = &flow->set[!(d->set & 1)];
@@ -257,5 +258,6 @@ int ew_drain(struct ew_drain *argument)
 	*argument = d;
 	return 0;
 }
+#endif
 
 #endif

@@ -490,6 +490,7 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 dir)
 	return TCX_NEXT;
 }
 
+#ifndef EW_HOST
 SEC("tc")
 int ew_from_pod(struct __sk_buff *skb)
 {
@@ -501,3 +502,4 @@ int ew_to_pod(struct __sk_buff *skb)
 {
 	return observe(skb, EW_TO_POD);
 }
+#endif

@@ -41,7 +41,8 @@ enum ew_event {
 	EW_EVENT_UNDECIDED = 3,	    /* verdicts on connections whose initiator nobody knows */
 	EW_EVENT_UNREAD_DENIED = 4, /* of those lost above as fragment or truncated: dropped by policy */
 	EW_EVENT_UNREAD_WOULD_DENY = 5,
-	EW_EVENT_COUNT = 6,
+	EW_EVENT_ENCAPSULATED = 6,	    /* of the node itself: pods' packets in an envelope, seen without it at the pods */
+	EW_EVENT_COUNT = 7,
 };
 
 /* By what entries of the flow map are counted, per interface. */
@@ -169,7 +170,7 @@ struct ew_interface {
 	struct ew_interface_set set[2]; /* [epoch & 1] */
 	__u64 active[EW_ACTIVE_COUNT];	/* entries of the flow map: made less deleted, each on the CPU where it happened */
 };
-_Static_assert(sizeof(struct ew_interface) == 296, "ew_interface");
+_Static_assert(sizeof(struct ew_interface) == 312, "ew_interface");
 
 /* A local socket that accepts; port 0 = this interface's sockets of the protocol have been read. */
 struct ew_listener_key {

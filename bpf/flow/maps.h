@@ -19,7 +19,7 @@ struct {
 	__type(value, struct ew_overflow);
 } overflow SEC(".maps");
 
-/* Books per interface, made by the agent before it attaches: key 4 B, value 296 B per CPU. */
+/* Books per interface, made by the agent before it attaches: key 4 B, value 312 B per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
 	__uint(max_entries, 4096);

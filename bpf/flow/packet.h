@@ -131,6 +131,7 @@ static __always_inline bool same_address(const __u8 *a, const __u8 *b)
 	return x[0] == y[0] && x[1] == y[1];
 }
 
+#ifndef READ /* others read elsewhere than in a __sk_buff */
 /* Copy a TYPE from the packet: straight from the linear part, where headers nearly always are, else by the helper, which
  * reaches everywhere. 0, or negative when the packet ends before. */
 #define READ(skb, offset, to)                                                                          \
@@ -143,6 +144,7 @@ static __always_inline bool same_address(const __u8 *a, const __u8 *b)
 			_error = bpf_skb_load_bytes(skb, offset, _to, sizeof(*_to));                   \
 		_error;                                                                                \
 	})
+#endif
 
 static __always_inline void set_ports(struct packet *p, __be16 src, __be16 dst)
 {

@@ -122,7 +122,7 @@ def test_a_server_that_dies_loses_nothing_that_it_took(stack: Stack) -> None:
     )
     with contextlib.suppress(StackError):
         stack.wait_for("no gap", lambda: not _gaps(stack), 20)
-    assert _gaps(stack) == []
+    assert _gaps(stack) == [], "\n".join(part.last_words() for part in stack.parts())
     coverage = stack.get("/api/v1/coverage", window="5m")
     assert coverage["unexplained_bytes"] == 0
     assert coverage["lost"] == {}

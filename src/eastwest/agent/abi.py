@@ -31,7 +31,15 @@ COUNTED_IN: Final = ("flow", "overflow")
 LOST: Final = ("overflow_full", "unparsed_fragment", "unparsed_truncated")
 """Causes of loss with bytes of their own, indexed by enum ew_lost."""
 
-EVENTS: Final = ("non_ip", "neighbour_discovery", "flow_map_full", "undecided", "unread_denied", "unread_would_deny")
+EVENTS: Final = (
+    "non_ip",
+    "neighbour_discovery",
+    "flow_map_full",
+    "undecided",
+    "unread_denied",
+    "unread_would_deny",
+    "encapsulated",
+)
 """Packet counts beside the books, indexed by enum ew_event."""
 
 

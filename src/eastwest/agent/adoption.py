@@ -8,19 +8,27 @@ from __future__ import annotations
 
 import logging
 import time
+from typing import Final
 
 from eastwest.agent.interfaces import Interface, Interfaces, State
 from eastwest.agent.kernel import FlowKernel, Left
 from eastwest.agent.netlink import Link
 
+HOST: Final = 0
+"""The node itself, as an interface."""
 log = logging.getLogger("eastwest.agent")
 
 
-def adopt(kernel: FlowKernel, interfaces: Interfaces) -> tuple[Interface, ...]:
-    """Those that go on without a gap, to be swapped. Those that ended meanwhile will still be recorded, once."""
+def adopt(kernel: FlowKernel, interfaces: Interfaces, host_netns: int | None = None) -> tuple[Interface, ...]:
+    """Those that go on without a gap, to be swapped. Those that ended meanwhile will still be recorded, once.
+
+    `host_netns`: inode of the node's own namespace when the node itself is counted, too (its hooks are `host`'s to swap).
+    """
     left = kernel.left()
     alive = []
-    for ifindex in sorted(left.hooks.keys() | left.counting):
+    if HOST in left.counting:
+        interfaces.adopt(_host(left, host_netns))
+    for ifindex in sorted((left.hooks.keys() | left.counting) - {HOST}):
         interface = _as_left(ifindex, left)
         if ifindex in left.hooks:
             if (
@@ -50,6 +58,13 @@ def swap(kernel: FlowKernel, interfaces: Interfaces, alive: tuple[Interface, ...
         done += 1
     kernel.settle()
     return done
+
+
+def _host(left: Left, netns: int | None) -> Interface:
+    interface = _as_left(HOST, left)
+    interface.link, interface.host = Link(HOST, "host", None), True
+    interface.gone, interface.known_netns = netns is None, netns
+    return interface
 
 
 def _as_left(ifindex: int, left: Left) -> Interface:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from eastwest import __version__
-from eastwest.agent import adoption, netlink
+from eastwest.agent import adoption, host, netlink
 from eastwest.agent.abi import ACTIVE
 from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.interfaces import Interfaces
@@ -67,6 +67,7 @@ class Config:
     dns: bool = True
     enforce: EnforceConfig | None = None  # None: nothing is enforced
     policy_sizes: PolicySizes = field(default_factory=PolicySizes)
+    host: bool = False  # also record the node itself and host-network pods
     pin: Path | None = None  # a folder in a bpffs: what is counted there outlives this process
     keep_pins: bool = False  # also after a graceful end
     spool: Path | None = None  # windows wait here for the server, and survive this process
@@ -129,18 +130,21 @@ class Agent:
         self._declare_left_waiting()
         self._enforcement = self._enforce(self._config.enforce) if self._config.enforce is not None else None
         self._hooks = OptionalHooks(
-            Choice(self._config.cgroup, drops=self._config.drops, dns=self._config.dns),
+            Choice(self._config.cgroup, drops=self._config.drops, dns=self._config.dns, host=self._config.host),
             self._kernel.maps["flows"],
             Path("/proc/self/ns/net").stat().st_ino,
         )
         if self._hooks.dns is not None:
             self._hooks.dns.lend(self._kernel.maps["dns_tail"])
+        netns = Path("/proc/self/ns/net").stat().st_ino
+        self._host, self._host_status = self._open_host()
         enforcement = self._enforcement
         self._watcher = Watcher(
             self._kernel,
             self._interfaces,
             self._hooks.adopt,
             enforcement.enforcer.poke if enforcement is not None else lambda: None,
+            self._host.refresh if self._host is not None else lambda: None,
         )
         self._recorder = Recorder(
             self._kernel,
@@ -154,7 +158,7 @@ class Agent:
         if self._exporter is not None:
             self._exporter.start()
             self._name_fetcher.start()
-        left = adoption.adopt(self._kernel, self._interfaces)
+        left = adoption.adopt(self._kernel, self._interfaces, netns if self._host is not None else None)
         if enforcement is not None:
             self._watcher.look()  # a predecessor may have been killed before it told whose an interface is
             enforcement.start()  # what is planned is in force before our programs take over
@@ -174,6 +178,12 @@ class Agent:
             self._config.node,
             self._config.tick_s,
         )
+
+    def _open_host(self) -> tuple[host.HostHook | None, HookStatus]:
+        if self._config.host:
+            return host.open_or_status(self._kernel, self._pins)
+        host.forget(self._pins)
+        return None, HookStatus(host.NAME, "off")
 
     def _declare_left_waiting(self) -> None:
         """What a predecessor had in memory when it ended, and from now on what we have."""
@@ -206,6 +216,7 @@ class Agent:
         return (
             *self._kernel.hooks,
             *self._hooks.statuses,
+            self._host_status,
             HookStatus("pins", "on" if self._pins is not None else "off"),
             *(self._enforcement.capability if self._enforcement else ()),
             *refused,
@@ -325,6 +336,8 @@ class Agent:
             if not keep:
                 log.warning("enforcement of node %s ends with this agent: give --pin to keep it", self._config.node)
         self._watcher.detach(keep=keep)
+        if self._host is not None:
+            self._host.close(keep=keep)
         self._tick(final=not keep)
         self._recorder.close()
         self._shipper.stop(LAST_SHIPPING_S)

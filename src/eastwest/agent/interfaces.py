@@ -58,6 +58,7 @@ class Interface:
     next_try_s: float = 0.0
     known_uid: str | None = None  # as a predecessor or a CNI plugin knew it, until we have found the pod ourselves
     known_netns: int | None = None
+    host: bool = False  # the node itself: no link, and no pod to look for
 
     @property
     def ifindex(self) -> int:
@@ -66,6 +67,11 @@ class Interface:
     @property
     def pod_uid(self) -> str | None:
         return self.pod.uid if self.pod else self.known_uid
+
+    @property
+    def is_unnamed(self) -> bool:
+        """Whether its pod is still to be looked for."""
+        return self.pod is None and not self.gone and not self.host
 
     @property
     def netns(self) -> int | None:
@@ -135,7 +141,7 @@ class Interfaces:
         """All links there are. Returns the indices of those that went away unnoticed."""
         present = {link.ifindex: link for link in links}
         with self._lock:
-            lost = [i for i, known in self._by_index.items() if i not in present and not known.gone]
+            lost = [i for i, known in self._by_index.items() if i not in present and not known.gone and not known.host]
         for link in present.values():
             self.appeared(link, now_s)
         return lost
@@ -160,7 +166,7 @@ class Interfaces:
     def unnamed(self, now_s: float) -> list[Interface]:
         """Those whose pod should be looked for now."""
         with self._lock:
-            return [i for i in self._by_index.values() if i.pod is None and not i.gone and i.next_try_s <= now_s]
+            return [i for i in self._by_index.values() if i.is_unnamed and i.next_try_s <= now_s]
 
     def named(self, interface: Interface, pod: PodProcess | None, now_s: float, *, empty: bool = False) -> None:
         """The outcome of looking for its pod. `empty`: no process lives in its namespace."""
@@ -178,7 +184,7 @@ class Interfaces:
     def next_try_s(self) -> float | None:
         """When `unnamed` will have something; None: nothing is unnamed."""
         with self._lock:
-            waiting = [i.next_try_s for i in self._by_index.values() if i.pod is None and not i.gone]
+            waiting = [i.next_try_s for i in self._by_index.values() if i.is_unnamed]
         return min(waiting, default=None)
 
     # --- the tick's side -------------------------------------------------------------------------------------------

@@ -164,6 +164,10 @@ class FlowKernel:
             bpf.update(self.maps["held"], key, bytes(4))
         bpf.update(self.maps["interfaces"], key, bytes(INTERFACE.itemsize * self._cpus))
 
+    def counts(self, ifindex: int) -> bool:
+        """Whether the interface has books."""
+        return self.totals(ifindex) is not None
+
     def release(self, ifindex: int) -> None:
         """From the next drain on, the interface's counts are records."""
         bpf.delete(self.maps["held"], struct.pack("<I", ifindex))

@@ -20,7 +20,7 @@ RTM_NEWADDR, RTM_GETADDR = 20, 22
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_NEWNSID, RTM_GETNSID = 16, 17, 18, 88, 90
 NLMSG_ERROR, NLMSG_DONE = 2, 3
 NLM_F_REQUEST, NLM_F_DUMP = 1, 0x300
-IFLA_IFNAME, IFLA_LINK, IFLA_LINKINFO, IFLA_LINK_NETNSID, IFLA_INFO_KIND = 3, 5, 18, 37, 1
+IFLA_IFNAME, IFLA_LINK, IFLA_LINKINFO, IFLA_LINK_NETNSID, IFLA_INFO_KIND, IFLA_INFO_DATA = 3, 5, 18, 37, 1, 2
 NETNSA_NSID, NETNSA_FD = 1, 3
 IFA_ADDRESS, IFA_LOCAL, RT_SCOPE_HOST = 1, 2, 254
 _HEADER: Final = struct.Struct("=IHHII")
@@ -142,6 +142,41 @@ def list_links() -> list[Link]:
                 event = parse_link(kind, body)
                 if event is not None:
                     found.append(event.link)
+
+
+_TUNNELS: Final = {b"vxlan": (15, 4789), b"geneve": (5, 6081)}
+"""Kind -> attribute of its UDP port (IFLA_VXLAN_PORT, IFLA_GENEVE_PORT; network order), and the port without one."""
+
+
+def parse_tunnel(kind: int, body: bytes) -> int | None:
+    """The UDP port of a VXLAN or Geneve device; None for every other message."""
+    if kind != RTM_NEWLINK or len(body) < _LINK.size:
+        return None
+    info = dict(attributes(body, _LINK.size, len(body))).get(IFLA_LINKINFO, b"")
+    fields = dict(attributes(info, 0, len(info)))
+    known = _TUNNELS.get(fields.get(IFLA_INFO_KIND, b"").rstrip(b"\0"))
+    if known is None:
+        return None
+    data = fields.get(IFLA_INFO_DATA, b"")
+    raw = dict(attributes(data, 0, len(data))).get(known[0], b"")
+    return int.from_bytes(raw, "big") if len(raw) == 2 else known[1]
+
+
+def list_tunnel_ports() -> set[int]:
+    """UDP ports of this network namespace's VXLAN and Geneve devices."""
+    found: set[int] = set()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
+        s.bind((0, 0))
+        s.send(request(RTM_GETLINK, NLM_F_DUMP, link_body(0)))
+        while True:
+            for kind, body in messages(s.recv(1 << 18)):
+                if kind == NLMSG_DONE:
+                    return found
+                if kind == NLMSG_ERROR:
+                    raise_error(body)
+                port = parse_tunnel(kind, body)
+                if port is not None:
+                    found.add(port)
 
 
 def parse_address(kind: int, body: bytes, *, link_local: bool = False) -> str | None:

@@ -129,10 +129,11 @@ class OptionalHooks:
             found = health.of_edges(self._connections(interface_of), interface_of, self._resolve)
         drops = attributed = losses = None
         if self._drop is not None:
-            self._drop.watch({self._node_netns, *interface_of})
+            pods = {netns: ifindex for netns, ifindex in interface_of.items() if netns != self._node_netns}
+            self._drop.watch({self._node_netns, *pods})
             drops = self._drop.collect()
             losses = self._drop.losses(drops)
-            attributed = attribute(drops, interface_of, self._node_netns, self._resolve)
+            attributed = attribute(drops, pods, self._node_netns, self._resolve)
         tally = None
         if self._dns is not None:
             tally = self._watch.close_window(time.monotonic_ns())

@@ -33,9 +33,11 @@ class Watcher:
         interfaces: Interfaces,
         adopt: Callable[[int], None] = lambda _: None,
         changed: Callable[[], None] = lambda: None,
+        refresh_host: Callable[[], None] = lambda: None,
     ) -> None:
         """`adopt` gets an open descriptor of a pod's network namespace, once, when the pod was found. `changed` is told
-        when an interface was hooked or is gone, and when a pod was found."""
+        when an interface was hooked or is gone, and when a pod was found. `refresh_host`: with the listening sockets."""
+        self._refresh_host = refresh_host
         self._kernel, self._interfaces, self._adopt, self._changed = kernel, interfaces, adopt, changed
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = threading.Event()
@@ -186,6 +188,7 @@ class Watcher:
 
     # --- listening sockets -----------------------------------------------------------------------------------------
     def _read_listeners(self) -> None:
+        self._refresh_host()
         for interface in self._interfaces.snapshot():
             if interface.pod is not None and interface.state is State.LIVE and not interface.gone:
                 self._read_one(interface, interface.pod)

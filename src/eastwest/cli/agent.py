@@ -87,6 +87,11 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="memory for windows that wait for the server; what does not fit is declared lost (default: %(default)s)",
     )
     parser.add_argument(
+        "--host",
+        action="store_true",
+        help="also record what this machine itself and host-network pods send and receive; needs no Kubernetes",
+    )
+    parser.add_argument(
         "--spool",
         metavar="DIR",
         type=Path,
@@ -250,6 +255,7 @@ def _config(args: argparse.Namespace) -> Config:
         cgroup=_cgroup(args),
         drops="drops" not in args.without,
         dns="dns" not in args.without,
+        host=args.host,
         pin=args.pin if args.pin is not _UNSAID else _default_pin(),
         keep_pins=args.pin is not _UNSAID,
         spool=args.spool,

@@ -1,0 +1,222 @@
+"""The node itself as an endpoint: its own packets, no forwarded one, against netfilter's own counters."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.netlab import CALL, Node, bpffs, ip, node
+from agent.receiver import Receiver, agent, receiving
+from eastwest.model.batch import Amount
+
+pytestmark = pytest.mark.root
+WORLD, NODE, SERVICE = "192.0.2.1", "192.0.2.2", "10.96.0.10"
+TCP, UDP = 6, 17
+
+SERVE = """
+import socket, threading
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("", {port}))
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("", {port})); s.listen(64)
+print("ready", flush=True)
+def drink():
+    while True: u.recv(2000)
+threading.Thread(target=drink, daemon=True).start()
+def serve(c):
+    with c:
+        while data := c.recv(1 << 16): c.sendall(data)
+while True:
+    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
+"""
+
+STREAM = """
+import socket, sys, threading, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(({host!r}, {port}))
+stop = threading.Event()
+threading.Thread(target=lambda: (sys.stdin.readline(), stop.set()), daemon=True).start()
+sent = 0
+print("up", flush=True)
+while not stop.is_set():
+    s.send(b"x" * 100); sent += 1; time.sleep(0.001)
+print(sent, flush=True)
+"""
+
+
+class World:
+    """What is beyond the node's uplink."""
+
+    def __init__(self, net: Node) -> None:
+        self.net, self.netns = net, f"{net.netns}-world"
+        self._running: list[subprocess.Popen[bytes]] = []
+        ip("netns", "add", self.netns)
+        ip("link", "add", "eth0", "type", "veth", "peer", "name", "uplink", "netns", net.netns, netns=self.netns)
+        for words in (
+            "link set lo up",
+            "link set eth0 up",
+            f"addr add {WORLD}/24 dev eth0",
+            f"route add default via {NODE}",
+        ):
+            ip(*words.split(), netns=self.netns)
+        for words in ("link set uplink up", f"addr add {NODE}/24 dev uplink", f"route add default via {WORLD}"):
+            ip(*words.split(), netns=net.netns)
+
+    def start(self, netns: str, code: str, first: bytes) -> subprocess.Popen[bytes]:
+        argv = ["ip", "netns", "exec", netns, sys.executable, "-c", code]
+        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._running.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == first
+        return process
+
+    def serve(self, netns: str, port: int) -> None:
+        self.start(netns, SERVE.format(port=port), b"ready\n")
+
+    def call(self, netns: str, host: str, port: int, size: int = 5000) -> None:
+        subprocess.run(
+            ["ip", "netns", "exec", netns, sys.executable, "-c", CALL.format(host=host, port=port, size=size)],
+            check=True,
+            timeout=30,
+        )
+
+    def close(self) -> None:
+        for process in self._running:
+            process.kill()
+            process.communicate()
+        ip("netns", "del", self.netns)
+
+
+@pytest.fixture
+def net() -> Iterator[Node]:
+    with node() as n:
+        yield n
+
+
+@pytest.fixture
+def world(net: Node) -> Iterator[World]:
+    made = World(net)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Receiver]:
+    with receiving(tmp_path) as r:
+        yield r
+
+
+def ends(r: Receiver) -> set[tuple[object, ...]]:
+    """(reporter, src, dst, port, service, pod) of every TCP edge."""
+    return {(*k[:4], k[5], k[7]) for k in r.edges() if k[4] == TCP}
+
+
+def count_by_netfilter(net: Node) -> None:
+    """What the node's own sockets send and receive, without loopback and (for brevity) without ICMPv6."""
+    net.nft("""table inet oracle {
+        counter own {}
+        chain in { type filter hook input priority 10; iif != "lo" meta l4proto != icmpv6 counter name own; }
+        chain out { type filter hook output priority 10; oif != "lo" meta l4proto != icmpv6 counter name own; }
+    }""")
+
+
+def counted_by_netfilter(net: Node) -> Amount:
+    found = re.search(r"packets (\d+) bytes (\d+)", net.exec("nft", "list", "counter", "inet", "oracle", "own"))
+    assert found is not None
+    return Amount(int(found[2]), int(found[1]))
+
+
+def test_the_node_is_an_endpoint_and_what_it_forwards_is_not(
+    net: Node, world: World, server: Receiver, tmp_path: Path
+) -> None:
+    pod = net.pod("a")
+    pod.server(8080)
+    world.serve(world.netns, 7000)
+    world.serve(net.netns, 22)
+    net.nft(f"""table ip nat {{
+        chain pre {{ type nat hook prerouting priority dstnat; ip daddr {NODE} tcp dport 30080 dnat to {pod.ipv4}:8080; }}
+        chain out {{ type nat hook output priority -100; ip daddr {SERVICE} tcp dport 80 dnat to {WORLD}:7000; }}
+        chain post {{ type nat hook postrouting priority srcnat; oif "uplink" ip saddr 10.77.0.0/16 masquerade; }}
+    }}""")
+    count_by_netfilter(net)
+    with agent(net, server, tmp_path, "--host", tick_s=0.1) as running:
+        server.wait(lambda r: bool(r.batches) and len(r.batches[-1][0].books) >= 2, "the pod and the node are known")
+        before = counted_by_netfilter(net), server.hook("host")
+        world.call(net.netns, WORLD, 7000)  # the node to the world
+        world.call(net.netns, SERVICE, 80)  # through a Service
+        world.call(world.netns, NODE, 22)  # the world to the node
+        world.call(net.netns, pod.ipv4, 8080)  # a probe
+        world.call(net.netns, NODE, 22)  # to itself: over loopback
+        pod.run(CALL.format(host=WORLD, port=7000, size=5000))  # forwarded and masqueraded
+        world.call(world.netns, NODE, 30080)  # forwarded by a node port
+        after = counted_by_netfilter(net)
+        running.stop()
+    server.assert_books_closed()
+    gateway = "169.254.1.1"
+    assert ends(server) == {
+        ("client", NODE, WORLD, 7000, None, None),
+        ("client", NODE, WORLD, 7000, SERVICE, None),
+        ("server", WORLD, NODE, 22, None, None),
+        ("client", gateway, pod.ipv4, 8080, None, None),
+        ("server", gateway, pod.ipv4, 8080, None, pod.uid),
+        ("client", pod.ipv4, WORLD, 7000, None, pod.uid),
+        ("server", WORLD, pod.ipv4, 8080, NODE, pod.uid),
+    }
+    assert all(v["connections"] == v["connections_established"] == 1 for k, v in server.edges().items() if k[4] == TCP)
+    hook = server.hook("host")
+    assert hook.bytes - before[1].bytes == after.bytes - before[0].bytes
+    assert hook.packets - before[1].packets == after.packets - before[0].packets
+    sizes = [r["bytes_forward"] for r in server.records if r["pod_uid"] is None]
+    assert sum(sizes) > 4 * 5000
+
+
+def test_an_overlay_is_no_edge(net: Node, world: World, server: Receiver, tmp_path: Path) -> None:
+    for netns, own, other, inner in ((net.netns, NODE, WORLD, 1), (world.netns, WORLD, NODE, 2)):
+        ip(*f"link add vx type vxlan id 7 local {own} remote {other} dstport 8472".split(), netns=netns)
+        ip(*f"addr add 10.200.0.{inner}/24 dev vx".split(), netns=netns)
+        ip("link", "set", "vx", "up", netns=netns)
+    world.serve(world.netns, 7000)
+    with agent(net, server, tmp_path, "--host", tick_s=0.1) as running:
+        world.call(net.netns, "10.200.0.2", 7000)
+        running.stop()
+    server.assert_books_closed()
+    assert {(k[1], k[2], k[3]) for k in server.edges() if k[4] in (TCP, UDP)} == {("10.200.0.1", "10.200.0.2", 7000)}
+    assert sum(b.other.get("encapsulated", 0) for h, _ in server.batches for b in h.books) > 10
+
+
+def test_without_host_the_node_is_nobody(net: Node, world: World, server: Receiver, tmp_path: Path) -> None:
+    world.serve(world.netns, 7000)
+    with agent(net, server, tmp_path, tick_s=0.1) as running:
+        world.call(net.netns, WORLD, 7000)
+        server.wait(lambda r: bool(r.batches), "a window")
+        running.stop()
+    assert server.edges() == {}
+    assert {h.name: h.state for h in server.batches[-1][0].hooks}["host"] == "off"
+
+
+def test_the_nodes_packets_are_handed_over_too(net: Node, world: World, server: Receiver, tmp_path: Path) -> None:
+    world.serve(world.netns, 7000)
+    with bpffs() as folder:
+        options = ("--host", "--pin", str(folder / "eastwest"))
+        for life in range(3):
+            with agent(net, server, tmp_path, *options, tick_s=0.1) as running:
+                if not life:
+                    stream = world.start(net.netns, STREAM.format(host=WORLD, port=7000), b"up\n")
+                seen = len(server.batches)
+                server.wait(lambda r, seen=seen: len(r.batches) > seen + 2, "windows")  # type: ignore[misc]
+                if life == 2:
+                    sent = int(stream.communicate(b"stop\n", timeout=20)[0])
+                if life == 0:
+                    running.kill()
+                else:
+                    running.stop()
+        with agent(net, server, tmp_path, "--pin", str(folder / "eastwest"), tick_s=0.1) as running:
+            running.stop()  # without --host nothing stays hooked
+        assert not list((folder / "eastwest").glob("*host*"))
+    server.assert_books_closed()
+    lost = sum(a.packets for h, _ in server.batches for a in h.shipping_lost.values())
+    packets = [v["packets_forward"] for k, v in server.edges().items() if k[1:5] == (NODE, WORLD, 7000, UDP)]
+    assert sum(packets) + lost >= sent
+    assert sum(packets) <= sent
