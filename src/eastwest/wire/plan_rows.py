@@ -39,6 +39,8 @@ def canonical(rows: Rows) -> Rows:
 
 def difference(old: Rows, new: Rows) -> tuple[Rows, Rows]:
     """(rows only in `old`, rows only in `new`); both canonical and without duplicates."""
+    if old is new:
+        return old[:0], new[:0]
     a, b = words(old), words(new)
     head = _common(a, b)
     a, b, old, new = a[head:], b[head:], old[head:], new[head:]

@@ -14,7 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
 
 from eastwest.agent.interfaces import Interface, Interfaces
 from eastwest.agent.policy import entries, local, surroundings
@@ -84,7 +86,7 @@ class Enforcer:
         for ifindex, pod in self._announced.items():
             interfaces.announced(ifindex, pod.uid)
         self._links = tables.links()
-        self._plan_entries: tuple[NodePlan, tuple[str, ...], dict[str, entries.Entries]] | None = None
+        self._made = _Made()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="policy", daemon=True)
@@ -234,6 +236,7 @@ class Enforcer:
         with self._changed:
             self._refused = refused
         self._tell()
+        self._tables.rest()
 
     def _remember(self, announced: dict[int, Announced]) -> None:
         """Before the plugin hears that its pod may begin: a restart must know whose the interface is."""
@@ -293,18 +296,14 @@ class Enforcer:
             log.error("plan %d cannot be kept, a restart would begin with an older one: %s", plan.version, error)
 
     def _wanted(self, plan: NodePlan, bound: tuple[Bound, ...], own: tuple[str, ...]) -> dict[str, entries.Entries]:
-        cached = self._plan_entries
-        if cached is None or cached[0] is not plan or cached[1] != own:
-            made = {
-                "identities": entries.identities(plan, own),
-                "cells": entries.cells(plan),
-                "ports": entries.ports(plan, self._book.numbers(plan.reasons)),
-                "pod_ranges": entries.pod_ranges(plan),
-            }
-            cached = self._plan_entries = (plan, own, made)
         pods, interface_of = local.local_pods(plan, bound, egress=EGRESS not in self._refused_hooks)
         return {
-            **cached[2],
+            "identities": self._made.of("identities", (plan.identities, own), lambda: entries.identities(plan, own)),
+            "cells": self._made.of("cells", (plan.cells,), lambda: entries.cells(plan)),
+            "ports": self._made.of(
+                "ports", (plan.ports, plan.reasons), lambda: entries.ports(plan, self._book.numbers(plan.reasons))
+            ),
+            "pod_ranges": self._made.of("pod_ranges", (plan.ranges,), lambda: entries.pod_ranges(plan)),
             "policed": entries.policed(pods),
             "pod_addresses": entries.pod_addresses(interface_of),
         }
@@ -313,6 +312,23 @@ class Enforcer:
         if now != self._links:
             self._tables.set_links(self._links, now)
             self._links = now
+
+
+class _Made:
+    """Entries made last, by map, and what they were made of: a delta leaves most of a plan's arrays as they are."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, tuple[tuple[Any, ...], entries.Entries]] = {}
+
+    def of(self, name: str, parts: tuple[Any, ...], make: Callable[[], entries.Entries]) -> entries.Entries:
+        """Arrays count as equal when they are the same one, everything else by value."""
+        last = self._last.get(name)
+        if last is not None and all(
+            a is b or (not isinstance(a, np.ndarray) and a == b) for a, b in zip(last[0], parts, strict=True)
+        ):
+            return last[1]
+        self._last[name] = (parts, make())
+        return self._last[name][1]
 
 
 def _finder(plan: NodePlan) -> Callable[[Interface], tuple[str, ...]]:

@@ -68,7 +68,7 @@ class Tables:
         """Put `wanted` in force as a whole, and return its generation. Raises TooLargeError, OSError: nothing changed."""
         self._fits(wanted)
         other = 1 - self.current
-        self._rest()
+        self.rest()
         held = self._held[other]
         if held is None:
             held = self._read(other)
@@ -118,7 +118,8 @@ class Tables:
             setmap.put(self._maps[name], *in_set(added, number))
         self.written += len(removed) + len(added)
 
-    def _rest(self) -> None:
+    def rest(self) -> None:
+        """Wait until no program uses the set that was in force; about 8 ms once after a switch, better waited early."""
         if not self._rested:
             self._grace.wait()
             self._rested = True
