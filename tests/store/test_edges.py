@@ -82,6 +82,17 @@ def test_direct_and_through_the_service_are_one_edge_with_the_service(store: Sto
     assert (edge["bytes_forward"], edge["service"]) == (5100, "carts")
 
 
+def test_an_edge_was_last_seen_when_either_end_saw_it(store: Store, range_: Range) -> None:
+    """What ingress denies is seen by the server long after the client's report last knew the backend."""
+    later = {"window_start_ns": NOON + 30 * SECOND, "first_seen_ns": NOON - SECOND, "last_seen_ns": NOON + 34 * SECOND}
+    (edge,) = edges(store, range_, CLIENT, SERVER | later)
+    assert (edge["reporter"], edge["first_seen_ns"], edge["last_seen_ns"]) == (
+        "client",
+        NOON - SECOND,
+        NOON + 34 * SECOND,
+    )
+
+
 def test_ports_protocols_and_clusters_stay_apart(store: Store, range_: Range) -> None:
     found = edges(
         store, range_, CLIENT, CLIENT | {"dst_port": 9090}, CLIENT | {"protocol": 17}, CLIENT | {"cluster": "c2"}

@@ -157,8 +157,8 @@ def edges(range_: Range, where: Predicate, scope: Scope, binder: Binder) -> str:
 SELECT *, {verdicts.word()} FROM (
 SELECT {keys}, {", ".join(_ATTRIBUTES)}, {service},
   multiIf(rank = 1, 'client', rank = 2, 'server', 'unknown') AS reporter,
-  {", ".join(n for n in EDGE_SUMS if n not in BOTH_ENDS)}, {both}, {verdicts.over_sides(keys)},
-  {_LEAST}, first_seen_ns, last_seen_ns,
+  {", ".join(n for n in EDGE_SUMS if n not in BOTH_ENDS)}, {both}, {verdicts.over_sides(keys)}, {_LEAST},
+  min(x.first_seen_ns) OVER (PARTITION BY {keys}) AS first_seen_ns, max(x.last_seen_ns) OVER (PARTITION BY {keys}) AS last_seen_ns,
   {_wire_bytes("forward")} AS wire_bytes_forward, {_wire_bytes("reverse")} AS wire_bytes_reverse,
   lower(hex(sipHash128({hashed}))) AS edge_id, rank
 FROM {_certain_ends(sides) if scope.unnamed else sides} AS x

@@ -18,8 +18,8 @@ def test_the_overview_is_the_start_page_and_its_figures_lead_on(
 ) -> None:
     page.goto(policed)
     denied = page.get_by_role("region", name="Denied by policy", exact=True)
-    expect(denied).to_contain_text("1 edge")
-    expect(denied).to_contain_text("9 packets; audit: enforcing would deny 1 edge more")
+    expect(denied).to_contain_text("1 flow")
+    expect(denied).to_contain_text("9 packets; audit: enforcing would deny 1 flow more")
     missing = page.get_by_role("region", name="Denied, and what is missing")
     expect(missing).to_contain_text("ingress of shop/orders from shop/ui TCP 8080")
     talkers = page.get_by_role("region", name="Top talkers")

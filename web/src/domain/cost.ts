@@ -25,7 +25,8 @@ export function costCell(priced: Priced, currency = ""): Cell {
   if (priced.cost == null) return { text: UNKNOWN, why: `Not priced: ${why ?? "its price is not known"}.` };
   const text = [amount(priced.cost), currency].filter(Boolean).join(" ");
   if (!priced.unpriced_bytes) return { text, why: null };
-  return { text: `≥ ${text}`, why: `${bytes(priced.unpriced_bytes)} of it have no price: ${why ?? "not known"}.` };
+  const least = priced.cost < 0.0001 ? ["≥ 0", currency].filter(Boolean).join(" ") : `≥ ${text}`;
+  return { text: least, why: `${bytes(priced.unpriced_bytes)} of it have no price: ${why ?? "not known"}.` };
 }
 
 /** What amounts rest on, in one sentence. */

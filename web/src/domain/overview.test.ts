@@ -1,9 +1,11 @@
 import { expect, test } from "vitest";
 import type { Costs, Overview } from "../api/types";
-import { coverage, flowRow, nodeCoverage, window } from "./factories";
+import { coverage, flowRow, mapEdge, nodeCoverage, serviceMap, window } from "./factories";
 import {
   coverageTile,
   crossZoneTile,
+  deniedEdges,
+  retransmitNote,
   dnsTile,
   flowName,
   outcomesText,
@@ -64,10 +66,10 @@ test("NXDOMAIN alone alarms nobody, servers that fail do", () => {
 
 test("denials are counted by edge and packet; audit says what enforcing would break", () => {
   const decided = { policy_allowed: 5, policy_denied: 2, policy_would_deny: 0 };
-  expect(policyTile(overview({ ...decided, denied_edges: 1 }))).toMatchObject({ figure: "1 edge", tone: "bad" });
+  expect(policyTile(overview({ ...decided, denied_edges: 1 }))).toMatchObject({ figure: "1 flow", tone: "bad" });
   const audited = policyTile(overview({ ...decided, policy_denied: 0, would_deny_edges: 2 }));
-  expect(audited).toMatchObject({ figure: "0 edges", tone: "warn" });
-  expect(audited.note).toMatch(/would deny 2 edges/);
+  expect(audited).toMatchObject({ figure: "0 flows", tone: "warn" });
+  expect(audited.note).toMatch(/would deny 2 flows/);
 });
 
 test("cross-zone bytes are those between zones and regions", () => {
@@ -97,9 +99,17 @@ test("cross-zone bytes are those between zones and regions", () => {
   expect(crossZoneTile({ ...costs, cost: null, prices: null }).why).toMatch(/no price table/);
 });
 
+test("denied edges are ranked by packets and say who; what was sent again says when", () => {
+  const map = serviceMap([mapEdge("a/x", "b/y", { policy_denied: 1 }), mapEdge("a/x", "b/z", { policy_denied: 9 })]);
+  expect(deniedEdges(map, 1).map(({ name }) => name)).toEqual(["x → z TCP 8080"]);
+  expect(retransmitNote(flowRow({ retransmits_syn: 3, rtos: 1, resets: 0 }))).toBe(
+    "3 before established, 1 timeout, 0 resets",
+  );
+});
+
 test("names and bars", () => {
   expect(flowName(flowRow())).toBe("ui / ui → catalog / catalog TCP 8080");
   expect(flowName(flowRow({ dst_workload: null, dst_pod: null, dst_dns_name: "s3.example" }))).toMatch(/→ s3.example/);
   expect([shareOf(5, 10), shareOf(0, 10), shareOf(0, 0)]).toEqual([0.5, 0.01, 0]);
-  expect(trafficTile(overview()).note).toBe("3 edges; 10 connections opened, 9 answered");
+  expect(trafficTile(overview()).note).toBe("3 flows; 10 connections opened, 9 answered");
 });

@@ -1,8 +1,9 @@
 /** The overview's figures in words: what a tile says, how alarming it is, and what it rests on. */
-import type { Costs, Coverage, FlowRow, LookupSummary, Overview, TopRow } from "../api/types";
+import type { Costs, Coverage, FlowRow, LookupSummary, MapEdge, Overview, ServiceMap, TopRow } from "../api/types";
 import { amount, pricesText } from "./cost";
 import { badge } from "./coverage";
 import { bytes, count, percent, plural, UNKNOWN } from "./format";
+import { nameNodes, portText } from "./graph";
 import { hookReason } from "./hooks";
 
 export type Tone = "plain" | "good" | "warn" | "bad" | "unknown";
@@ -26,7 +27,7 @@ export function trafficTile(overview: Overview): Tile {
     id: "traffic",
     title: "Traffic",
     figure: bytes(overview.bytes),
-    note: `${plural(overview.edges, "edge")}; ${plural(connections, "connection")} opened, ${count(answered)} answered`,
+    note: `${plural(overview.edges, "flow")}; ${plural(connections, "connection")} opened, ${count(answered)} answered`,
     tone: "plain",
     why: null,
   };
@@ -109,11 +110,11 @@ export function policyTile(overview: Overview): Tile {
     };
   const notes = [
     `${plural(denied ?? 0, "packet")}`,
-    overview.would_deny_edges ? `audit: enforcing would deny ${plural(overview.would_deny_edges, "edge")} more` : "",
+    overview.would_deny_edges ? `audit: enforcing would deny ${plural(overview.would_deny_edges, "flow")} more` : "",
   ].filter(Boolean);
   return {
     ...base,
-    figure: plural(overview.denied_edges, "edge"),
+    figure: plural(overview.denied_edges, "flow"),
     note: notes.join("; "),
     tone: overview.denied_edges ? "bad" : overview.would_deny_edges ? "warn" : "good",
     why: null,
@@ -135,6 +136,28 @@ export function coverageTile(coverage: Coverage): Tile {
 
 /** The length of a bar, 0 to 1, against the largest. */
 export const shareOf = (value: number, most: number): number => (most > 0 ? Math.max(0.01, value / most) : 0);
+
+/** "3 before established, 1 timeout, 2 resets" */
+export function retransmitNote(row: FlowRow): string {
+  const parts = [
+    row.retransmits_syn ? `${count(row.retransmits_syn)} before established` : "",
+    plural(row.rtos ?? 0, "timeout"),
+    plural(row.resets ?? 0, "reset"),
+  ];
+  return parts.filter(Boolean).join(", ");
+}
+
+/** Edges with denied packets, most first, named by workload. */
+export function deniedEdges(map: ServiceMap, most: number): { edge: MapEdge; name: string }[] {
+  const names = nameNodes(map.nodes);
+  return [...map.edges]
+    .sort((a, b) => (b.policy_denied ?? 0) - (a.policy_denied ?? 0))
+    .slice(0, most)
+    .map((edge) => ({
+      edge,
+      name: `${names.get(edge.source) ?? edge.source} → ${names.get(edge.target) ?? edge.target} ${portText(edge)}`,
+    }));
+}
 
 export const talkerName = (row: Pick<TopRow, "namespace" | "name">): string =>
   [row.namespace, row.name].filter(Boolean).join(" / ");

@@ -1,5 +1,5 @@
 import Spinner from "@cloudscape-design/components/spinner";
-import type { Costs, Coverage, EnforcementStatus, FlowPage, Overview, Top } from "../../api/types";
+import type { Costs, Coverage, EnforcementStatus, FlowPage, Overview, ServiceMap, Top } from "../../api/types";
 import { Empty, ProblemNotice } from "../../components/notices";
 import { explainEmpty } from "../../domain/empty";
 import { coverageTile, crossZoneTile, dnsTile, policyTile, retransmitTile, trafficTile } from "../../domain/overview";
@@ -10,6 +10,8 @@ import { remedy } from "../../state/remedy";
 import { setView } from "../../state/view";
 import { CrossZone, Denied, Enforcement, LookupErrors, Payers, SentAgain, Talkers } from "./rankings";
 import { FigureTile } from "./tile";
+
+const SENT_AGAIN = "retransmits_established>0 or retransmits_syn>0";
 
 interface Properties {
   view: ViewState;
@@ -24,9 +26,9 @@ export default function OverviewView({ view, coverage, tick }: Properties) {
   const slow = Math.floor(tick / 2);
   const top = useAnswer<Top>("top", { ...asked, by: "workload", limit: 6 }, slow).data;
   const costs = useAnswer<Costs>("costs", { ...asked, by: "workload", limit: 6 }, slow).data;
-  const again = { ...asked, filter: "retransmits_established>0", sort: "-retransmits_established", limit: 6 };
+  const again = { ...asked, filter: SENT_AGAIN, sort: "-retransmits_established", limit: 6 };
   const sentAgain = useAnswer<FlowPage>("flows", again, slow).data;
-  const denied = useAnswer<FlowPage>("flows", { ...asked, verdict: "denied", sort: "-policy_denied", limit: 6 }, tick);
+  const denied = useAnswer<ServiceMap>("service-map", { ...asked, verdict: "denied" }, tick);
   const recorded = data?.window.recorded ?? true;
   const status = useAnswer<EnforcementStatus>(recorded ? null : "enforcement", {}, tick).data;
   const flows = (patch: Partial<ViewState>): void =>
@@ -74,7 +76,7 @@ export default function OverviewView({ view, coverage, tick }: Properties) {
           />
           <FigureTile
             tile={retransmitTile(data, coverage)}
-            onOpen={() => flows({ filter: "retransmits_established>0", sort: "-retransmits_established" })}
+            onOpen={() => flows({ filter: SENT_AGAIN, sort: "-retransmits_established" })}
           />
           <FigureTile tile={dnsTile(data, coverage)} onOpen={() => flows({ filter: "dst_port=53" })} />
           {coverage && <FigureTile tile={coverageTile(coverage)} onOpen={() => setView({ coverage: true })} />}
@@ -84,7 +86,7 @@ export default function OverviewView({ view, coverage, tick }: Properties) {
         <div className="ew-cards">
           {top && <Talkers top={top} />}
           {costs && <CrossZone costs={costs} />}
-          {data.policy_denied != null && denied.data && <Denied page={denied.data} />}
+          {data.policy_denied != null && denied.data && <Denied map={denied.data} />}
           {costs && <Payers costs={costs} />}
           {status && <Enforcement status={status} />}
           {data.retransmits != null && sentAgain && <SentAgain page={sentAgain} />}

@@ -1,10 +1,11 @@
-import type { Costs, EnforcementStatus, FlowPage, LookupSummary, Top } from "../../api/types";
+import type { Costs, EnforcementStatus, FlowPage, LookupSummary, ServiceMap, Top } from "../../api/types";
 import { Value } from "../../components/value";
 import { costCell, pricesText } from "../../domain/cost";
 import { cellText, EVERY, matrix, strictest, summary } from "../../domain/enforcement";
 import { both, term } from "../../domain/filter";
 import { bytes, count, plural } from "../../domain/format";
-import { flowName, outcomesText, shareOf, talkerName } from "../../domain/overview";
+import { edgeId } from "../../domain/graph";
+import { deniedEdges, flowName, outcomesText, retransmitNote, shareOf, talkerName } from "../../domain/overview";
 import { missingLines, WORDS } from "../../domain/verdict";
 import { setView } from "../../state/view";
 import { Ranking } from "./tile";
@@ -92,12 +93,12 @@ export function SentAgain({ page }: { page: FlowPage }) {
   return (
     <Ranking
       title="Retransmissions by edge"
-      empty="No established connection sent anything again."
+      empty="Nothing was sent again."
       bars={page.rows.map((row, index) => ({
         key: `${index} ${flowName(row)}`,
         name: flowName(row),
         figure: count(row.retransmits),
-        note: `${plural(row.rtos ?? 0, "timeout")}, ${plural(row.resets ?? 0, "reset")}`,
+        note: retransmitNote(row),
         share: shareOf(row.retransmits ?? 0, most),
       }))}
     />
@@ -121,17 +122,18 @@ export function LookupErrors({ dns }: { dns: LookupSummary }) {
   );
 }
 
-export function Denied({ page }: { page: FlowPage }) {
+export function Denied({ map }: { map: ServiceMap }) {
   return (
     <Ranking
       title="Denied, and what is missing"
       empty="Nothing was denied in this range."
-      bars={page.rows.map((row, index) => ({
-        key: `${index} ${flowName(row)}`,
-        name: `${row.verdict ? WORDS[row.verdict].sign : ""} ${flowName(row)}`,
-        figure: plural(row.policy_denied ?? 0, "packet"),
-        note: missingLines(row).join("; "),
-        onOpen: () => setView({ page: "flows", view: "all", verdict: "denied", filter: "", cursor: null, row: null }),
+      bars={deniedEdges(map, 6).map(({ edge, name }) => ({
+        key: edgeId(edge),
+        name: `${edge.verdict ? WORDS[edge.verdict].sign : ""} ${name}`,
+        figure: plural(edge.policy_denied ?? 0, "packet"),
+        note: missingLines(edge).join("; "),
+        onOpen: () =>
+          setView({ page: "map", level: "workload", verdict: null, selected: { kind: "edge", id: edgeId(edge) } }),
       }))}
     />
   );
