@@ -1,6 +1,7 @@
 """What one node's kernel tables can hold, checked when a plan is made: a plan that does not fit is refused whole.
 
-The figures are those of the maps in bpf/flow (each holds two sets); the agent checks its own maps again before it flips.
+The figures are half of the maps' default sizes (`agent.kernel.PolicySizes`), for each holds two sets; the agent checks its
+own maps again before it flips, and says so when a plan does not fit there.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ from eastwest.model.plan import NodePlan
 class Limits:
     """Most entries of one plan, by table."""
 
-    pods: int = 2048
-    identities: int = 262_144
-    cells: int = 1_048_576
-    ports: int = 1_048_576
+    pods: int = 1_024
+    identities: int = 65_536
+    cells: int = 131_072
+    ports: int = 262_144
     reasons: int = 262_144
 
 
