@@ -49,7 +49,6 @@ class CellMaker:
         self._addressed = addressed
         self._total = int(addressed.sum())
         self._sets: dict[int, tuple[bool, Members]] = {}
-        self._port_sets = [self._stored(engine.port_table_of == k) for k in range(1, len(engine.port_tables))]
 
     def cells(self, key: Key) -> TableCells:
         """One table's cells; the same table asked twice is made twice."""
@@ -60,16 +59,19 @@ class CellMaker:
         for at, rule in enumerate(rules):
             by_peers.setdefault(rule.peers, []).append(at)
         sets = [self._set(peers) for peers in by_peers]
-        by_name = direction is Direction.EGRESS and any(rule.ports.named for rule in rules)
         held = [*by_peers.values()]
-        if by_name:
-            sets += self._port_sets
+        names: list[int] = []
+        if direction is Direction.EGRESS:
+            named = sorted({rule.peers for rule in rules if rule.ports.named})
+            for number_of_names, those in self._named(named) if named else ():
+                names.append(number_of_names)
+                sets.append((False, those))
         base = {at for at, (wide, _) in enumerate(sets) if wide}
         last = self._reasons.number(isolation(direction, table.isolated_by)) if table.isolated_by else 0
         members: dict[int, list[int]] = {}
         rest = self._total
         for flipped, who in self._groups(sets):
-            row = self._row(key, base.symmetric_difference(flipped) if base else flipped, held, last)
+            row = self._row(key, base.symmetric_difference(flipped) if base else flipped, held, names, last)
             rest -= len(who)
             if row in members:
                 members[row] += who
@@ -77,7 +79,7 @@ class CellMaker:
                 members[row] = who
         counts = {row: len(who) for row, who in members.items()}
         if rest:
-            untouched = self._row(key, base, held, last)
+            untouched = self._row(key, base, held, names, last)
             counts[untouched] = counts.get(untouched, 0) + rest
         default = max(counts, key=lambda row: (counts[row], -row))
         if rest and default != untouched:
@@ -107,7 +109,7 @@ class CellMaker:
         words = rows.view(f"V{rows.shape[1]}").reshape(-1)
         return np.unique(words, return_inverse=True)[1].astype(np.int64).reshape(-1)
 
-    def _row(self, key: Key, inside: Collection[int], held: list[list[int]], last: int) -> int:
+    def _row(self, key: Key, inside: Collection[int], held: list[list[int]], names: list[int], last: int) -> int:
         direction, number, ports = key
         table = self._engine.tables[direction][number]
         hits: list[int] = []
@@ -115,11 +117,19 @@ class CellMaker:
             if at < len(held):
                 hits += held[at]
             else:
-                ports = at - len(held) + 1
+                ports = names[at - len(held)]
         hits.sort()
         rules = table.rules
-        names = self._engine.port_tables[ports]
-        return self._rows.number(self._maker.row(table, direction, [rules[i] for i in hits], names, last))
+        resolved = self._engine.port_tables[ports]
+        return self._rows.number(self._maker.row(table, direction, [rules[i] for i in hits], resolved, last))
+
+    def _named(self, peers: list[int]) -> Iterator[tuple[int, Members]]:
+        """(named ports, who has them) of those among some peer sets that have any."""
+        union = self._engine.identities.member[peers].any(axis=0)
+        who = np.flatnonzero(union & self._addressed & (self._engine.port_table_of > 0)).astype(np.int32)
+        has = self._engine.port_table_of[who]
+        for number in np.unique(has).tolist():
+            yield number, who[has == number]
 
     def _groups(self, sets: list[tuple[bool, Members]]) -> Iterator[tuple[list[int], list[int]]]:
         """(sets that hold them otherwise than everybody else, those identities), one group for each distinct list."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from eastwest.enforce.numbering import Book
 from eastwest.enforce.reasons import of_rule
 from eastwest.model.flow import Direction
@@ -13,8 +11,6 @@ from eastwest.policy.rules import Rule
 
 RuleKey = tuple[str, int, bool, int, str, str | None]
 """(policy, index, ingress, tier, action, name): all that a rule's `Reason` is made of, quick to hash."""
-
-_TIER: Final = {tier: at for at, tier in enumerate(Tier)}
 
 
 class ReasonBook(Book[RuleKey | Reason]):
@@ -34,7 +30,9 @@ class ReasonBook(Book[RuleKey | Reason]):
         self._kept = self._of_rules
 
     def number_of_rule(self, rule: Rule) -> int:
-        key = (rule.policy, rule.index, rule.direction is Direction.INGRESS, _TIER[rule.tier], rule.action, rule.name)
+        tier = rule.tier  # not itself part of the key: hashing an enum's member is slow
+        of = 0 if tier is Tier.NETWORK_POLICY else 1 if tier is Tier.ADMIN else 2
+        key = (rule.policy, rule.index, rule.direction is Direction.INGRESS, of, rule.action, rule.name)
         number = self.number(key)
         if number not in self._of_rules:
             self._of_rules[number] = (self.knew(key) and self._kept.get(number)) or of_rule(rule)

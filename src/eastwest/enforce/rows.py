@@ -70,6 +70,13 @@ class RowMaker:
     def _few_ports(self, hits: Sequence[Rule], names: NamedPorts, last: int) -> bytes | None:
         """Isolated, and all that hits is one rule of narrow ranges, or rules of single ports: the first one to name a port
         is the reason. None for anything else."""
+        if len(hits) == 1:
+            (rule,) = hits
+            few = self._few(rule, names)
+            if few is not None and len(few) == 1 and rule.tier is Tier.NETWORK_POLICY:
+                ((protocol, port, length),) = few
+                number = self._number(rule)
+                return _PAIR.pack(0, last, 0, 0, _WHOLE, _DENY, 0, number, port, protocol, length, _ALLOW)
         found: dict[tuple[int, int, int], int] = {}
         for rule in hits:
             few = self._few(rule, names)
@@ -80,9 +87,6 @@ class RowMaker:
                 if key[2] != _PORT and len(hits) > 1:
                     return None  # which of two overlapping ranges came first is lost where the longest match wins
                 found.setdefault(key, number)
-        if len(found) == 1:
-            ((protocol, port, length), number), *_ = found.items()
-            return _PAIR.pack(0, last, 0, 0, _WHOLE, _DENY, 0, number, port, protocol, length, _ALLOW)
         rest = [_ENTRY.pack(0, last, 0, 0, _WHOLE, _DENY)]
         rest += [
             _ENTRY.pack(0, n, port, protocol, length, _ALLOW) for (protocol, port, length), n in sorted(found.items())

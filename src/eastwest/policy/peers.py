@@ -44,8 +44,8 @@ class PeerSets:
         self._options = options
         self._domains = domains
         self.knows_domains = domains is not None
-        self._ids: dict[tuple[bool, AddressSet, AddressSet, bytes], int] = {}
-        self._network_policy_ids: dict[tuple[str, tuple[NetworkPolicyPeer, ...] | None], int] = {}
+        self._ids: dict[tuple[bool, AddressSet | None, AddressSet | None, bytes], int] = {}
+        self._network_policy_ids: dict[tuple[object, ...], int] = {}
         self.sets: list[PeerSet] = []
         self.nobody = self._intern(PeerSet(self._no_pods()))
         self.everyone = self._intern(PeerSet(self._no_pods(), everyone=True))
@@ -54,7 +54,9 @@ class PeerSets:
         return np.zeros(len(self._universe.pods), np.bool_)
 
     def _intern(self, peers: PeerSet) -> int:
-        key = (peers.everyone, peers.addresses, peers.outside, np.packbits(peers.pods).tobytes())
+        addresses = None if peers.addresses is NO_ADDRESSES else peers.addresses
+        outside = None if peers.outside is NO_ADDRESSES else peers.outside
+        key = (peers.everyone, addresses, outside, np.packbits(peers.pods).tobytes())
         found = self._ids.setdefault(key, len(self.sets))
         if found == len(self.sets):
             self.sets.append(peers)
@@ -64,16 +66,18 @@ class PeerSets:
         """The set of one rule's `from` or `to`; missing or empty = everyone (networking/v1 NetworkPolicyIngressRule)."""
         if not peers:
             return self.everyone
-        key = (namespace, peers)
-        if key not in self._network_policy_ids:
-            self._network_policy_ids[key] = self._network_policy(namespace, peers)
-        return self._network_policy_ids[key]
+        key = _key(namespace, peers)
+        found = self._network_policy_ids.get(key)
+        if found is None:
+            found = self._network_policy_ids[key] = self._network_policy(namespace, peers)
+        return found
 
     def _network_policy(self, namespace: str, peers: tuple[NetworkPolicyPeer, ...]) -> int:
         pods, addresses = self._no_pods(), NO_ADDRESSES
         for peer in peers:
             if peer.ip_block is not None:
-                addresses = addresses | block(peer.ip_block.cidr, peer.ip_block.except_)
+                found = block(peer.ip_block.cidr, peer.ip_block.except_)
+                addresses = addresses | found if addresses else found
             elif peer.pod_selector is not None or peer.namespace_selector is not None:
                 pods |= self._universe.select(namespace, peer.namespace_selector, peer.pod_selector, False)
         if self._options.ip_block_matches_pods:
@@ -111,6 +115,17 @@ class PeerSets:
                 ips for name, ips in self._domains.items() if any(domain_matches(p, name) for p in wanted)
             )
         )
+
+
+def _key(namespace: str, peers: tuple[NetworkPolicyPeer, ...]) -> tuple[object, ...]:
+    """What tells two rules' peers apart, as plain tuples: hashing nested dataclasses costs more than all the rest."""
+    out: list[object] = [namespace]
+    for peer in peers:
+        pods, spaces = peer.pod_selector, peer.namespace_selector
+        out.append(None if pods is None else (pods.match_labels, pods.match_expressions))
+        out.append(None if spaces is None else (spaces.match_labels, spaces.match_expressions))
+        out.append(peer.ip_block)
+    return tuple(out)
 
 
 def domain_matches(pattern: str, name: str) -> bool:

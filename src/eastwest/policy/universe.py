@@ -90,7 +90,7 @@ class Universe:
         self.pod_node = _array(self.node_index[p.node] if p.node else -1 for p in self.pods)
         self._pod_labels = LabelColumns([p.labels for p in self.pods])
         self._namespace_labels = LabelColumns([n.labels for n in self.namespaces])
-        self._selectable = {True: self.live & ~self.host_network, False: self.live & ~self.is_node}
+        self._scopes: dict[tuple[bool, str | None, LabelSelector | None], Mask] = {}
         self._index_addresses()
 
     def _index_addresses(self) -> None:
@@ -126,11 +126,15 @@ class Universe:
 
         `cluster_tier`: as ClusterNetworkPolicy selects, which never takes host-network pods.
         """
-        out = self._selectable[cluster_tier]
-        if namespaces is not None:
-            out = out & self._namespace_labels.select(namespaces)[self.pod_namespace]
-        elif namespace is not None:
-            out = out & (self.pod_namespace == self._namespace_index.get(namespace, -1))
+        key = (cluster_tier, None if namespaces is not None else namespace, namespaces)
+        out = self._scopes.get(key)
+        if out is None:
+            out = self.live & ~(self.host_network if cluster_tier else self.is_node)
+            if namespaces is not None:
+                out = out & self._namespace_labels.select(namespaces)[self.pod_namespace]
+            elif namespace is not None:
+                out = out & (self.pod_namespace == self._namespace_index.get(namespace, -1))
+            self._scopes[key] = out
         return out & self._pod_labels.select(pods) if pods is not None else out
 
     def denied_by_posture(self, postures: Postures) -> list[str | None] | None:
