@@ -69,6 +69,8 @@ def test_nodes_of_a_case_are_nodes_of_the_lab() -> None:
     assert needs.as_lab_pod(given.cluster[1], NODES, given)["spec"]["nodeName"] == "node-1"
     assert needs.node_ports == {(10250, "TCP")}
     assert [p["spec"]["nodeName"] for p in needs.node_pods(NODES)] == list(NODES)
+    host = {**pod("h", "n1", 10250), "spec": {**pod("h", "n1", 10250)["spec"], "hostNetwork": True}}
+    assert gather([given, case("u", cluster=[host])]).node_ports == set()  # it has a server already
     with pytest.raises(CaseError, match="needs 2 nodes, this lab has 1"):
         node_names(given, NODES[:1])
 

@@ -81,7 +81,7 @@ class Needs:
 
 def gather(cases: Iterable[Case]) -> Needs:
     """What all of them need. Raises CaseError for what no lab can stage."""
-    needs = Needs()
+    needs, taken = Needs(), set[Port]()
     for case in cases:
         pods = {_pod_name(p): p for p in _of_kind(case, "Pod")}
         for cell_from, cell_to, ports in _asked(case):
@@ -97,11 +97,14 @@ def gather(cases: Iterable[Case]) -> Needs:
         for service in _of_kind(case, "Service"):
             for pod in pods.values():
                 needs.extra.setdefault(shape(pod), set()).update(_targets(service, pod))
+        for pod in pods.values():
+            taken |= declared(pod) if (pod.get("spec") or {}).get("hostNetwork") else set()
         for endpoints in _of_kind(case, "Endpoints"):
             for subset in endpoints.get("subsets") or []:
                 found = {a["ip"] for a in subset.get("addresses") or []}
                 needs.outside |= {ip for ip in found if is_outside(ip)}
                 needs.outside_ports |= {(int(p["port"]), p.get("protocol", "TCP")) for p in subset.get("ports") or []}
+    needs.node_ports -= taken  # one port of a node has one server: the case's own
     return needs
 
 

@@ -15,6 +15,7 @@ from eastwest.policy.conformance_cluster import CaseCluster
 
 Json = dict[str, Any]
 Key = tuple[str, str, str]
+_READY_SECONDS: Final = 15.0
 _GONE_SECONDS: Final = 20.0
 
 
@@ -95,7 +96,7 @@ class Stage:
         changed = {k: b for k, b in wanted.items() if self._applied.get(k) != json.dumps(b, sort_keys=True)}
         if changed:
             bodies = [{name: part for name, part in body.items() if name != "status"} for body in changed.values()]
-            self.lab.apply_objects(bodies)
+            self.lab.apply_objects(bodies, timeout=_READY_SECONDS)
             self._applied.update({k: json.dumps(b, sort_keys=True) for k, b in changed.items()})
 
     def _learn_addresses(self) -> None:
