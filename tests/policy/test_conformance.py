@@ -10,7 +10,7 @@ import pytest
 from eastwest.cli.main import main
 from eastwest.cli.policy_conformance import load_cases, parse_objects
 from eastwest.policy.conformance import CaseError, parse_case
-from eastwest.policy.conformance_run import run_case
+from eastwest.policy.conformance_run import CaseRun, run_case
 
 CASES = Path(__file__).parent.parent / "golden" / "policy" / "cases"
 POLICY = {
@@ -46,6 +46,19 @@ def test_a_wrong_expectation_fails_in_exactly_its_cells() -> None:
     rows = run({"apply": [POLICY], "expect": {"default": "allow"}})
     assert {r.question.dst for r in rows if not r.passed} == {"x/a"}
     assert sum(not r.passed for r in rows) == 8 * 12
+
+
+def test_addresses_may_become_known_while_a_case_runs() -> None:
+    block = {"from": [{"ipBlock": {"cidr": "${ip4:y/b}/32"}}]}
+    policy = {**POLICY, "spec": {**POLICY["spec"], "ingress": [block]}}
+    steps = [{"apply": [policy], "expect": {"cells": [{"from": "y/b", "to": "x/a", "family": 4, "allowed": True}]}}]
+    addresses: dict[str, tuple[str, ...]] = {}
+    going = CaseRun(parse_case({"name": "t", "steps": steps}, "t.yaml"), parse_objects, None, addresses)
+    going.change(0)
+    addresses["y/b"] = ("10.7.7.7",)
+    objects = {o["metadata"]["name"]: o for o in going.cluster.objects()}
+    assert objects["p"]["spec"]["ingress"][0]["from"][0]["ipBlock"]["cidr"] == "10.7.7.7/32"
+    assert all(r.passed for r in going.rows(0))
 
 
 def test_a_pattern_says_it_of_all_pairs_about_which_nothing_was_said() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from eastwest.cli._enforced import InForce
+from eastwest.cli._enforced import InForce, enforce_everything
 from eastwest.cli._stack import Plan, Stack, StackError
 from eastwest.cli._table import Head, View, show
 from eastwest.cli.policy_conformance import load_cases, parse_objects
@@ -57,7 +57,7 @@ class Outcome:
         """One line."""
         cases = {row.row.case for row in self.rows}
         bad = {row.row.case for row in self.disagreeing}
-        failed = f"{len(bad)} cases with {len(self.disagreeing)} cells that disagree" if bad else "every cell agrees"
+        failed = f"{len(bad)} cases with {len(self.disagreeing)} cells that disagree" if bad else "all agree"
         broken = f", {len(self.broken)} cases could not be run" if self.broken else ""
         return f"{len(cases)} cases, {len(self.rows)} cells on the wire in {self.seconds:.0f} s: {failed}{broken}"
 
@@ -108,10 +108,9 @@ class _Place:
 @contextmanager
 def _enforcing(name: str, network: str, tell: Tell) -> Iterator[_Place]:
     """The whole product, every namespace in mode enforce."""
-    with Stack(
-        Plan([], name=name, network=network, listen="127.0.0.1:0", agent_options=("--enforce",)), say=tell
-    ) as stack:
+    with Stack(Plan([], name=name, network=network, listen="127.0.0.1:0", enforce=True), say=tell) as stack:
         assert stack.lab is not None
+        enforce_everything(stack)
         yield _Place(stack.lab, InForce(stack), stack.check)
 
 
@@ -140,6 +139,7 @@ def run_cases(
                 outcome.rows += wire.run(case)
             except CaseError as error:
                 outcome.broken.append(str(error))
+                tell(f"could not be run: {error}")
             place.check()
         outcome.seconds = time.monotonic() - started
         tell(f"{_bar(len(cases), len(cases))} {outcome.seconds:4.0f} s")

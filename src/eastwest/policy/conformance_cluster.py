@@ -25,7 +25,7 @@ class CaseCluster:
 
     def __init__(self, cluster: tuple[RawObject, ...], addresses: Addresses | None = None) -> None:
         self._objects: dict[tuple[str, str, str], dict[str, Any]] = {}
-        self._given = addresses or {}
+        self._given: Addresses = {} if addresses is None else addresses  # empty now may be full later
         self._assigned: dict[str, tuple[str, ...]] = {}
         for item in cluster:
             self.apply(item)

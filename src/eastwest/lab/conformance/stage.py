@@ -49,7 +49,7 @@ class Stage:
         """
         raw = cluster.raw()
         self._delete([key for key in self._applied if key not in raw])
-        self._replace_pods({k: self._body(case, o) for k, o in raw.items() if k[0] == "Pod"})
+        self._replace({k: self._body(case, o) for k, o in raw.items() if k[0] in ("Pod", "Service")})
         self._apply({k: self._body(case, o) for k, o in raw.items() if "${" not in json.dumps(o)})
         self._learn_addresses()
         whole = {_key(o): o for o in cluster.objects()}
@@ -76,11 +76,11 @@ class Stage:
                 self.lab.delete(kind, namespace, name)
         self._wait_gone({(namespace, name) for kind, namespace, name in keys if kind == "Pod"})
 
-    def _replace_pods(self, pods: Mapping[Key, Json]) -> None:
-        """End those that are to be something else than labels can make of them."""
+    def _replace(self, wanted: Mapping[Key, Json]) -> None:
+        """End the pods that are to be more than labels can make of them, and Services that would keep their addresses."""
         stale = [
             key
-            for key, body in pods.items()
+            for key, body in wanted.items()
             if key in self._applied and json.loads(self._applied[key])["spec"] != body["spec"]
         ]
         self._delete(stale)
