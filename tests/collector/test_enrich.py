@@ -190,3 +190,22 @@ def test_the_words_of_named_by_are_those_of_the_schema() -> None:
     doc = next(c.doc for c in COLLECTOR_COLUMNS if c.name == "src_named_by")
     for word in NAMED_BY:
         assert word in doc
+
+
+def test_a_private_address_is_named_by_the_aws_name_it_was_looked_up_by() -> None:
+    endpoint, name = "10.20.0.9", "vpce-0a1b-c2.sqs.eu-west-1.vpce.amazonaws.com"
+    got = named(row(dst=endpoint, dst_dns_name=name))
+    assert (got["dst_kind"], got["dst_aws_service"], got["dst_region"], got["dst_named_by"]) == (
+        "aws", "SQS", "eu-west-1", "aws_dns",
+    )  # fmt: skip
+    assert got["category"] == "aws"
+    assert named(row(dst=endpoint, dst_dns_name="db.internal.example.com"))["dst_kind"] == "unknown"
+    assert named(row(dst=endpoint, dst_dns_name=None))["dst_kind"] == "unknown"
+
+
+def test_what_the_cluster_and_the_published_ranges_know_comes_before_a_name() -> None:
+    name = "sqs.eu-west-1.amazonaws.com"
+    assert named(row(dst=DB, dst_dns_name=name))["dst_kind"] == "pod"
+    got = named(row(dst="52.216.1.1", dst_dns_name=name))
+    assert (got["dst_aws_service"], got["dst_named_by"]) == ("S3", "aws_ranges")
+    assert named(row(dst="93.184.216.34", dst_dns_name=name))["dst_named_by"] == "public_address"

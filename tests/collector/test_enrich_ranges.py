@@ -33,7 +33,7 @@ def test_specific_services_win_over_broad_ones() -> None:
             ("10.1.4.0/24", "DYNAMODB", "r"),
             ("2600::/32", "EC2", "r"),
         ],
-        "now",
+        "2026-01-01-00-00-00",
         "1",
     )
     expected = {"9.255.255.255": None, "10.0.0.0": "AMAZON", "10.1.0.0": "S3", "10.1.2.9": "S3", "10.1.3.9": "EC2",
@@ -51,7 +51,7 @@ def test_the_index_answers_as_a_plain_search_does(prefixes: list[tuple[int, int,
     import ipaddress
 
     nets = [(ipaddress.ip_network(f"10.0.0.{a}/{length}", strict=False), s) for a, length, s in prefixes]
-    made = aws.build([(str(net), s, "r") for net, s in nets], "now", "1")
+    made = aws.build([(str(net), s, "r") for net, s in nets], "2026-01-01-00-00-00", "1")
     for last in range(0, 256, 3):
         ip = ipaddress.ip_address(f"10.0.0.{last}")
         covering = [(s != "AMAZON", net.prefixlen, s != "EC2", s) for net, s in nets if ip in net]
@@ -68,7 +68,7 @@ def test_the_shipped_copy_states_its_date_and_source() -> None:
 def test_both_forms_are_read_alike(tmp_path: Path) -> None:
     body = {
         "syncToken": "7",
-        "createDate": "d",
+        "createDate": "2026-01-02-03-04-05",
         "prefixes": [{"ip_prefix": "10.0.0.0/8", "region": "r", "service": "S3", "network_border_group": "r"}],
         "ipv6_prefixes": [
             {"ipv6_prefix": "2600::/32", "region": "GLOBAL", "service": "EC2", "network_border_group": "r"}

@@ -23,12 +23,14 @@ from eastwest.collector.metrics import exposer, own_families
 from eastwest.collector.prices import shipped
 from eastwest.model.batch import Amount, BatchHeader, Books, HookStatus
 from eastwest.query.metrics_tcp import COLUMNS as TCP_COLUMNS
+from eastwest.query.metrics_tcp import RTT_BUCKETS
 from eastwest.query.metrics_traffic import TrafficMetrics
 from eastwest.runtime.openmetrics import TextFormat
 from eastwest.store.protocol import Status
 from store.factories_flows import aws, internet, pod, record, table
 
 TICK_S = 0.5
+SLOW_BUCKETS = RTT_BUCKETS[12:]
 HOOKS = tuple(HookStatus(name, "on") for name in ("tcx", "sock_ops", "dns", "drops"))
 PODS = {"node-a": ("ui", "coredns"), "node-b": ("catalog", "orders")}
 
@@ -151,7 +153,8 @@ class World:
         flows = table(*(r | {"connections_established": 0 if self.loud else 1} for r in rows))
         for column in TCP_COLUMNS:
             bad = self.loud and column in ("retransmits_established", "rtos_established", "connection_failures")
-            value = 5 if bad else 1 if column.startswith("rtt") else 0
+            slow = column in SLOW_BUCKETS
+            value = 5 if bad or (slow and self.loud) else 1 if column.startswith("rtt") and not slow else 0
             at = flows.schema.get_field_index(column)
             flows = flows.set_column(at, flows.schema.field(at), pa.array([value] * flows.num_rows, pa.uint64()))
         return flows

@@ -43,6 +43,10 @@ def edge(metric: str, more: str) -> str:
     return f"eastwest_pair_{metric}_total{{{EDGE},{more}}}"
 
 
+def rtt(what: str, more: str = "", category: str = "inter_zone") -> str:
+    return f'eastwest_pair_tcp_rtt_seconds_{what}{{{EDGE},direction="forward",category="{category}"{more}}}'
+
+
 EDGE_LABELS = {"source_namespace": "ui", "source": "ui", "destination_namespace": "catalog", "destination": "catalog"}
 RETRANSMITS = edge("tcp_retransmissions", 'phase="established",direction="forward"')
 PACKETS = edge("packets", 'direction="forward"')
@@ -66,6 +70,9 @@ CASES = (
     Case("EastwestRetransmissionStorm", {RETRANSMITS: steady(75), PACKETS: steady(1500)}, (EDGE_LABELS,)),
     Case("EastwestRetransmissionStorm", {RETRANSMITS: steady(20), PACKETS: steady(1500)}),
     Case("EastwestRetransmissionStorm", {RETRANSMITS: steady(3), PACKETS: steady(15)}),
+    Case("EastwestSlowRoundTrips", {rtt('bucket', ',le="0.065536"'): steady(6), rtt("count"): steady(15)}, (EDGE_LABELS,)),
+    Case("EastwestSlowRoundTrips", {rtt('bucket', ',le="0.065536"'): steady(13), rtt("count"): steady(15)}),
+    Case("EastwestSlowRoundTrips", {rtt('bucket', ',le="0.065536"', "internet"): steady(6), rtt("count", "", "internet"): steady(15)}),
     Case("EastwestConnectionsFail", {edge("tcp_connect_failures", 'direction="forward"'): steady(15)}, (EDGE_LABELS,)),
     Case("EastwestConnectionsFail", {edge("tcp_connect_failures", 'direction="forward"'): flat(15)}),
     Case("EastwestDnsErrors", {ERRORS + POD + ',rcode="SERVFAIL"}': steady(15), REQUESTS + POD + "}": steady(150)}, ({"namespace": "ui", "pod": "ui-0"},)),

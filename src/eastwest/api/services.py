@@ -49,6 +49,7 @@ class Services:
     metrics: Callable[[str | None], tuple[bytes, str]]  # Accept header -> (body, content type)
     bundle: Callable[[Range], bytes]
     prices: PriceTable | None = None
+    aws_ranges: Callable[[], Any] | None = None  # a RangesUsed: what addresses of AWS are named by
     recording: Range | None = None
     recorded_coverage: Mapping[str, Any] | None = None  # the bundle's own, for its whole window
     enforcement: Enforcement | None = None  # None while a recording is played

@@ -22,6 +22,7 @@ from eastwest.collector.feed import InventoryFeed
 from eastwest.collector.journal import Journal
 from eastwest.collector.metrics import exposer, own_families
 from eastwest.collector.otlp import OtlpExport
+from eastwest.collector.ranges.refresh import RangesFeed
 from eastwest.collector.routes import ingest_router
 from eastwest.collector.writer import Tap, Writer
 from eastwest.enforce.metrics import families
@@ -69,6 +70,7 @@ class Settings:
     otlp: str | None = None
     metric_pairs: int = DEFAULT_LIMIT
     prices: PriceTable | None = None
+    aws_ranges: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +133,15 @@ def _live(settings: Settings) -> Iterator[Site]:
     sources, name = _sources(settings)
     inventory, counts, landed = Inventory(sources), Counts(), Topic[Landed]()
     store = ClickHouseStore(_engine(settings, settings.data), settings.keeping)
-    feed = InventoryFeed(inventory, settings.keeping.edges_s)
+    ranges = RangesFeed(settings.aws_ranges, settings.data / "aws-ranges.last")
+    feed = InventoryFeed(inventory, settings.keeping.edges_s, ranges.ranges)
     exports: list[OtlpExport] = []
     traffic = TrafficMetrics(
         settings.metric_pairs, lambda: {k: n for e in exports for k, n in e.counts().items()}, settings.prices
     )
     taps: list[Tap] = [traffic.take]
     writer = Writer(store, Journal(settings.data / "journal"), feed.enrich, landed, counts, taps=taps, learn=feed.learn)
-    own = own_families(counts, store, writer)
+    own = own_families(counts, store, writer, ranges)
     if settings.otlp is not None:
 
         def everything(out: Exposition) -> None:
@@ -155,7 +158,7 @@ def _live(settings: Settings) -> Iterator[Site]:
     rollouts = Rollouts(
         settings.data, enforcement, Observer(store, inventory, InForce(planner, register), time.time_ns, options)
     )
-    with Running([_Lock(settings.data), store, feed, planner, *exports, writer, rollouts]):
+    with Running([_Lock(settings.data), ranges, store, feed, planner, *exports, writer, rollouts]):
         services = Services(
             store=store,
             inventory=inventory,
@@ -165,6 +168,7 @@ def _live(settings: Settings) -> Iterator[Site]:
             started_ns=time.time_ns(),
             last_batch_ns=lambda: counts.last_batch_ns,
             troubles=lambda: [f"collector: {writer.stalled}"] if writer.stalled else [],
+            aws_ranges=ranges.used,
             metrics=exposer(own),
             bundle=lambda range_: evidence.bundle(store, inventory, range_, time.time_ns()),
             enforcement=Enforcement(enforcement, planner, register, rollouts.held),

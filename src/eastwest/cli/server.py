@@ -67,6 +67,12 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prices", type=Path, metavar="FILE", help="what a GB costs, dated (JSON); default: an example to be checked"
     )
+    parser.add_argument(
+        "--aws-ranges",
+        metavar="FILE|URL",
+        help="Amazon's published ip-ranges.json, read again when it changes (a URL every hour); default: a copy in the "
+        "package. A copy that is damaged, shrunk or older is not used",
+    )
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     actions = parser.add_subparsers(dest="action", metavar="[token]")
     token = actions.add_parser("token", help="print the token of one node's agent")
@@ -139,6 +145,7 @@ def _serve(args: argparse.Namespace) -> int:
             otlp=args.otlp,
             metric_pairs=args.metric_pairs,
             prices=prices,
+            aws_ranges=args.aws_ranges,
         )
         began = time.monotonic()
         with assemble(settings) as site:

@@ -1,5 +1,9 @@
 """Agent records in, named records out: both ends, their places and Services, as of each record's own time.
 
+Precedence: the reporting pod's own UID; an address that a pod, node or Service held at that time; Amazon's published
+ranges (longest prefix, the specific service over EC2 over AMAZON); for what is private and nobody's, a name under
+amazonaws.com by which it was looked up; a public address; unknown.
+
 Fills `COLLECTOR_COLUMNS` and touches nothing else. No Python code runs per row, only per distinct end. Unknown is null.
 Called for every batch by the collector, and for evidence bundles that hold addresses only.
 """
@@ -15,6 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from eastwest.collector.ranges import aws
+from eastwest.collector.ranges.endpoints import endpoint
 from eastwest.collector.ranges.public import is_public
 from eastwest.k8s.inventory import AMBIGUOUS, NOBODY, End, Inventory, Naming
 from eastwest.model.flow import EndKind, Reporter
@@ -26,7 +31,7 @@ Bytes = NDArray[np.uint8]
 Arrow = Any  # an array or a chunked array: the stubs know neither dictionaries nor buffers
 
 NAMED_BY: Final = (
-    "unknown", "pod_uid", "pod_ip", "node_ip", "cluster_ip", "aws_ranges", "public_address", "ambiguous",
+    "unknown", "pod_uid", "pod_ip", "node_ip", "cluster_ip", "aws_ranges", "public_address", "ambiguous", "aws_dns",
 )  # fmt: skip
 _BY_KIND: Final = {EndKind.POD: 2, EndKind.NODE: 3, EndKind.SERVICE: 4}
 _END_FIELDS: Final[dict[str, Callable[[End], str | None]]] = {
@@ -44,9 +49,9 @@ _END_FIELDS: Final[dict[str, Callable[[End], str | None]]] = {
 class Enricher:
     """Names the ends of records from one inventory; keeps what it may between batches. For one thread."""
 
-    def __init__(self, inventory: Inventory, ranges: aws.AwsRanges | None = None) -> None:
+    def __init__(self, inventory: Inventory, ranges: Callable[[], aws.AwsRanges] = aws.shipped) -> None:
         self._inventory = inventory
-        self._ranges = ranges or aws.shipped()
+        self._ranges = ranges
         self._naming: Naming | None = None
         self._book = _Book(())
 
@@ -73,6 +78,7 @@ class Enricher:
                 service = self._service(table, naming, first, last, found)
             found[mine] = local[mine]
             self._outside(ips, found)
+            self._by_name(table, f"{side}_dns_name", found)
             named.update(self._book.columns(side, found, mine))
         named |= self._book.service_columns(service)
         return _categorised(_append(table, named))
@@ -105,15 +111,27 @@ class Enricher:
         if not len(rows):
             return
         distinct, inverse = _distinct(ips[rows])
-        found[rows] = np.array([self._outsider(raw.tobytes()) for raw in distinct], np.int64)[inverse]
+        ranges = self._ranges()
+        found[rows] = np.array([self._outsider(raw.tobytes(), ranges) for raw in distinct], np.int64)[inverse]
 
-    def _outsider(self, raw: bytes) -> int:
+    def _by_name(self, table: pa.Table, column: str, found: Ints) -> None:
+        """What is private and nobody's may have a name under amazonaws.com: an interface endpoint, a database."""
+        if column not in table.column_names or not (found == NOBODY).any():
+            return
+        named = _per_value(table[column], self._endpoint, NOBODY)
+        found[:] = np.where(found == NOBODY, named, found)
+
+    def _endpoint(self, name: str) -> int:
+        told = endpoint(name)
+        return NOBODY if told is None else self._book.outside((EndKind.AWS, told.service, told.region, True))
+
+    def _outsider(self, raw: bytes, ranges: aws.AwsRanges) -> int:
         address = int.from_bytes(raw, "big")
-        found = self._ranges.lookup(address)
+        found = ranges.lookup(address)
         if found is not None:
-            return self._book.outside((EndKind.AWS, found.service, found.region))
+            return self._book.outside((EndKind.AWS, found.service, found.region, False))
         if is_public(address):
-            return self._book.outside((EndKind.INTERNET, None, None))
+            return self._book.outside((EndKind.INTERNET, None, None, False))
         return NOBODY
 
 
@@ -122,18 +140,22 @@ def enrich(table: pa.Table, inventory: Inventory) -> pa.Table:
     return Enricher(inventory).enrich(table)
 
 
+Outside = tuple[EndKind, str | None, str | None, bool]
+"""Kind, AWS service, region, and whether a name said so rather than the address."""
+
+
 class _Book:
     """Every end there is by index: the inventory's, then those outside the cluster, then ambiguous and unknown (-2, -1)."""
 
     def __init__(self, ends: Sequence[End]) -> None:
         self._ends = ends
-        self._outside: dict[tuple[EndKind, str | None, str | None], int] = {}
+        self._outside: dict[Outside, int] = {}
         self._arrays: dict[str, Arrow] | None = None
         kinds = [end.kind is EndKind.SERVICE for end in ends]
         self.is_service = np.array([*kinds, False, False], bool)
 
-    def outside(self, key: tuple[EndKind, str | None, str | None]) -> int:
-        """The index of an end outside the cluster, (kind, AWS service, region)."""
+    def outside(self, key: Outside) -> int:
+        """The index of an end outside the cluster."""
         if key not in self._outside:
             self._outside[key] = len(self._ends) + len(self._outside)
             self._arrays = None
@@ -157,14 +179,14 @@ class _Book:
     def _table(self) -> dict[str, Arrow]:
         """Each column's value for each end; the last two are ambiguous (-2) and unknown (-1)."""
         if self._arrays is None:
-            outside = [End(kind, region=region) for kind, _, region in self._outside]
+            outside = [End(kind, region=region) for kind, _, region, _ in self._outside]
             ends = [*self._ends, *outside, End(EndKind.UNKNOWN), End(EndKind.UNKNOWN)]
-            services = [*(None for _ in self._ends), *(service for _, service, _ in self._outside), None, None]
+            services = [*(None for _ in self._ends), *(service for _, service, _, _ in self._outside), None, None]
             self._arrays = {name: _strings(map(get, ends)) for name, get in _END_FIELDS.items()}
             self._arrays["aws_service"] = _strings(services)
             self._arrays["service"] = _strings(end.service for end in ends)
             how = [_BY_KIND.get(end.kind, 0) for end in self._ends]
-            how += [5 if kind is EndKind.AWS else 6 for kind, _, _ in self._outside]
+            how += [8 if by_dns else 5 if kind is EndKind.AWS else 6 for kind, _, _, by_dns in self._outside]
             self._how = np.array([*how, 7, 0], np.int64)
         return self._arrays
 

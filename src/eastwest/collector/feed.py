@@ -12,6 +12,7 @@ from typing import Final
 import pyarrow as pa
 
 from eastwest.collector.enrich import Enricher
+from eastwest.collector.ranges.aws import AwsRanges, shipped
 from eastwest.k8s.inventory import Inventory
 from eastwest.k8s.notify import FileChanges
 from eastwest.model.batch import BatchHeader
@@ -25,10 +26,12 @@ FRESH_S: Final = 0.05
 class InventoryFeed:
     """Polls `inventory` from one place at a time and hands out records with names."""
 
-    def __init__(self, inventory: Inventory, keep_s: int | None = None) -> None:
+    def __init__(
+        self, inventory: Inventory, keep_s: int | None = None, ranges: Callable[[], AwsRanges] = shipped
+    ) -> None:
         self._inventory = inventory
         self._keep_s = keep_s
-        self._enricher = Enricher(inventory)
+        self._enricher = Enricher(inventory, ranges)
         self._lock = threading.Lock()  # guards the sources behind the inventory, and _polled
         self._polled = -FRESH_S
         self._stopping = threading.Event()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from eastwest.collector.counts import Counts
+from eastwest.collector.ranges.refresh import RangesFeed
 from eastwest.collector.writer import Writer
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text, negotiate
 from eastwest.store.protocol import Store
@@ -28,13 +29,22 @@ _READY: Final = Family("eastwest_server_store_ready", Kind.GAUGE, "1 when the st
 _RESTARTS: Final = Family(
     "eastwest_server_store_restarts", Kind.COUNTER, "Times the store's process was started again."
 )
+_RANGES_CREATED: Final = Family(
+    "eastwest_server_aws_ranges_created_seconds",
+    Kind.GAUGE,
+    "When Amazon made the ranges in use, Unix time.",
+    "seconds",
+)
+_RANGES_REFUSED: Final = Family(
+    "eastwest_server_aws_ranges_refused", Kind.GAUGE, "1 when the newest copy could not be used and an older one is."
+)
 
 
 Write = Callable[[Exposition], None]
 """Adds families to one answer."""
 
 
-def own_families(counts: Counts, store: Store, writer: Writer | None) -> Write:
+def own_families(counts: Counts, store: Store, writer: Writer | None, ranges: RangesFeed | None = None) -> Write:
     """The server's own metrics."""
 
     def write(out: Exposition) -> None:
@@ -48,6 +58,10 @@ def own_families(counts: Counts, store: Store, writer: Writer | None) -> Write:
         status = store.status()
         out.write(_READY, [""], [int(status.ready)])
         out.write(_RESTARTS, [""], [status.restarts])
+        if ranges is not None:
+            used = ranges.used()
+            out.write(_RANGES_CREATED, [""], [used.created_s])
+            out.write(_RANGES_REFUSED, [""], [int(used.complaint is not None)])
 
     return write
 

@@ -109,7 +109,8 @@ def _end(side: str, who: str) -> tuple[Column, ...]:
         named("aws_service", f"AWS service of the {who} as ip-ranges.json names it, the specific over AMAZON"),
         named(
             "named_by",
-            f"how the {who} was named: pod_uid, pod_ip, node_ip, cluster_ip, aws_ranges, public_address, "
+            f"how the {who} was named: pod_uid, pod_ip, node_ip, cluster_ip, aws_ranges, public_address, aws_dns (a name under "
+            "amazonaws.com, for private addresses), "
             "ambiguous (the address changed hands during the record), unknown",
             Role.PROVENANCE,
         ),

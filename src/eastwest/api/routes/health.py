@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter, Request, Response
 
 from eastwest import __version__
-from eastwest.api.models import Health, StoreHealth
+from eastwest.api.models import AwsRangesUsed, Health, StoreHealth
 from eastwest.api.services import Given
 
 router = APIRouter(tags=["health"])
@@ -25,6 +27,7 @@ def health(services: Given, response: Response) -> Health:
         recorded=services.recording is not None,
         store=StoreHealth(ready=status.ready, engine=status.engine, restarts=status.restarts),
         last_batch_ns=services.last_batch_ns(),
+        aws_ranges=AwsRangesUsed(**asdict(services.aws_ranges())) if services.aws_ranges else None,
         reasons=reasons,
     )
 

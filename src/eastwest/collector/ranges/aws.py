@@ -12,6 +12,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -35,6 +36,7 @@ class AwsRanges:
 
     created: str
     sync_token: str
+    prefixes: int
     _starts: tuple[int, ...]
     _labels: tuple[AwsRange | None, ...]
 
@@ -52,9 +54,13 @@ def shipped() -> AwsRanges:
 
 def load(path: Path) -> AwsRanges:
     """Read ip-ranges.json as Amazon publishes it, or the compact form. Raises ValueError naming the file."""
-    text = path.read_text()
+    return parse(path.read_text(), str(path))
+
+
+def parse(text: str, where: str) -> AwsRanges:
+    """The whole of either form, or ValueError naming `where`: a damaged copy is never used in part."""
     try:
-        if path.suffix == ".json":
+        if text.lstrip().startswith("{"):
             body = json.loads(text)
             prefixes = [(p["ip_prefix"], p["service"], p["region"]) for p in body["prefixes"]]
             prefixes += [(p["ipv6_prefix"], p["service"], p["region"]) for p in body["ipv6_prefixes"]]
@@ -64,7 +70,7 @@ def load(path: Path) -> AwsRanges:
         prefixes = [(prefix, service, region) for service, region, many in rows for prefix in many.split()]
         return build(prefixes, head["createDate"], head["syncToken"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not AWS address ranges: {error!r}") from None
+        raise ValueError(f"{where}: not AWS address ranges: {error!r}") from None
 
 
 def compact(path: Path) -> str:
@@ -87,6 +93,7 @@ def compact(path: Path) -> str:
 
 def build(prefixes: Iterable[tuple[str, str, str]], created: str, sync_token: str) -> AwsRanges:
     """Longest match; a specific service over EC2 over AMAZON where prefixes of one length meet."""
+    _check(created)
     spans = sorted(
         ((*_span(prefix), AwsRange(service, region)) for prefix, service, region in prefixes),
         key=lambda s: (s[3].service != _GENERIC, s[2], s[3].service != _BROAD, s[3].service, s[3].region),
@@ -97,7 +104,12 @@ def build(prefixes: Iterable[tuple[str, str, str]], created: str, sync_token: st
     for start, end, _, label in spans:  # painted from the most general to the most specific
         low, high = position[start], position[end]
         labels[low:high] = [label] * (high - low)
-    return AwsRanges(created, sync_token, tuple(edges), tuple(labels))
+    return AwsRanges(created, sync_token, len(spans), tuple(edges), tuple(labels))
+
+
+def _check(created: str) -> None:
+    """The publisher's own way to write a time. Raises ValueError."""
+    datetime.strptime(created, "%Y-%m-%d-%H-%M-%S").replace(tzinfo=UTC)
 
 
 def _span(prefix: str) -> tuple[int, int, int]:
