@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from eastwest.model.cluster import ClusterState
+from eastwest.policy import Options
 from eastwest.policy.evidence_columns import group
 from eastwest.policy.proposal import Proposal, propose
 from eastwest.policy.watch import watched
@@ -45,9 +46,14 @@ class Learned:
 
 
 def learn(
-    store: Store, inventory: InventoryView, range_: Range, coverage: Mapping[str, Any] | None, namespace: str | None
+    store: Store,
+    inventory: InventoryView,
+    range_: Range,
+    coverage: Mapping[str, Any] | None,
+    namespace: str | None,
+    options: Options | None = None,
 ) -> Learned:
-    """Read the records of a range and propose. Seconds for millions of records."""
+    """Read the records of a range and propose. Seconds for millions of records. options: the engine's, with the postures."""
     window = (range_.start_ns, range_.end_ns)
     now = inventory.state_at(range_.end_ns - 1)
     cluster = replace(
@@ -57,7 +63,7 @@ def learn(
     )
     evidence = group(store.ask(Records(range_)), cluster, *window)
     watches = watched(inventory.pod_lives(*window), cluster, coverage, range_.start_ns)
-    return Learned(range_, propose(cluster, evidence, watches, namespace))
+    return Learned(range_, propose(cluster, evidence, watches, namespace, options))
 
 
 @dataclass(slots=True)

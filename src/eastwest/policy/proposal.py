@@ -18,6 +18,7 @@ from eastwest.policy.engine import Engine
 from eastwest.policy.evidence import Evidence
 from eastwest.policy.generate import Generated, GenerateOptions, generate
 from eastwest.policy.generate_report import Watch, WorkloadReport
+from eastwest.policy.options import Options
 from eastwest.policy.replay import Judged, Replay, judge, summed
 
 MOST_NAMED: Final = 6
@@ -45,7 +46,11 @@ class Proposal:
 
 
 def propose(
-    cluster: ClusterState, evidence: Evidence, watched: Mapping[Workload, Watch], namespace: str | None = None
+    cluster: ClusterState,
+    evidence: Evidence,
+    watched: Mapping[Workload, Watch],
+    namespace: str | None = None,
+    options: Options | None = None,
 ) -> Proposal:
     """`cluster` holds the pods of the window and the policies in force at its end. Gaps are accepted, and named."""
     generated = generate(cluster, evidence, watched, GenerateOptions(namespace, accept_gaps=True))
@@ -55,14 +60,14 @@ def propose(
     return Proposal(
         generated,
         tuple(f"{w.workload}: {gap}" for w in generated.report.workloads for gap in w.watch.gaps),
-        _set(cluster, evidence),
-        _set(proposed, evidence),
-        tuple(compare(cluster, proposed)) if made else (),
+        _set(cluster, evidence, options),
+        _set(proposed, evidence, options),
+        tuple(compare(cluster, proposed, options)) if made else (),
     )
 
 
-def _set(cluster: ClusterState, evidence: Evidence) -> PolicySet:
-    judged = judge(Engine(cluster), evidence)
+def _set(cluster: ClusterState, evidence: Evidence, options: Options | None) -> PolicySet:
+    judged = judge(Engine(cluster, options), evidence)
     return PolicySet(cluster, judged, summed(judged))
 
 

@@ -15,6 +15,7 @@ from eastwest.api.problems import RESPONSES
 from eastwest.api.routes.coverage import coverage_of
 from eastwest.api.services import Given, Services
 from eastwest.k8s.write import policy_files
+from eastwest.policy import Options
 from eastwest.query.errors import ParameterError
 from eastwest.query.views import namespaces
 
@@ -31,7 +32,9 @@ def _learned(
     if namespace and "," in namespace:
         raise ParameterError("namespace", "policies are generated for one namespace, or for all without it")
     range_ = range_of(services, window, start, end)
-    stamp = (services.inventory.revision, services.last_batch_ns(), services.now_ns() // LIVE_NS)
+    settings = services.enforcement.settings.snapshot() if services.enforcement is not None else None
+    revision = settings.revision if settings is not None else 0
+    stamp = (services.inventory.revision, revision, services.last_batch_ns(), services.now_ns() // LIVE_NS)
     return services.learned.get(
         (namespace, window, start, end, *stamp),
         lambda: learn(
@@ -40,6 +43,7 @@ def _learned(
             range_,
             services.recorded_coverage if services.recording else coverage_of(services, range_).model_dump(),
             namespace or None,
+            Options(posture=settings.postures) if settings is not None else None,
         ),
     )
 
