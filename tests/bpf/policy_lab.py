@@ -41,9 +41,10 @@ table ip services {{
     ip daddr {HERE} tcp dport 80 dnat to {B}:8080
     ip daddr {ELSEWHERE} tcp dport 80 dnat to {FAR}:8080
     ip daddr {MYSELF} tcp dport 80 dnat to {A}:8080
-    ip daddr {DNS} udp dport 53 dnat to {FAR}:9000
+    ip daddr {DNS} udp dport 53 dnat to {FAR}:9000 comment "dns"
     ip daddr {NODE} tcp dport 30080 meta mark set 1 dnat to {B}:8080
     ip daddr {NODE} tcp dport 30081 dnat to {B}:8080
+    ip daddr {NODE} udp dport 30053 meta mark set 1 dnat to {B}:9000
   }}
   chain out {{ type nat hook postrouting priority 100;
     ip saddr {A} ip daddr {A} masquerade

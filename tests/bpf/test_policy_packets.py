@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bpf.factories_net import sh, wait_for
+from bpf.factories_net import nft, sh, wait_for
 from bpf.policy_bench import ALLOW, Rule
 from bpf.policy_lab import (
     A6,
@@ -123,6 +123,36 @@ def test_dns_through_a_service_on_another_port(net: Lab) -> None:
     assert net.asks("a", f"udp('{DNS}', 53)") == "ok"
     net.put(net.plan(egress={IS_FAR: ((UDP, 53, ALLOW, 7),)}))
     assert net.asks("a", f"udp('{DNS}', 53)") == "timeout"
+
+
+@pytest.mark.parametrize("established", [False, True])
+def test_the_next_attempt_may_get_another_backend(net: Lab, established: bool) -> None:
+    """The same socket: what was denied of one backend is not remembered for the Service's address."""
+    net.actors["a"].do("u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)")
+    if established:
+        assert net.asks("a", f"udp('{DNS}', 53, s=u)") == "ok"
+    net.put(net.plan(egress={IS_B: ((UDP, 9000, ALLOW, 7),)}))
+    assert net.asks("a", f"udp('{DNS}', 53, s=u)") == "timeout"
+    listing = sh("nft -a list chain ip services in", netns=net.names["node"])
+    (handle,) = [line.split()[-1] for line in listing.splitlines() if 'comment "dns"' in line]
+    rule = f"rule ip services in handle {handle} ip daddr {DNS} udp dport 53 dnat to"
+    nft(net.names["node"], f"replace {rule} {B}:9000")
+    if established:
+        sh("conntrack -D -p udp", netns=net.names["node"])  # as after its time
+    try:
+        assert net.asks("a", f"udp('{DNS}', 53, s=u)") == "ok"
+    finally:
+        nft(net.names["node"], f'replace {rule} {FAR}:9000 comment "dns"')
+
+
+def test_ports_of_the_node_that_somebody_else_uses_by_now(net: Lab) -> None:
+    """Behind masquerading two clients look the same: a new one is judged by who it is."""
+    net.put(net.plan(ingress={IS_FAR: ((UDP, 9000, ALLOW, 7),)}))
+    ask = "(lambda s: (s.bind(({!r}, 7777)), udp({!r}, 30053, s=s), s.close())[1])(socket.socket(socket.AF_INET, 2))"
+    assert net.asks("far", ask.format(FAR, NODE)) == "ok"
+    sh("conntrack -D -p udp", netns=net.names["node"])
+    assert net.asks("far", ask.format(CLIENT, NODE)) == "timeout"
+    assert {r.src for r in net.records() if r.policy_denied} == {CLIENT}
 
 
 @pytest.mark.parametrize(("peer", "who"), [(B, IS_B), (B6, IS_B), (CLIENT, IS_CLIENT)])
