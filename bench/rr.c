@@ -3,6 +3,7 @@
  * Request and response, as fast as it goes, for bench/agent_throughput.py.
  *   rr server PORT REQUEST RESPONSE                  answer every REQUEST bytes with RESPONSE bytes
  *   rr client HOST PORT REQUEST RESPONSE N FILE      N connections; FILE (mapped) holds the count of round trips of each
+ *                                                    -N: N at a time, and a new one for each round trip
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -68,6 +69,25 @@ static void *call(void *argument)
 	return 0;
 }
 
+/* Ended by a reset, or the ports would be waiting before long. */
+static void *call_anew(void *argument)
+{
+	volatile uint64_t *count = argument;
+	struct linger at_once = {.l_onoff = 1};
+	char *buffer = calloc(1, 1 << 16);
+
+	for (;;) {
+		int fd = no_delay(socket(AF_INET, SOCK_STREAM, 0));
+
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+		if (connect(fd, (void *)&address, sizeof(address)))
+			die("connect");
+		if (write(fd, buffer, request_bytes) == request_bytes && !read_all(fd, buffer, response_bytes))
+			++*count;
+		close(fd);
+	}
+}
+
 static void server(int port)
 {
 	struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(port)};
@@ -80,20 +100,24 @@ static void server(int port)
 	puts("ready");
 	fflush(stdout);
 	for (;;)
-		pthread_create(&thread, 0, serve, (void *)(intptr_t)accept(listener, 0, 0));
+		if (!pthread_create(&thread, 0, serve, (void *)(intptr_t)accept(listener, 0, 0)))
+			pthread_detach(thread);
 }
 
 static void client(int n, const char *file)
 {
 	int fd = open(file, O_RDWR | O_CREAT, 0600);
+	void *(*what)(void *) = n < 0 ? call_anew : call;
 	uint64_t *counts;
 	pthread_t thread;
+
+	n = n < 0 ? -n : n;
 
 	if (fd < 0 || ftruncate(fd, n * 64))
 		die(file);
 	counts = mmap(0, n * 64, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	for (int i = 0; i < n; i++) /* a cache line each */
-		pthread_create(&thread, 0, call, counts + i * 8);
+		pthread_create(&thread, 0, what, counts + i * 8);
 	puts("ready");
 	fflush(stdout);
 	pause();

@@ -314,8 +314,8 @@ class FlowKernel:
 
 
 def _chosen(sizes: Sizes) -> Sizes:
-    """A drain walks the whole map once for each chunk: four chunks at most up to 131,072 flows, 4 MB at most."""
-    return sizes if sizes.records else replace(sizes, records=min(32_768, max(1024, sizes.flows // 4)))
+    """A drain walks the whole map once for each chunk: five chunks at most up to 131,072 flows, 4 MB at most."""
+    return sizes if sizes.records else replace(sizes, records=min(27_306, max(1024, sizes.flows // 4)))
 
 
 def _listener(ifindex: int, protocol: int, port: int) -> bytes:
