@@ -155,7 +155,7 @@ def _drained(kernel: FlowKernel) -> Iterator[None]:
 
     def drain() -> None:
         while not ended.wait(0.5):
-            kernel.drain(kernel.turn(), lambda records: None)
+            kernel.drain(kernel.turn(), lambda _records: None)
 
     thread = threading.Thread(target=drain)
     thread.start()
