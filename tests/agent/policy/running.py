@@ -100,7 +100,7 @@ def enforcing(node: Node, server: str, folder: Path, *options: str, tick_s: floa
         process = subprocess.Popen(["ip", "netns", "exec", node.netns, *argv], stderr=out)
     running = Enforcing(process, log, state, cni)
     try:
-        wait_for(lambda: "recording" in running.words() or process.poll() is not None, "the agent is up", 20)
+        wait_for(lambda: "recording" in running.words() or process.poll() is not None, "the agent is up", 60)
         assert process.poll() is None, running.words()
         yield running
         if process.poll() is None:

@@ -15,7 +15,7 @@ from eastwest.agent.policy.keep import PlanFile
 from eastwest.agent.policy.local import Announced
 from eastwest.model.plan import NodePlan
 from eastwest.model.realised import Realised
-from eastwest.wire.plan import PlanError
+from eastwest.wire.plan import PlanError, encode
 from wire.factories_plan import cells, make_plan
 from wire.test_plan import same
 
@@ -56,6 +56,26 @@ def test_a_bad_answer_is_dropped_and_the_whole_plan_asked_for(tmp_path: Path) ->
             f.fetch()
         f.fetch()
     assert server.asked[-1].get("have") is None
+    assert [p.version for p in got] == [1, 2]
+
+
+def test_the_plan_that_is_here_already_is_no_news(tmp_path: Path) -> None:
+    got: list[NodePlan] = []
+    with serving(tmp_path, make_plan()) as server:
+        f = fetcher(server, got)
+        f.fetch()
+        server.garbage = b"damaged"
+        server.put(make_plan(2))
+        with pytest.raises(PlanError):
+            f.fetch()
+        server.plans.pop()
+        f.fetch()  # the whole plan was asked for, and is the one that is here
+        assert server.asked[-1].get("have") is None
+        server.garbage = encode(make_plan())
+        server.put(make_plan(2))
+        with pytest.raises(OSError, match="sent plan 1 again"):
+            f.fetch()
+        f.fetch()
     assert [p.version for p in got] == [1, 2]
 
 

@@ -137,6 +137,10 @@ class Enforcement:
     def complaints(self) -> list[str]:
         """What is not well, in words."""
         found = []
+        if self._fetcher is not None and not (self.enforcer.alive and self._fetcher.alive):
+            found.append("enforcement follows nothing any more: restart the agent")
+        if self.enforcer.complaint:
+            found.append(f"enforcement is not up to date: {self.enforcer.complaint}")
         if self._fetcher is not None and self._fetcher.complaint:
             found.append(f"no news of the plan: {self._fetcher.complaint}")
         if self._last is not None and self._last.refused is not None:

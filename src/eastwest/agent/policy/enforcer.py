@@ -90,6 +90,7 @@ class Enforcer:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="policy", daemon=True)
+        self.complaint = ""  # why the last attempt failed; empty when it did not
         self.apply_seconds: list[float] = []  # of each switch since `take_apply_seconds`
 
     # --- any thread ------------------------------------------------------------------------------------------------
@@ -128,6 +129,10 @@ class Enforcer:
             os.write(self._wake_write, b"x")
         except (BlockingIOError, OSError):
             return  # it is awake, or at its end
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
 
     @property
     def newest(self) -> NodePlan | None:
@@ -200,14 +205,20 @@ class Enforcer:
                 news.drain()
                 if self._stopping.is_set():
                     return
-                try:
-                    self._step()
-                    pause_s = LOOK_AGAIN_S
-                except OSError:
-                    log.exception("the tables could not be written, what is in force stays; trying again")
-                    pause_s = _TRY_AGAIN_S
+                pause_s = LOOK_AGAIN_S if self._try() else _TRY_AGAIN_S
         finally:
             news.close()
+
+    def _try(self) -> bool:
+        try:
+            self._step()
+        except Exception as error:  # whatever a plan or a node does, enforcement must not stop following
+            if str(error) != self.complaint:
+                log.exception("the tables are not up to date, what is in force stays; trying again")
+            self.complaint = str(error)
+            return False
+        self.complaint = ""
+        return True
 
     def _step(self) -> None:
         began = time.monotonic()

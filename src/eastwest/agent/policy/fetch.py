@@ -66,6 +66,10 @@ class PlanFetcher:
                     self._open.shutdown(socket.SHUT_RDWR)
         self._thread.join(5.0)
 
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
     def fetch(self) -> bool:
         """Ask once; True when a new plan came. Raises OSError, PlanError."""
         query = {"cluster": self._cluster, "wait": str(self._wait_s)}
@@ -92,6 +96,11 @@ class PlanFetcher:
         except PlanError:
             self._whole = True
             raise
+        if self._plan is not None and (plan.version, plan.digest) == (self._plan.version, self._plan.digest):
+            asked, self._whole = self._whole, False
+            if not asked:  # and would do so again at once
+                raise OSError(f"the server sent plan {plan.version} again, which is here")
+            return
         kind = "delta" if base is not None and body[6:8] == b"\2\0" else "snapshot"
         self.answers[kind] += 1
         self._plan, self._whole = plan, False
@@ -102,13 +111,17 @@ class PlanFetcher:
         while not self._stopping.is_set():
             try:
                 self.fetch()
-            except (OSError, ValueError) as error:
+            except Exception as error:  # whatever comes from outside, it must not stop asking
                 if self._stopping.is_set():
                     return
                 failures += 1
                 self.answers["failed"] += 1
                 if str(error) != self.complaint:
-                    log.warning("no news of the plan, what is in force stays, will try again: %s", error)
+                    log.warning(
+                        "no news of the plan, what is in force stays, will try again: %s",
+                        error,
+                        exc_info=not isinstance(error, OSError | ValueError),
+                    )
                 self.complaint = str(error)
                 self._stopping.wait(delay_s(failures, None, random.random()))  # noqa: S311 - jitter
                 continue
