@@ -13,7 +13,7 @@ help:
 	@echo "make test         set up, then format check, lint, types and all tests"
 	@echo "make fix          format and repair what ruff can"
 	@echo "make bench        measure, print a table, write bench-results/"
-	@echo "make conformance  every policy conformance case;  make soak: the long suites;  make golden: rewrite golden files"
+	@echo "make conformance  every policy conformance case, through the engine and on the wire;  make soak: the long suites;  make golden: rewrite golden files"
 
 # --- set-up: each step leaves a stamp, so the second time is fast -------------------------------------------------
 $(STAMPS)/apt: scripts/apt-packages.txt
@@ -48,7 +48,8 @@ check: lint types
 bench: setup
 	@.venv/bin/python bench/policy.py && .venv/bin/python bench/agent.py $(ARGS)
 conformance: setup
-	@.venv/bin/eastwest policy conformance tests/golden/policy/cases $(ARGS)
+	@.venv/bin/eastwest policy conformance tests/golden/policy/cases
+	@.venv/bin/eastwest lab conformance tests/golden/policy/cases $(ARGS)
 soak: setup
 	@echo "== property tests, 20 times as many examples; 200 generated clusters against network-config-analyzer"
 	@EASTWEST_NCA_CLUSTERS=200 HYPOTHESIS_PROFILE=soak .venv/bin/pytest -q --timeout 3600 tests/policy tests/k8s tests/wire tests/query tests/model

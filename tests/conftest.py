@@ -19,8 +19,12 @@ def pytest_report_header() -> list[str]:
     """How large the samples of the long suites are in this run."""
     examples = settings().max_examples
     clusters = os.environ.get("EASTWEST_NCA_CLUSTERS", "12")
+    cases = Path(__file__).parent / "golden" / "policy"
+    wire = sum(1 for line in (cases / "sample.txt").read_text().splitlines() if not line.startswith("#"))
+    of = len(list((cases / "cases").glob("*.yaml")))
     return [
-        f"samples: {examples} examples a property test (make soak: 2000), {clusters} clusters against NCA (make soak: 200)"
+        f"samples: {wire} of {of} conformance cases on the wire (tests/golden/policy/sample.txt; make conformance: all)",
+        f"samples: {examples} examples a property test (make soak: 2000), {clusters} clusters against NCA (make soak: 200)",
     ]
 
 

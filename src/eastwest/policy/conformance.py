@@ -81,24 +81,30 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Case:
+    """`engine_only`: why no packet can tell, such as a construct that the data plane refuses; None where they can."""
+
     name: str
     cluster: tuple[RawObject, ...]
     steps: tuple[Step, ...]
     file: str
+    engine_only: str | None = None
 
 
 def parse_case(document: object, file: str) -> Case:
     """A case from one parsed document. Raises CaseError naming the file and field."""
-    body = _mapping(document, file, ("name", "cluster", "steps"))
+    body = _mapping(document, file, ("name", "cluster", "steps", "engine_only"))
     name = body.get("name")
     if not isinstance(name, str) or not name:
         raise CaseError(f"{file}: name: must be text")
     where = f"{file}: {name}"
+    why = body.get("engine_only")
+    if why is not None and (not isinstance(why, str) or not why):
+        raise CaseError(f"{where}: engine_only: must be text that says why")
     steps = _list(body.get("steps"), f"{where}: steps")
     if not steps:
         raise CaseError(f"{where}: steps: must have at least one step")
     cluster = _objects(body["cluster"], f"{where}: cluster") if "cluster" in body else default_cluster()
-    return Case(name, cluster, tuple(_step(s, f"{where}: steps[{i}]") for i, s in enumerate(steps)), file)
+    return Case(name, cluster, tuple(_step(s, f"{where}: steps[{i}]") for i, s in enumerate(steps)), file, why)
 
 
 def default_cluster() -> tuple[RawObject, ...]:
