@@ -21,17 +21,6 @@ ROOT = Path(__file__).parent.parent
 # The tests' packets, namespaces and receiver are used; this folder leaves the path, or this file would hide tests/agent.
 sys.path[0:1] = [str(ROOT / "tests"), str(ROOT)]
 
-LIMITS = {
-    ("process", "RSS MiB"): 45.0,
-    ("process", "peak RSS MiB"): 64.0,
-    ("process", "CPU % of a core"): 2.0,
-    ("every hook", "RSS MiB"): 45.0,
-    ("every hook", "peak RSS MiB"): 64.0,
-    ("every hook", "CPU % of a core"): 2.0,
-    ("burst", "all hooked and named s"): 4.0,
-}
-RATIO_WANTED, RATIO_WANTED_NEW = 0.94, 0.86
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -83,6 +72,8 @@ def measure(skip: set[str], blocks: int) -> dict[str, Any]:
 
 def show(results: dict[str, Any]) -> bool:
     """Print the table; True when a limit is broken."""
+    from bench.limits import limit_of, wanted
+
     broken = False
     titles = {
         "program": "per packet, ns beyond an empty program",
@@ -98,7 +89,7 @@ def show(results: dict[str, Any]) -> bool:
             continue
         print(f"\n{title}")
         for name, value in results[part].items():
-            limit = LIMITS.get((part, name))
+            limit = limit_of("agent", part, name)
             past = limit is not None and value > limit
             broken |= past
             note = f"  (limit {limit:g}{', BROKEN' if past else ''})" if limit is not None else ""
@@ -107,7 +98,10 @@ def show(results: dict[str, Any]) -> bool:
                     f"  [{value['ratio low quartile']} … {value['ratio high quartile']}], off/off {value['control']}; "
                 )
                 note += f"for the same CPU {value['cpu ratio']} (off/off {value['cpu control']}); "
-                note += f"{value['rate']} a second without, {value['blocks']} blocks; wanted ≥ {RATIO_WANTED_NEW if 'new' in name else RATIO_WANTED}"
+                share = wanted()[
+                    "new connections" if "new" in name else "keep-alive" if "alive" in name else "request/response"
+                ]
+                note += f"{value['rate']} a second without, {value['blocks']} blocks; wanted ≥ {share:g}"
                 value = value["ratio"]
             print(f"  {name:<34} {value:>10}{note}")
     return broken

@@ -53,7 +53,7 @@ def at_100k_flows(windows: int = 5, without: tuple[str, ...] = ("sock", "dns", "
             cpu, began, first = _cpu_s(running), time.monotonic(), len(server.batches)
             wait_for(lambda: len(server.batches) >= first + windows, "measured", 60)
             used, took = _cpu_s(running) - cpu, time.monotonic() - began
-            memory = _memory_kib(running)
+            memory, maps = _memory_kib(running), _map_bytes(running)
             rows = [h.records for h, _ in server.batches[first:]]
             packets = [sum(b.hook.packets for b in h.books) for h, _ in server.batches[first:]]
             running.stop()
@@ -61,6 +61,7 @@ def at_100k_flows(windows: int = 5, without: tuple[str, ...] = ("sock", "dns", "
     return {
         "RSS MiB": round(memory["VmRSS"] / 1024, 1),
         "peak RSS MiB": round(memory["VmHWM"] / 1024, 1),
+        "maps MiB": round(maps / 2**20, 1),
         "CPU % of a core": round(100 * used / took, 2),
         "edges a window": sum(rows) / len(rows),
         "packets a window": sum(packets) / len(packets),
@@ -103,3 +104,13 @@ def _memory_kib(running: RunningAgent) -> dict[str, int]:
     lines = Path(f"/proc/{_agent_pid(running)}/status").read_text().splitlines()
     pairs = (line.split(":") for line in lines if line.startswith(("VmRSS", "VmHWM")))
     return {name: int(value.split()[0]) for name, value in pairs}
+
+
+def _map_bytes(running: RunningAgent) -> int:
+    """What the kernel charges for the maps that the agent holds, each once."""
+    found: dict[str, int] = {}
+    for file in Path(f"/proc/{_agent_pid(running)}/fdinfo").iterdir():
+        fields = dict(line.split(":", 1) for line in file.read_text().splitlines() if ":" in line)
+        if "map_id" in fields:
+            found[fields["map_id"].strip()] = int(fields["memlock"])
+    return sum(found.values())

@@ -7,7 +7,6 @@ counts (`host_owner`): a successor attaches beside its predecessor, takes charge
 from __future__ import annotations
 
 import os
-import secrets
 import struct
 from typing import Final
 
@@ -43,7 +42,7 @@ class HostHook:
         self._tunnels: set[int] = set()
         left = pins.open(_OWNER_PIN) if pins is not None else None
         shared = dict(kernel.maps) | ({"host_owner": left} if left is not None else {})
-        identity = secrets.randbits(31) + 1
+        identity = (int.from_bytes(os.urandom(4), "little") >> 1) + 1
         try:
             self._object = load(
                 "host",
