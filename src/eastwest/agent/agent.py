@@ -67,6 +67,7 @@ class Config:
     dns: bool = True
     enforce: EnforceConfig | None = None  # None: nothing is enforced
     policy_sizes: PolicySizes = field(default_factory=PolicySizes)
+    attach: str = "auto"  # one of attach.WAYS
     host: bool = False  # also record the node itself and host-network pods
     pin: Path | None = None  # a folder in a bpffs: what is counted there outlives this process
     keep_pins: bool = False  # also after a graceful end
@@ -127,6 +128,8 @@ class Agent:
             pins=self._pins,
             handed_over=handed_over,
         )
+        self._kernel.attach_by(self._config.attach)
+        self._kernel.sweep()
         self._declare_left_waiting()
         self._enforcement = self._enforce(self._config.enforce) if self._config.enforce is not None else None
         self._hooks = OptionalHooks(

@@ -1,18 +1,23 @@
-"""The two programs on each interface: TCX links, pinned when there is a folder for it. Knows no pods and no maps.
+"""The two programs on each interface: TCX links, pinned when there is a folder for it, else clsact filters. Knows no pods.
 
 A pinned link survives its agent; the next one finds it by interface and direction, and swaps its program in one step.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from eastwest.agent import bpf, bpffs
+from eastwest.agent import bpf, bpffs, clsact
 from eastwest.agent.bpffs import PinFolder
+from eastwest.agent.clsact import Clsact
+from eastwest.model.batch import HookStatus
 
+_LOOPBACK: Final = 1
+WAYS: Final = ("auto", "tcx", "clsact")
 SIDES: Final = (("ew_to_pod", bpf.TCX_EGRESS, "to_pod"), ("ew_from_pod", bpf.TCX_INGRESS, "from_pod"))
 """Program, attach type and pin of each direction. Packets to the pod come first: an answer carries what conntrack knows of
 its question, so a connection that begins between the two is still recorded whole in who and what."""
@@ -46,7 +51,9 @@ class TcxHook:
 class Tcx:
     """Attaches by BPF links: owned by descriptor or pin, ordered beside other programs' links."""
 
-    kind = "tcx"
+    @property
+    def kind(self) -> str:
+        return "tcx"
 
     def __init__(self, programs: Mapping[str, int], pins: PinFolder | None = None) -> None:
         self._programs, self._pins = programs, pins
@@ -93,3 +100,45 @@ class Tcx:
             else:
                 hook.remove()
         return alive
+
+
+class Attacher(Protocol):
+    """A way to hook interfaces."""
+
+    @property
+    def kind(self) -> str: ...
+
+    def attach(self, ifindex: int) -> tuple[Hook, ...]: ...
+
+    def left(self) -> Mapping[int, tuple[Hook, ...]]: ...
+
+
+def choose(wanted: str, programs: Mapping[str, int], pins: PinFolder | None) -> tuple[Attacher, tuple[HookStatus, ...]]:
+    """`wanted`: tcx, clsact or auto (TCX where the kernel takes it).
+
+    Tries on the loopback, where nothing is counted. Raises OSError when `tcx` is wanted and refused.
+    """
+    refusal = "" if wanted == "clsact" else _refusal(programs)
+    if refusal and wanted == "tcx":
+        raise OSError(errno.EOPNOTSUPP, f"this kernel has no TCX: {refusal}")
+    if wanted == "clsact" or refusal:
+        why = f"tc filters are used instead: {refusal}" if refusal else "tc filters were asked for"
+        sides = {side: programs[program] for program, _, side in SIDES}
+        return Clsact(sides), (HookStatus("tcx", "off", why), HookStatus("clsact", "on"))
+    return Tcx(programs, pins), (HookStatus("tcx", "on"),)
+
+
+def sweep(attacher: Attacher, programs: Mapping[str, int], pins: PinFolder | None) -> None:
+    """Remove what a predecessor left that hooked in the other way."""
+    other = clsact.left() if isinstance(attacher, Tcx) else Tcx(programs, pins).left()
+    for hooks in other.values():
+        for hook in hooks:
+            hook.remove()
+
+
+def _refusal(programs: Mapping[str, int]) -> str:
+    try:
+        os.close(bpf.attach_tcx(programs["ew_from_pod"], _LOOPBACK, bpf.TCX_INGRESS))
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""

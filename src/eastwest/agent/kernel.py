@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from eastwest.agent import abi, bpf, loader
 from eastwest.agent.abi import INTERFACE, LISTENER_KEY, RECORD
-from eastwest.agent.attach import Hook, Tcx
+from eastwest.agent.attach import Attacher, Hook, Tcx, choose, sweep
 from eastwest.agent.bpffs import PinFolder, map_layout
 from eastwest.agent.journal import Interrupted, Journal, Predecessor
 from eastwest.agent.listeners import Ports
@@ -150,7 +150,8 @@ class FlowKernel:
         self._cpus = bpf.possible_cpus()
         if self.journal.adopted and handed_over is not None and handed_over.id == self.journal.id:
             self.journal.handed_over(handed_over.number, handed_over.end_ns)
-        self._attacher = Tcx(self.programs, pins)
+        self._pins = pins
+        self._attacher: Attacher = Tcx(self.programs, pins)
         self.epoch = self._read_epoch()
         self.interrupted = self.journal.interrupted(self.epoch) if self.journal.adopted else None
         self._recovered: dict[int, list[NDArray[Any]]] = {0: [], 1: []}  # by set: records for the next drain of it
@@ -177,6 +178,11 @@ class FlowKernel:
         self.release(ifindex)
         bpf.delete(self.maps["interfaces"], struct.pack("<I", ifindex))
 
+    def attach_by(self, way: str) -> None:
+        """How to hook: one of `attach.WAYS`. Before anything is. Raises OSError."""
+        self._attacher, statuses = choose(way, self.programs, self._pins)
+        self.hooks = (*statuses, *(h for h in self.hooks if h.name != "tcx"))
+
     def attach(self, ifindex: int) -> tuple[Hook, ...]:
         """Hook both directions. Raises OSError (ENODEV: it is gone)."""
         return self._attacher.attach(ifindex)
@@ -201,6 +207,10 @@ class FlowKernel:
             bpf.delete(self.maps["listeners"], _listener(ifindex, protocol, port))
 
     # --- what a predecessor left -----------------------------------------------------------------------------------
+    def sweep(self) -> None:
+        """Remove hooks that a predecessor made in another way than `attach_by` chose."""
+        sweep(self._attacher, self.programs, self._pins)
+
     def left(self) -> Left:
         """Interfaces by what is left of each. Their hooks still run the predecessor's programs: `attach` swaps them."""
         word, listener = np.dtype("<u4"), LISTENER_KEY
@@ -208,7 +218,7 @@ class FlowKernel:
         for key in bpf.keys(self.maps["listeners"], listener):
             listeners.setdefault(int(key["ifindex"]), set()).add((int(key["protocol"]), int(key["port"])))
         return Left(
-            hooks=self._attacher.left(),
+            hooks=dict(self._attacher.left()),
             counting={int(i) for i in bpf.keys(self.maps["interfaces"], word)},
             held={int(i) for i in bpf.keys(self.maps["held"], word)},
             reported={p.ifindex: p for p in self.journal.predecessors()},

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Final
 
-from eastwest.agent import bpf, loader
+from eastwest.agent import loader
 from eastwest.agent.kernel import FlowKernel, Sizes
 from eastwest.agent.optional_hooks import Choice, OptionalHooks
 from eastwest.agent.policy import forward
@@ -25,8 +24,8 @@ def probe(choice: Choice, *, enforce: bool = False) -> tuple[HookStatus, ...]:
     except (loader.LoadError, OSError) as error:
         return (HookStatus("tcx", "refused", str(error), _EVERYTHING),)
     try:
-        own = tuple(_try_tcx(kernel) if hook.name == "tcx" else hook for hook in kernel.hooks)
-        return own + _try_optional(kernel, choice) + (_try_policy(kernel) if enforce else ())
+        kernel.attach_by("auto")
+        return kernel.hooks + _try_optional(kernel, choice) + (_try_policy(kernel) if enforce else ())
     finally:
         kernel.close()
 
@@ -42,12 +41,3 @@ def _try_policy(kernel: FlowKernel) -> tuple[HookStatus, ...]:
     if hook is not None:
         hook.close()
     return HookStatus("policy-ingress", "on"), HookStatus("policy-egress", egress.state, egress.reason)
-
-
-def _try_tcx(kernel: FlowKernel) -> HookStatus:
-    """Attach to the loopback for a moment; its books do not exist, so nothing is counted."""
-    try:
-        os.close(bpf.attach_tcx(kernel.programs["ew_from_pod"], _LOOPBACK, bpf.TCX_INGRESS))
-    except OSError as error:
-        return HookStatus("tcx", "refused", str(error), _EVERYTHING)
-    return HookStatus("tcx", "on")

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from eastwest.agent.agent import Agent, Config
+from eastwest.agent.attach import WAYS
 from eastwest.agent.bpffs import DEFAULT_FOLDER, PinError, is_bpffs
 from eastwest.agent.kernel import DEFAULT_FLOW_ENTRIES, Sizes
 from eastwest.agent.loader import LoadError
@@ -20,7 +21,7 @@ from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES
 from eastwest.agent.policy.choice import DEFAULT_RATE, EnforceConfig, LogChoice
 from eastwest.agent.probe import probe
 from eastwest.agent.recorder import DEFAULT_EDGE_BUDGET
-from eastwest.agent.release import release
+from eastwest.agent.release import release, release_filters
 from eastwest.agent.spool import DEFAULT_LIMIT_BYTES as DEFAULT_SPOOL_BYTES
 from eastwest.runtime.paths import DEFAULT_SERVER
 
@@ -85,6 +86,12 @@ def register(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=DEFAULT_LIMIT_BYTES,
         help="memory for windows that wait for the server; what does not fit is declared lost (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--attach",
+        choices=WAYS,
+        default="auto",
+        help="how interfaces are hooked: TCX links, or tc filters where the kernel has no TCX (default: auto)",
     )
     parser.add_argument(
         "--host",
@@ -194,17 +201,15 @@ def _default_pin() -> Path | None:
 
 def _release(args: argparse.Namespace) -> int:
     folder = DEFAULT_FOLDER if args.pin in (_UNSAID, None) else args.pin
-    if not folder.exists():
-        print(f"nothing is pinned in {folder}")
-        return 0
     try:
-        names = release(folder)
+        names = release(folder) + release_filters()
     except (PinError, OSError) as error:
         print(f"eastwest agent --release: {error}", file=sys.stderr)
         return 1
     for name in names:
-        print(f"removed {folder / name}")
-    print(f"removed {len(names)} pins of {folder}")
+        print(f"removed {name}")
+    if not names:
+        print(f"nothing was left in {folder} or on this machine's interfaces")
     return 0
 
 
@@ -255,6 +260,7 @@ def _config(args: argparse.Namespace) -> Config:
         cgroup=_cgroup(args),
         drops="drops" not in args.without,
         dns="dns" not in args.without,
+        attach=args.attach,
         host=args.host,
         pin=args.pin if args.pin is not _UNSAID else _default_pin(),
         keep_pins=args.pin is not _UNSAID,
