@@ -26,7 +26,7 @@ from eastwest.store.errors import StoreError
 log = logging.getLogger(__name__)
 
 EVERY_S: Final = 1.0
-SHARE: Final = 9
+SHARE: Final = 3
 """How many times as long as a look took to rest after it: a long hold over many records must not keep the store busy."""
 
 
