@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from eastwest.cli._stack import Plan, Say, Stack
+from eastwest.cli._stack import Plan, Say, Stack, StackError
 from eastwest.cli._story_scene import SCENARIO, Scene, StoryError
 from eastwest.cli._story_steps import STEPS
+from eastwest.lab.state import LabError
 
 Step = Callable[[Scene], str]
 
@@ -52,8 +53,8 @@ def _play_one(scene: Scene, number: int, title: str, step: Step) -> Outcome:
     began, since_ns, before = time.monotonic(), time.time_ns(), scene.purchases()
     try:
         said, ok = step(scene), True
-    except StoryError as problem:
-        said, ok = str(problem), False
+    except (StoryError, StackError, LabError) as problem:
+        said, ok = str(problem) or type(problem).__name__, False
     bought = scene.purchases().since(before)
     seconds = time.monotonic() - began
     return Outcome(

@@ -67,13 +67,21 @@ def _pair(engine: Engine, src: Pod, dst: Pod, ports: list[int]) -> list[Cell]:
 
 
 def compared(lab: Lab, cells: list[Cell]) -> tuple[list[str], int, int]:
-    """(cells in which the wire says something else, how many are open, how many closed). Each is probed from its pod."""
+    """(cells in which the wire says something else, how many are open, how many closed). Each is probed from its pod.
+
+    Silence where an answer is due is asked about once more, with patience: a busy machine answers late. An answer where
+    silence is due is never excused.
+    """
+    said = _probe(lab, cells, TIMEOUT_S)
+    late = [c for c in cells if said[c] == "timeout" != c.expected]
+    said |= _probe(lab, late, 5 * TIMEOUT_S)
+    wrong = [f"{c}: {said[c]}, the engine says {c.expected}" for c in cells if said[c] != c.expected]
+    closed = sum(outcome == "timeout" for outcome in said.values())
+    return wrong, len(cells) - closed, closed
+
+
+def _probe(lab: Lab, cells: list[Cell], timeout_s: float) -> dict[Cell, str]:
+    """What the wire says of each: reachable, refused or timeout."""
     asked = [(c.src, c.dst, c.port, c.protocol, c.family) for c in cells]
-    wrong, reached, denied = [], 0, 0
-    for cell, result in zip(cells, lab.probe_many(asked, TIMEOUT_S), strict=True):
-        said = "reachable" if result.reachable else result.reason
-        reached += said != "timeout"
-        denied += said == "timeout"
-        if said != cell.expected:
-            wrong.append(f"{cell}: {said}, the engine says {cell.expected}")
-    return wrong, reached, denied
+    results = lab.probe_many(asked, timeout_s) if asked else []
+    return {c: "reachable" if r.reachable else str(r.reason) for c, r in zip(cells, results, strict=True)}
