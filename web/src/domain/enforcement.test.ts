@@ -11,6 +11,7 @@ import {
   progress,
   progressText,
   rolloutFlowText,
+  rowText,
   strictest,
   summary,
 } from "./enforcement";
@@ -87,6 +88,8 @@ test("the matrix shows what each node does, exceptions included", () => {
   expect(found.rows.map(({ namespace }) => namespace)).toEqual(["bank", "shop", "*"]);
   const shop = found.rows[1];
   expect(shop?.cells.map(cellText)).toEqual(["ingress audit, egress off", "ingress enforce, egress off"]);
+  expect(shop && rowText(shop)).toBe("ingress enforce, egress off on 1 of 2 nodes");
+  expect(found.rows[0] && rowText(found.rows[0])).toBe("off");
   expect(shop?.cells.map(strictest)).toEqual(["audit", "enforce"]);
   expect(shop).toMatchObject({ inForce: "3 of 4 pods", complete: false });
   expect(found.rows[0]).toMatchObject({ inForce: null });
@@ -128,6 +131,7 @@ test("a change says what it does before it is made", () => {
 test("a rollout says where it is, and what may be done", () => {
   expect(progressText(rollout())).toBe("Step 2 of 4: audit all; watched 1 min of 2 min");
   expect(progressText(rollout({ watched_s: null }))).toMatch(/waiting until it is in force/);
+  expect(progressText(rollout({ status: "stopped", watched_s: null }))).toBe("Step 2 of 4: audit all");
   expect(progressText(rollout({ step: 0 }))).toBe("No step is in force");
   expect([progress(rollout()), progress(rollout({ status: "done" })), progress(rollout({ step: 0 }))]).toEqual([
     0.375, 1, 0,

@@ -74,6 +74,15 @@ export function cellText({ ingress, egress }: Pick<MatrixCell, "ingress" | "egre
   return `ingress ${MODE[ingress].word}, egress ${MODE[egress].word}`;
 }
 
+/** Everywhere the same, or the strictest and on how many nodes: "audit on 1 of 3 nodes". */
+export function rowText(row: MatrixRow): string {
+  const texts = row.cells.map(cellText);
+  const [first] = [...row.cells].sort((a, b) => MODES.indexOf(strictest(b)) - MODES.indexOf(strictest(a)));
+  if (!first) return MODE.off.word;
+  const same = texts.filter((text) => text === cellText(first)).length;
+  return same === texts.length ? cellText(first) : `${cellText(first)} on ${same} of ${plural(texts.length, "node")}`;
+}
+
 /** The stricter of both directions. */
 export function strictest({ ingress, egress }: Pick<MatrixCell, "ingress" | "egress">): Mode {
   return MODES.indexOf(ingress) > MODES.indexOf(egress) ? ingress : egress;
@@ -163,7 +172,7 @@ export function actions(rollout: Rollout | null): ("start" | "pause" | "resume" 
 export function progressText(rollout: Rollout): string {
   const current = rollout.steps[rollout.step - 1];
   const step = current ? `Step ${rollout.step} of ${rollout.steps.length}: ${current.name}` : "No step is in force";
-  if (!current || rollout.status === "done" || rollout.status === "aborted") return step;
+  if (!current || !["running", "paused"].includes(rollout.status)) return step;
   if (rollout.watched_s == null) return `${step}; waiting until it is in force on each of its nodes`;
   const watched = Math.min(rollout.watched_s, rollout.hold_s);
   return `${step}; watched ${watched < 1 ? "0 s" : duration(watched)} of ${duration(rollout.hold_s)}`;

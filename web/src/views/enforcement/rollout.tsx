@@ -103,7 +103,7 @@ function Shown({ rollout }: { rollout: Rollout }) {
   const done = progress(rollout);
   return (
     <>
-      <p role="status" className={`ew-rollout-state ew-tile-${tone}`}>
+      <p role="status" className={`ew-rollout-state ew-rollout-${tone}`}>
         <strong>
           {sign} {word}
         </strong>

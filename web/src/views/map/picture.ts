@@ -279,5 +279,13 @@ export function stylesheet(theme: Theme): StylesheetJson {
         "z-index": 9,
       },
     },
+    {
+      selector: "edge.chosen[verdict = 'denied'], edge.chosen[verdict = 'partly']",
+      style: { "line-color": colour.refused, "target-arrow-color": colour.refused, color: colour.refused },
+    },
+    {
+      selector: "edge.chosen[verdict = 'would_deny']",
+      style: { "line-color": colour.warned, "target-arrow-color": colour.warned, color: colour.warned },
+    },
   ];
 }

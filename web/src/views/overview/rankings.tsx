@@ -1,7 +1,7 @@
 import type { Costs, EnforcementStatus, FlowPage, LookupSummary, ServiceMap, Top } from "../../api/types";
 import { Value } from "../../components/value";
 import { costCell, pricesText } from "../../domain/cost";
-import { cellText, EVERY, matrix, strictest, summary } from "../../domain/enforcement";
+import { EVERY, matrix, rowText, strictest, summary } from "../../domain/enforcement";
 import { both, term } from "../../domain/filter";
 import { bytes, count, plural } from "../../domain/format";
 import { edgeId } from "../../domain/graph";
@@ -149,11 +149,10 @@ export function Enforcement({ status }: { status: EnforcementStatus }) {
       empty={summary(status).text}
       foot={rows.length ? summary(status).text : undefined}
       bars={rows.slice(0, 8).map((row) => {
-        const modes = [...new Set(row.cells.map(cellText))].join(" / ");
         return {
           key: row.namespace,
           name: row.namespace === EVERY ? "all other namespaces" : row.namespace,
-          figure: modes,
+          figure: rowText(row),
           note: row.inForce ? `in force on ${row.inForce}` : "",
           onOpen: open,
         };
