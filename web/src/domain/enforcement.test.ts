@@ -36,6 +36,7 @@ const entry = (
   patch: Partial<NamespaceEnforcement> = {},
 ): NamespaceEnforcement => ({ namespace, direction, mode: "off", nodes: [], pods: 4, in_force: null, ...patch });
 const status = (patch: Partial<EnforcementStatus> = {}): EnforcementStatus => ({
+  revision: 1,
   inventory_ns: 1,
   compiled_ns: 1,
   compile_seconds: 0.1,
