@@ -140,12 +140,13 @@ static __always_inline bool ended(const struct ew_flow *flow, const struct ew_fl
 {
 	__u32 fins = EW_FLAG_FIN_FROM_POD | EW_FLAG_FIN_TO_POD;
 	bool closed = (flow->flags & EW_FLAG_RST) || (flow->flags & fins) == fins;
+	bool cut_off = flow->verdict.ruling == EW_RULING_DENY && flow->verdict.enforced;
 	bool talked = (flow->flags & EW_FLAG_SEEN_TO_POD) && (flow->flags & EW_FLAG_SEEN_FROM_POD);
 	__u64 quiet_ns = d->idle_other_ns;
 
 	if (closed)
 		quiet_ns = d->closed_ns;
-	else if (key->protocol == PROTO_TCP && talked && flow->verdict.ruling != EW_RULING_DENY) /* else it was cut off */
+	else if (key->protocol == PROTO_TCP && talked && !cut_off)
 		quiet_ns = d->idle_tcp_ns;
 	return key->ghost || d->now_ns > flow->quiet_since_ns + quiet_ns;
 }

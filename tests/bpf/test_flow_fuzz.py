@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from bpf import packets as p
 from bpf.flow_bench import FlowBench
+from bpf.policy_bench import ALLOW, PolicyBench, Rule, only
 from eastwest.agent.kernel import Sizes
 from eastwest.model.batch import Amount
+from eastwest.model.plan import Mode
 
 pytestmark = pytest.mark.root
 
@@ -51,3 +53,35 @@ def test_books_close_on_anything(bench: FlowBench, windows: list[list[tuple[bool
     _, books, drained = bench.drain(carry=False)
     assert books.unexplained == Amount(0, 0)
     assert drained.carried == 0
+
+
+@pytest.fixture(scope="module")
+def policed() -> Iterator[PolicyBench]:
+    with PolicyBench(sizes=Sizes(flows=64, overflow=16, records=32)) as opened:
+        yield opened
+
+
+MODES = st.sampled_from(Mode)
+rules = st.lists(st.tuples(st.sampled_from([0, 6, 17]), st.integers(1, 40), st.just(ALLOW), st.just(7)), max_size=8)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(MODES, rules, st.lists(st.tuples(st.booleans(), frames), max_size=30)), max_size=3))
+def test_every_packet_has_one_verdict_at_most(
+    policed: PolicyBench, windows: list[tuple[Mode, list[Rule], list[tuple[bool, bytes]]]]
+) -> None:
+    """Whatever the plan and the packets: what was dropped is what the records and the books call denied."""
+    policed.drain(carry=False)
+    for mode, found, window in windows:
+        policed.put(only(egress=tuple(found), ingress=tuple(found), mode=mode))
+        dropped = sum(not (policed.sends if outward else policed.gets)(frame) for outward, frame in window)
+        records, books, _ = policed.drain(carry=False)
+        assert books.unexplained == Amount(0, 0)
+        denied = sum(r.policy_denied for r in records) + books.other.get("unread_denied", 0)
+        lost = books.lost["overflow_full"].packets if "overflow_full" in books.lost else 0
+        assert denied <= dropped <= denied + lost
+        assert mode is Mode.ENFORCE or dropped == 0
+        for r in records:
+            judged = r.policy_allowed + r.policy_denied + r.policy_would_deny
+            assert judged <= r.packets_forward + r.packets_reverse
+            assert mode is not Mode.OFF or judged == 0

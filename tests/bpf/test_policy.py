@@ -371,3 +371,13 @@ def test_a_cut_connections_entry_does_not_stay_for_an_hour() -> None:
         assert not bench.sends(ack(POD, PEER, 40000, 80))
         bench.drain()
         assert bench.drain()[2].entries == 0
+
+
+def test_an_audited_connections_entry_stays_as_long_as_any() -> None:
+    quick = Patience(carry_ns=0, closed_ns=0, idle_tcp_ns=10**15, idle_other_ns=0)
+    with PolicyBench(patience=quick) as bench:
+        bench.put(only(mode=Mode.AUDIT))
+        bench.sends(syn(POD, PEER, 80))
+        bench.gets(ack(PEER, POD, 80, 40000))
+        bench.drain()
+        assert bench.drain()[2].entries == 1

@@ -111,6 +111,14 @@ def test_the_pods_own_node_always_passes_both_ways(net: Lab) -> None:
     assert sh(f"ping -c1 -W1 {GATEWAY}", netns=net.names["a"])
 
 
+def test_a_node_port_on_the_pods_own_node_is_its_backend(net: Lab) -> None:
+    """The node's address is asked for, but it is not where the packet ends."""
+    net.put(net.plan(egress={}))
+    assert net.asks("a", f"tcp('{NODE}', 30081)") == "timeout"
+    net.put(net.plan(egress={IS_B: (WEB,)}))
+    assert net.asks("a", f"tcp('{NODE}', 30081)") == "ok"
+
+
 @pytest.mark.parametrize(("peer", "who"), [(B, IS_B), (FAR, IS_FAR), (B6, IS_B)])
 def test_udp_and_its_answers(net: Lab, peer: str, who: int) -> None:
     net.put(net.plan(egress={who: ((UDP, 9000, ALLOW, 7),)}))
