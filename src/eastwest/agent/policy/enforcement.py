@@ -15,9 +15,10 @@ from eastwest.agent.metrics_node import PolicyHealth
 from eastwest.agent.policy import counts, forward, surroundings
 from eastwest.agent.policy.choice import EnforceConfig
 from eastwest.agent.policy.cni_socket import CniSocket
-from eastwest.agent.policy.enforcer import EGRESS, INGRESS, Enforcer
+from eastwest.agent.policy.enforcer import Enforcer
 from eastwest.agent.policy.events import EventLog, PodName
 from eastwest.agent.policy.fetch import PlanFetcher
+from eastwest.agent.policy.in_force import EGRESS, INGRESS
 from eastwest.agent.policy.keep import AnnouncedFile, PlanFile
 from eastwest.agent.policy.reasons import ReasonBook
 from eastwest.agent.policy.tables import Tables

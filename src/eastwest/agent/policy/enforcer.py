@@ -13,49 +13,25 @@ import select
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import numpy as np
-
-from eastwest.agent.interfaces import Interface, Interfaces
-from eastwest.agent.policy import entries, local, surroundings
+from eastwest.agent.interfaces import Interfaces
+from eastwest.agent.policy import local, surroundings
+from eastwest.agent.policy.in_force import EGRESS, InForce, realised, refused_hooks
 from eastwest.agent.policy.keep import AnnouncedFile, PlanFile
 from eastwest.agent.policy.local import Announced, Bound
+from eastwest.agent.policy.making import Making, addresses_of_others
 from eastwest.agent.policy.reasons import ReasonBook
-from eastwest.agent.policy.tables import Stance, Tables, TooLargeError, Wanted, same
+from eastwest.agent.policy.tables import Stance, Tables, TooLargeError, same
 from eastwest.model.batch import HookStatus
-from eastwest.model.plan import Mode, NodePlan
-from eastwest.model.realised import Realised, RealisedPod, RefusedPlan
+from eastwest.model.plan import NodePlan
+from eastwest.model.realised import Realised, RefusedPlan
 
 log = logging.getLogger("eastwest.agent")
 LOOK_AGAIN_S: Final = 5.0
 _TRY_AGAIN_S: Final = 1.0
 _REASONS_KEPT: Final = 10_000
 _GATHER_S: Final = 0.02
-INGRESS: Final = "policy-ingress"
-EGRESS: Final = "policy-egress"
-"""Hooks of the capability report."""
-
-
-@dataclass(frozen=True, slots=True)
-class InForce:
-    """What the kernel's tables hold since `since_ns` (wall time)."""
-
-    plan: NodePlan
-    generation: int
-    since_ns: int
-    bound: tuple[Bound, ...]
-    stance: Stance
-    wanted: Wanted
-    planned: frozenset[str]  # UIDs of the plan's pods
-
-    def holds(self, ifindex: int, uid: str, *, planned: bool) -> bool:
-        """Whether this pod's interface is decided about; `planned`: by its own rules, unless nothing is evaluated."""
-        mine = next((b for b in self.bound if b.ifindex == ifindex and b.uid == uid), None)
-        if mine is None:
-            return False
-        return not planned or uid in self.planned or not local.evaluated(self.plan, mine.namespace)
 
 
 class Enforcer:
@@ -75,7 +51,6 @@ class Enforcer:
         self._tell = tell
         self._tables, self._interfaces, self._book, self._file = tables, interfaces, book, file
         self.capability = capability
-        self._refused_hooks = {h.name: h.reason or h.state for h in capability if h.state != "on"}
         self._changed = threading.Condition()
         self._newest: NodePlan | None = None
         self._in_force: InForce | None = None
@@ -86,7 +61,7 @@ class Enforcer:
         for ifindex, pod in self._announced.items():
             interfaces.announced(ifindex, pod.uid)
         self._links = tables.links()
-        self._made = _Made()
+        self._making = Making(book, egress=EGRESS not in refused_hooks(capability))
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="policy", daemon=True)
@@ -161,27 +136,7 @@ class Enforcer:
         """What is in force now, in the server's words."""
         with self._changed:
             force, refused = self._in_force, self._refused
-        if force is None:
-            return Realised(node, 0, "", self._tables.generation, 0, (), self.capability, refused)
-        here = {b.uid for b in force.bound}
-        pods = tuple(
-            RealisedPod(
-                p.uid,
-                _why_not(p.ingress.mode, p.uid in here, self._refused_hooks.get(INGRESS)),
-                _why_not(p.egress.mode, p.uid in here, self._refused_hooks.get(EGRESS)),
-            )
-            for p in force.plan.pods
-        )
-        return Realised(
-            node,
-            force.plan.version,
-            force.plan.digest,
-            force.generation,
-            force.since_ns,
-            pods,
-            self.capability,
-            refused,
-        )
+        return realised(node, force, refused, self._tables.generation, self.capability)
 
     def take_apply_seconds(self) -> list[float]:
         """How long each switch since the last call took, from its cause being seen to its being in force."""
@@ -235,7 +190,7 @@ class Enforcer:
         self._follow_links(surroundings.not_pods(interfaces, links, surroundings.networked()) - announced.keys())
         if plan is None:
             return
-        bound = local.bindings(interfaces, announced, frozenset(self._links), _finder(plan))
+        bound = local.bindings(interfaces, announced, frozenset(self._links), addresses_of_others(plan))
         try:
             self._put(plan, bound, own, force, began)
             refused = None
@@ -271,7 +226,7 @@ class Enforcer:
     def _put(
         self, plan: NodePlan, bound: tuple[Bound, ...], own: tuple[str, ...], force: InForce | None, began: float
     ) -> None:
-        wanted = self._wanted(plan, bound, own)
+        wanted = self._making.wanted(plan, bound, own)
         stance = Stance(plan.posture, plan.unknown_mode)
         if force is not None and stance == force.stance and same(wanted, force.wanted):
             generation, since = force.generation, force.since_ns
@@ -306,56 +261,7 @@ class Enforcer:
         except OSError as error:
             log.error("plan %d cannot be kept, a restart would begin with an older one: %s", plan.version, error)
 
-    def _wanted(self, plan: NodePlan, bound: tuple[Bound, ...], own: tuple[str, ...]) -> dict[str, entries.Entries]:
-        pods, interface_of = local.local_pods(plan, bound, egress=EGRESS not in self._refused_hooks)
-        return {
-            "identities": self._made.of("identities", (plan.identities, own), lambda: entries.identities(plan, own)),
-            "cells": self._made.of("cells", (plan.cells,), lambda: entries.cells(plan)),
-            "ports": self._made.of(
-                "ports", (plan.ports, plan.reasons), lambda: entries.ports(plan, self._book.numbers(plan.reasons))
-            ),
-            "pod_ranges": self._made.of("pod_ranges", (plan.ranges,), lambda: entries.pod_ranges(plan)),
-            "policed": entries.policed(pods),
-            "pod_addresses": entries.pod_addresses(interface_of),
-        }
-
     def _follow_links(self, now: set[int]) -> None:
         if now != self._links:
             self._tables.set_links(self._links, now)
             self._links = now
-
-
-class _Made:
-    """Entries made last, by map, and what they were made of: a delta leaves most of a plan's arrays as they are."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, tuple[tuple[Any, ...], entries.Entries]] = {}
-
-    def of(self, name: str, parts: tuple[Any, ...], make: Callable[[], entries.Entries]) -> entries.Entries:
-        """Arrays count as equal when they are the same one, everything else by value."""
-        last = self._last.get(name)
-        if last is not None and all(
-            a is b or (not isinstance(a, np.ndarray) and a == b) for a, b in zip(last[0], parts, strict=True)
-        ):
-            return last[1]
-        self._last[name] = (parts, make())
-        return self._last[name][1]
-
-
-def _finder(plan: NodePlan) -> Callable[[Interface], tuple[str, ...]]:
-    """Looks into a pod's namespace while the plan does not know its addresses, which come a little later than the pod:
-    until then all its packets would look as if it had made up their source."""
-    told = {p.uid for p in plan.pods if p.addresses}
-
-    def find(interface: Interface) -> tuple[str, ...]:
-        if interface.pod is None or interface.pod.uid in told:
-            return ()
-        return surroundings.pod_addresses(interface.pod.pid)
-
-    return find
-
-
-def _why_not(mode: Mode, here: bool, refused: str | None) -> str | None:
-    if mode is Mode.OFF:
-        return None
-    return refused or (None if here else local.NO_INTERFACE)
