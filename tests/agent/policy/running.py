@@ -114,10 +114,10 @@ def enforcing(node: Node, server: str, folder: Path, *options: str, tick_s: floa
 
 
 def in_force(server: PlanServer, version: int) -> Realised:
-    """What the node said of this version when every pod of it was in force on its ingress side."""
+    """What the node said of this version when every pod of it was in force."""
 
     def said() -> Realised | None:
-        found = [s for s in server.said if s.version == version and all(p.ingress is None for p in s.pods)]
+        found = [s for s in server.said if s.version == version and all(p.ingress is p.egress is None for p in s.pods)]
         return found[-1] if found else None
 
     wait_for(lambda: said() is not None, f"plan {version} is in force, said {server.said[-1:]}", 15)
