@@ -97,7 +97,11 @@ def test_a_refusal_is_said(tmp_path: Path) -> None:
 def test_it_waits_for_news_survives_outages_and_stops_at_once(tmp_path: Path) -> None:
     got: list[NodePlan] = []
     with serving(tmp_path) as server:
-        f = PlanFetcher(got.append, server=server.url, token=lambda: TOKEN, cluster="c1", node="n1", wait_s=20)
+        answers: list[str] = []
+        f = PlanFetcher(
+            got.append, server=server.url, token=lambda: TOKEN, cluster="c1", node="n1", wait_s=20,
+            answered=lambda: answers.append(server.asked[-1]["wait"]),
+        )  # fmt: skip
         f.start()
         wait_for(lambda: bool(server.asked), "it asks")
         put = time.monotonic()
@@ -110,6 +114,13 @@ def test_it_waits_for_news_survives_outages_and_stops_at_once(tmp_path: Path) ->
         server.put(make_plan(3))
         server.status = 200
         wait_for(lambda: got[-1].version == 3 and not f.complaint, "and goes on")
+        server.status = 503
+        server.put(make_plan(4))
+        wait_for(lambda: "503" in f.complaint, "it notices again")
+        heard = len(answers)
+        server.status = 200
+        wait_for(lambda: len(answers) > heard, "it is heard of")
+        assert answers[heard] == "0"  # at once, not when a wait is over
         begin = time.monotonic()
         f.stop()
         assert time.monotonic() - begin < 5

@@ -88,6 +88,7 @@ class Enforcement:
             cluster=self._cluster,
             node=self._node,
             plan=self.enforcer.newest,
+            answered=self._tell_again,
         )
         self._fetcher.start()
         if self._cni is not None:
@@ -151,6 +152,10 @@ class Enforcement:
     @property
     def realised(self) -> Realised:
         return self.enforcer.realised(self._node)
+
+    def _tell_again(self) -> None:
+        """A server that was started again has forgotten what it was told."""
+        self._teller.say(self.realised)
 
     def _told(self) -> None:
         now = self.realised

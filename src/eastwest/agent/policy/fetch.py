@@ -40,7 +40,10 @@ class PlanFetcher:
         node: str,
         plan: NodePlan | None = None,
         wait_s: int = WAIT_S,
+        answered: Callable[[], None] = lambda: None,
     ) -> None:
+        """`answered` is called, in the fetcher's thread, after each answer, with or without news."""
+        self._answered = answered
         self._each, self._token, self._node, self._cluster = each, token, node, cluster
         base = http1.server(server, wait_s + PATIENCE_S)
         self._server = http1.Server(base.host, lambda: self._remember(base.connect()))
@@ -72,7 +75,8 @@ class PlanFetcher:
 
     def fetch(self) -> bool:
         """Ask once; True when a new plan came. Raises OSError, PlanError."""
-        query = {"cluster": self._cluster, "wait": str(self._wait_s)}
+        wait_s = 0 if self.complaint else self._wait_s  # after a failure: know at once that it is there again
+        query = {"cluster": self._cluster, "wait": str(wait_s)}
         if self._plan is not None and not self._whole:
             query["have"] = f"{self._plan.version}:{self._plan.digest}"
         path = f"{plan_path(self._node)}?{urllib.parse.urlencode(query)}"
@@ -128,6 +132,7 @@ class PlanFetcher:
             if failures:
                 log.info("the server answers about the plan again")
             failures, self.complaint = 0, ""
+            self._answered()
 
     def _remember(self, connection: socket.socket) -> socket.socket:
         with self._lock:
