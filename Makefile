@@ -55,6 +55,8 @@ soak: setup
 	@EASTWEST_NCA_CLUSTERS=200 HYPOTHESIS_PROFILE=soak .venv/bin/pytest -q --timeout 3600 tests/policy tests/k8s tests/wire tests/query tests/model
 	@echo "== kernel tests and real packets, five times over"
 	@for i in 1 2 3 4 5; do .venv/bin/pytest -q tests/bpf tests/agent tests/collector tests/e2e || exit 1; done
+	@echo "== chaos: 500 pods, agents killed, interfaces flapping, clocks set"
+	@EASTWEST_CHAOS_PODS=500 EASTWEST_CHAOS_SEED=$$RANDOM .venv/bin/pytest -q -s tests/e2e/test_chaos.py
 	@echo "== the DNS parser under atheris, 10 minutes"
 	@uv run --with atheris python tests/agent/dns_fuzz.py -max_total_time=600
 golden: setup

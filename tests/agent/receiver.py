@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -166,17 +166,23 @@ class RunningAgent:
 
 @contextlib.contextmanager
 def agent(
-    node: Node, receiver: Receiver, folder: Path, *options: str, tick_s: float = 0.3, source: Path | None = None
+    node: Node,
+    receiver: Receiver,
+    folder: Path,
+    *options: str,
+    tick_s: float = 0.3,
+    source: Path | None = None,
+    command: Sequence[str] = ("-m", "eastwest"),
 ) -> Iterator[RunningAgent]:
     """The real command in the node's namespace, recording when this yields. Stopped, and its end checked, after.
 
-    `source`: where to find another build of eastwest.
+    `source`: where to find another build of eastwest; `command`: what Python runs.
     """
     token = folder / "token"
     token.write_text(TOKEN + "\n")
     log = folder / f"agent-{os.urandom(3).hex()}.log"
     argv = ["env", f"PYTHONPATH={source}"] if source is not None else []
-    argv += [sys.executable, "-m", "eastwest", "agent", "--node", "n1", "--cluster", "c1", "--token-file", str(token)]
+    argv += [sys.executable, *command, "agent", "--node", "n1", "--cluster", "c1", "--token-file", str(token)]
     argv += ["--server", f"unix:{receiver.path}", "--tick", str(tick_s)]
     argv += ["--cgroup", str(node.tree), *options]
     with log.open("wb") as out:

@@ -26,6 +26,8 @@ from eastwest.agent.optional_hooks import OptionalHooks, Sensed, interfaces_by_n
 from eastwest.model.batch import DNS_EVENT, Amount, Books, HookStatus
 from eastwest.wire.batch import Columns, Words
 
+CLOCK_STEP_NS: Final = 1_000_000_000
+"""What a wall clock that is only being slewed never gains on the monotonic one within a window."""
 AGENT_KILLED: Final = "agent_killed"
 """Cause of loss: the agent was killed in the middle of a drain that took several runs of its program."""
 DEFAULT_EDGE_BUDGET: Final = 65_536
@@ -77,6 +79,7 @@ class Recorder:
         now = time.time_ns()
         self._start_ns = min(kernel.journal.end_ns or now, now)
         self._purge = kernel.journal.adopted  # a predecessor may have been killed between forgetting and purging
+        self._turned_ns: int | None = None  # time.monotonic_ns() when the last window ended
         self._counters: LinkCounters | None = LinkCounters()
         self.refusal: HookStatus | None = None
         """Why nobody can tell what passed the hooks by; None: the pods' counters are read."""
@@ -95,7 +98,7 @@ class Recorder:
         passed = self._passed()
         resumed = self._kernel.resume() if self._kernel.interrupted is not None else None
         quiet = resumed.quiet if resumed is not None else self._kernel.turn()
-        end_ns = max(self._start_ns, resumed.end_ns if resumed is not None else time.time_ns())
+        start_ns, end_ns = self._bounds(resumed.end_ns if resumed is not None else time.time_ns())
         offset_ns = time.time_ns() - time.monotonic_ns()
         accounted, hold = self._interfaces.drained()
         parts: list[Edges] = []
@@ -111,7 +114,7 @@ class Recorder:
         context = Context(
             self._cluster,
             self._node,
-            self._start_ns,
+            start_ns,
             end_ns,
             offset_ns,
             {i.ifindex: i.pod_uid for i in accounted},
@@ -126,6 +129,19 @@ class Recorder:
         return replace(
             window, columns=kept.columns, rows=kept.rows, books=marked, sensed=sensed, pod_of=context.pod_uids
         )
+
+    def _bounds(self, now_ns: int) -> tuple[int, int]:
+        """Where the window that ends now begins and ends. A window is as long as it lasted: when the wall clock was set,
+        it does not reach back to where the last one ended by the old clock."""
+        turned_ns, self._turned_ns = self._turned_ns, time.monotonic_ns()
+        start_ns = self._start_ns
+        if turned_ns is not None:
+            lasted_ns = self._turned_ns - turned_ns
+            stepped_ns = now_ns - start_ns - lasted_ns
+            if abs(stepped_ns) > CLOCK_STEP_NS:
+                watcher.log.warning("the node's clock was set by %+.1f s: windows go on from there", stepped_ns / 1e9)
+                start_ns = now_ns - lasted_ns
+        return start_ns, max(now_ns, start_ns + 1)
 
     def commit(self) -> None:
         """The last window is in safe hands: a successor goes on after it."""
