@@ -98,3 +98,25 @@ def test_a_held_connection_that_nobody_takes_says_why(lab: Lab) -> None:
         held.end()
     with pytest.raises(LabError, match="no held connection"):
         held.report()
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("narrow", ["pod", "node"])
+def test_a_smaller_mtu_is_told_by_who_forwards(lab: Lab, narrow: str, family: int) -> None:
+    """The connection's segments are too big from one moment to the next; it goes on because the sender is told."""
+    client = next(p for p in lab.objects("Pod") if p["metadata"]["labels"].get("app") == "client")
+    web = next(p for p in lab.objects("Pod") if p["metadata"]["labels"].get("app") == "web"
+               and p["spec"]["nodeName"] != client["spec"]["nodeName"])  # fmt: skip
+    target = f"shop/{web['metadata']['name']}" if narrow == "pod" else f"node:{web['spec']['nodeName']}"
+    held = lab.hold("shop/client", f"shop/{web['metadata']['name']}:8080/TCP", family, size_bytes=20_000)
+    try:
+        assert held.alive()
+        lab.fault(target, mtu=1280)
+        assert held.alive(5)
+        route = ["ip", f"-{family}", "route", "get", web["status"]["podIPs"][0 if family == 4 else 1]["ip"]]
+        assert "mtu 1280" in lab.exec("shop", "client", route).stdout
+    finally:
+        lab.fault(clear=True)
+        held.end()
+    with pytest.raises(LabError, match="1280"):
+        lab.fault(target, mtu=1000)

@@ -88,6 +88,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     fault.add_argument("target", nargs="?", metavar="NS/POD|node:NAME")
     fault.add_argument("--loss", type=float, metavar="PERCENT", help="packets dropped at random, each direction")
     fault.add_argument("--rate", metavar="RATE", help="such as 10mbit, towards the pod or out of the node")
+    fault.add_argument("--mtu", type=int, metavar="BYTES", help="of what is sent to the pod or the node, 1280 or more")
     fault.add_argument("--clear", action="store_true", help="end the fault of the target, or all")
     fault.add_argument("--json", action="store_true")
     conformance = add(
@@ -203,7 +204,7 @@ def _apply(args: argparse.Namespace) -> int:
 
 
 def _fault(args: argparse.Namespace) -> int:
-    faults = Lab.load(args.name).fault(args.target, loss=args.loss, rate=args.rate, clear=args.clear)
+    faults = Lab.load(args.name).fault(args.target, loss=args.loss, rate=args.rate, mtu=args.mtu, clear=args.clear)
     if args.json:
         print(json.dumps(faults))
     elif not faults:
@@ -224,7 +225,8 @@ def _conformance(args: argparse.Namespace) -> int:
 def _fault_line(fault: dict[str, Any]) -> str:
     loss = f"loses {fault['loss_percent']:g} % of packets" if fault["loss_percent"] is not None else ""
     rate = f"carries at most {fault['rate']}" if fault["rate"] else ""
-    return f"{fault['target']} {' and '.join(w for w in (loss, rate) if w)}"
+    mtu = f"takes packets of at most {fault['mtu']} bytes" if fault["mtu"] else ""
+    return f"{fault['target']} {' and '.join(w for w in (loss, rate, mtu) if w)}"
 
 
 def _pod(text: str) -> tuple[str, str]:

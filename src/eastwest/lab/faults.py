@@ -1,7 +1,8 @@
-"""Faults on a link: packets lost (nftables numgen) and a rate limit (tbf), in both directions of a pod or a node.
+"""Faults on a link: packets lost (nftables numgen), a rate limit (tbf), a smaller MTU; of a pod or a node.
 
 A pod's link is its veth in its node; a node's link is its way into the fabric. This kernel family may lack netem, so
-there is no delay.
+there is no delay. A smaller MTU is that of the end which sends towards the target: whoever forwards there says "too big"
+(ICMP), a pod's node or the fabric, and the sender has to listen.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from eastwest.lab import podspec
+from eastwest.lab.network import VXLAN_MTU
+from eastwest.lab.nodeproc import run
 from eastwest.lab.probe import ProbeTargets
 from eastwest.lab.state import LabError
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from eastwest.lab.podrun import NodeRun
 
 Json = dict[str, Any]
+_MTU = 1500
+_MTU_MIN = 1280
 _RATE = re.compile(r"\d+(\.\d+)?[kmg]?bit")
 
 
@@ -28,19 +33,22 @@ async def change(daemon: Daemon, request: Json) -> list[Json]:
         for name in [target] if target else list(daemon.faults):
             if daemon.faults.pop(name, None) is None:
                 raise LabError(f"{name} has no fault")
-            await _apply(daemon, name, None, None)
+            await _apply(daemon, name, None, None, None)
         return listing(daemon)
     if target is None:
         return listing(daemon)
-    loss, rate = request.get("loss"), request.get("rate")
-    if loss is None and rate is None:
-        raise LabError("say what: --loss PERCENT, --rate RATE, or --clear")
+    loss, rate, mtu = request.get("loss"), request.get("rate"), request.get("mtu")
+    if loss is None and rate is None and mtu is None:
+        raise LabError("say what: --loss PERCENT, --rate RATE, --mtu BYTES, or --clear")
+    if mtu is not None and not _MTU_MIN <= int(mtu) < _MTU:
+        raise LabError(f"mtu {mtu} is not from {_MTU_MIN} (less cannot carry IPv6) to {_MTU - 1}")
     if loss is not None and not 0 < float(loss) <= 100:
         raise LabError(f"loss {loss} is not a percentage above 0")
     if rate is not None and not _RATE.fullmatch(str(rate)):
         raise LabError(f"rate {rate!r} is not a rate such as 10mbit or 500kbit")
-    await _apply(daemon, target, loss, rate)
-    daemon.faults[target] = {"target": target, "loss_percent": loss, "rate": rate, "link": _link(daemon, target)[1]}
+    await _apply(daemon, target, loss, rate, mtu)
+    link = _link(daemon, target)[1]
+    daemon.faults[target] = {"target": target, "loss_percent": loss, "rate": rate, "mtu": mtu, "link": link}
     return listing(daemon)
 
 
@@ -72,11 +80,11 @@ def _link(daemon: Daemon, target: str) -> tuple[NodeRun, str]:
     return run.node, podspec.host_link(run.uid)
 
 
-async def _apply(daemon: Daemon, target: str, loss: float | None, rate: str | None) -> None:
+async def _apply(daemon: Daemon, target: str, loss: float | None, rate: str | None, mtu: int | None) -> None:
     try:
         node, link = _link(daemon, target)
     except LabError:
-        if loss is None and rate is None:
+        if loss is None and rate is None and mtu is None:
             return  # the pod is gone and its fault with it
         raise
     table = f"fault-{link}"
@@ -93,3 +101,8 @@ async def _apply(daemon: Daemon, target: str, loss: float | None, rate: str | No
     if rate is not None:
         limit = ["qdisc", "add", "dev", link, "root", "tbf", "rate", rate, "burst", "32kbit", "latency", "400ms"]
         await node.process.call("tc", commands=[limit])
+    if target.startswith("node:"):  # this process is the fabric
+        await run(["ip", "-batch", "-"], f"link set {node.plan.name} mtu {mtu or _MTU}\n")
+    else:
+        whole = VXLAN_MTU if daemon.mode == "vxlan" else _MTU
+        await node.process.call("ip", batch=f"link set {link} mtu {mtu or whole}\n")

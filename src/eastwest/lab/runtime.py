@@ -268,9 +268,9 @@ class Lab:
         self.call("settled")
 
     def fault(self, target: str | None = None, *, loss: float | None = None, rate: str | None = None,
-              clear: bool = False) -> list[Json]:  # fmt: skip
-        """Set, clear (all, without target) or list link faults; `loss` in percent, `rate` such as `10mbit`."""
-        found: list[Json] = self.call("fault", target=target, loss=loss, rate=rate, clear=clear)
+              mtu: int | None = None, clear: bool = False) -> list[Json]:  # fmt: skip
+        """Set, clear (all, without target) or list link faults; `loss` in percent, `rate` such as `10mbit`, `mtu` bytes."""
+        found: list[Json] = self.call("fault", target=target, loss=loss, rate=rate, mtu=mtu, clear=clear)
         return found
 
     def objects(self, kind: str) -> list[Json]:
