@@ -57,9 +57,12 @@ async def _run(spec: Json, channel: socket.socket | None) -> int:
         return None
 
     server = Server(answer)
+    own = (
+        (spec["ips"],) if spec["host_network"] else ()
+    )  # a node has more addresses: a datagram's echo must name the right one
     for port, protocol in spec["ports"]:
         if spec.get("program") != "dns" or port != 53:
-            await server.listen(port, protocol)
+            await server.listen(port, protocol, *own)
     if spec["sctp"] is not None and (spec["sctp"] or not spec["host_network"]):
         server.listen_sctp(spec["sctp"], refuses=not spec["host_network"])
     if spec.get("program") == "dns":
