@@ -20,7 +20,10 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define DNS_PORT 53
+#define DNS_PORTS 4
+
+/* Ports where DNS is spoken, 0 for none. The agent says which before it loads. */
+const volatile __u16 dns_at[DNS_PORTS] SEC(".rodata.dns_at") = {53};
 #define TCX_NEXT -1 /* for clsact: TC_ACT_UNSPEC; both leave the packet to whoever comes next */
 #define TC_ACT_SHOT 2
 
@@ -440,9 +443,14 @@ static __always_inline __u32 read_epoch(void)
 /* Before counting: without room for an entry the ports are elided from the key. */
 static __always_inline bool is_dns(const struct ew_flow_key *key)
 {
+	int i;
+
 	if (key->protocol != PROTO_UDP && key->protocol != PROTO_TCP)
 		return false;
-	return key->pod_port == DNS_PORT || key->peer_port == DNS_PORT;
+	for (i = 0; i < DNS_PORTS; i++)
+		if (dns_at[i] && (key->pod_port == dns_at[i] || key->peer_port == dns_at[i]))
+			return true;
+	return false;
 }
 
 static __always_inline int observe(struct __sk_buff *skb, __u32 dir)

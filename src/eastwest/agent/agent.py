@@ -65,6 +65,7 @@ class Config:
     cgroup: Path | None = None  # sockets of its processes tell TCP health; None: nobody's do
     drops: bool = True
     dns: bool = True
+    dns_ports: tuple[int, ...] = (53,)  # at most four
     enforce: EnforceConfig | None = None  # None: nothing is enforced
     policy_sizes: PolicySizes = field(default_factory=PolicySizes)
     attach: str = "auto"  # one of attach.WAYS
@@ -127,13 +128,20 @@ class Agent:
             policy=self._config.policy_sizes,
             pins=self._pins,
             handed_over=handed_over,
+            dns_ports=self._config.dns_ports,
         )
         self._kernel.attach_by(self._config.attach)
         self._kernel.sweep()
         self._declare_left_waiting()
         self._enforcement = self._enforce(self._config.enforce) if self._config.enforce is not None else None
         self._hooks = OptionalHooks(
-            Choice(self._config.cgroup, drops=self._config.drops, dns=self._config.dns, host=self._config.host),
+            Choice(
+                self._config.cgroup,
+                drops=self._config.drops,
+                dns=self._config.dns,
+                dns_ports=self._config.dns_ports,
+                host=self._config.host,
+            ),
             self._kernel.maps["flows"],
             Path("/proc/self/ns/net").stat().st_ino,
         )

@@ -130,9 +130,11 @@ class FlowKernel:
         policy: PolicySizes | None = None,
         pins: PinFolder | None = None,
         handed_over: HandedOver | None = None,
+        dns_ports: tuple[int, ...] = (53,),
     ) -> None:
         """`enforcing`: the programs look at the policy maps; else that code is not there. `pins`: what a predecessor left
         there is used again, and what is new is left there. `handed_over`: the last drain known to be on disk.
+        `dns_ports`: at most four; their packets are shown to whoever is lent `dns_tail`.
 
         Raises LoadError, OSError, ValueError."""
         self.sizes = _chosen(sizes or Sizes())
@@ -141,7 +143,7 @@ class FlowKernel:
         self.journal = Journal(pins, abi.digest(), Path("/proc/thread-self/ns/net").stat().st_ino)
         self._pinned = PinnedMaps(pins, self.journal)
         self._object, self.hooks = _load_best(
-            self.sizes, (policy or PolicySizes()) if enforcing else None, self._pinned.choose
+            self.sizes, (policy or PolicySizes()) if enforcing else None, dns_ports, self._pinned.choose
         )
         self.maps = self._object.maps
         self.programs = self._object.programs
@@ -333,12 +335,13 @@ def _listener(ifindex: int, protocol: int, port: int) -> bytes:
 
 
 def _load_best(
-    sizes: Sizes, policy: PolicySizes | None, choose: loader.Chooser
+    sizes: Sizes, policy: PolicySizes | None, dns_ports: tuple[int, ...], choose: loader.Chooser
 ) -> tuple[loader.LoadedObject, tuple[HookStatus, ...]]:
     """The best object that this kernel takes, and what that means. `policy` None: nothing is enforced."""
     entries = {"flows": sizes.flows, "overflow": sizes.overflow, "records": sizes.records}
     entries |= asdict(policy or NO_POLICY)
-    constants = {".rodata.enforcing": bytes([policy is not None])}
+    four = (*dns_ports, 0, 0, 0, 0)[:4]
+    constants = {".rodata.enforcing": bytes([policy is not None]), ".rodata.dns_at": struct.pack("<4H", *four)}
     refusals: dict[str, str] = {}
     for name in _VARIANTS if policy is not None else _VARIANTS[1:]:
         try:

@@ -88,6 +88,13 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="memory for windows that wait for the server; what does not fit is declared lost (default: %(default)s)",
     )
     parser.add_argument(
+        "--dns-ports",
+        metavar="PORT,...",
+        type=_ports,
+        default=(53,),
+        help="where DNS is spoken, over UDP and TCP; at most four, such as 53,5353 (default: 53)",
+    )
+    parser.add_argument(
         "--attach",
         choices=WAYS,
         default="auto",
@@ -191,6 +198,13 @@ def _hooks(text: str) -> frozenset[str]:
     return names
 
 
+def _ports(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not 1 <= len(parts) <= 4 or not all(p.isdecimal() and 0 < int(p) < 65536 for p in parts):
+        raise argparse.ArgumentTypeError(f"{text!r}: one to four port numbers are expected, such as 53,5353")
+    return tuple(int(p) for p in parts)
+
+
 def _pin(text: str) -> Path | None:
     return None if text == "off" else Path(text)
 
@@ -260,6 +274,7 @@ def _config(args: argparse.Namespace) -> Config:
         cgroup=_cgroup(args),
         drops="drops" not in args.without,
         dns="dns" not in args.without,
+        dns_ports=args.dns_ports,
         attach=args.attach,
         host=args.host,
         pin=args.pin if args.pin is not _UNSAID else _default_pin(),
