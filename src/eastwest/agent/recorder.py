@@ -99,6 +99,8 @@ class Recorder:
         resumed = self._kernel.resume() if self._kernel.interrupted is not None else None
         quiet = resumed.quiet if resumed is not None else self._kernel.turn()
         start_ns, end_ns = self._bounds(resumed.end_ns if resumed is not None else time.time_ns())
+        if resumed is not None:
+            self._turned_ns = None  # it ended in a predecessor's time: the next one lasts longer than since now
         offset_ns = time.time_ns() - time.monotonic_ns()
         accounted, hold = self._interfaces.drained()
         parts: list[Edges] = []
