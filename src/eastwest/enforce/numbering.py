@@ -36,19 +36,16 @@ class Book(Generic[K]):
         """What was asked for since `begin` is what is remembered."""
         self._before = self._now
 
-    def number(self, key: K) -> int:
+    def number(self, key: K, size: int = 1) -> int:
+        """The number of a key, or the first of its block of `size` numbers, which is always the same for a key."""
         found = self._now.get(key)
         if found is None:
-            found = self._before.get(key)
+            found = self._before.get(key) if self._before else None
             if found is None:
-                found, self._next = self._next, self._next + 1
+                found, self._next = self._next, self._next + size
             self._now[key] = found
             self._keys[found] = key
         return found
-
-    def knew(self, key: K) -> bool:
-        """Whether the key had its number before `begin`."""
-        return key in self._before
 
     def key(self, number: int) -> K:
         """What a number that was asked for since `begin` stands for."""

@@ -181,7 +181,7 @@ class Planner:
             if before is not None and before.digest == new.digest:
                 out[node] = before
             else:
-                out[node] = sealed(plan, self.versions.next())
+                out[node] = replace(new, version=self.versions.next())  # a digest is of the content alone
         return out
 
 

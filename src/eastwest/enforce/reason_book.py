@@ -1,48 +1,43 @@
-"""Numbers for reasons, and each reason made once: a rule keeps both from one compilation to the next."""
+"""Numbers for reasons. A policy's rules in one direction have a block of numbers, so that a hundred thousand rules cost
+no more than their policies; all other reasons have a number each."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from eastwest.enforce.numbering import Book
 from eastwest.enforce.reasons import of_rule
-from eastwest.model.flow import Direction
 from eastwest.model.plan import Reason
-from eastwest.policy.decision import Tier
-from eastwest.policy.rules import Rule
+from eastwest.policy.rules import DirectedPolicy, Rule
 
-RuleKey = tuple[str, int, bool, int, str, str | None]
-"""(policy, index, ingress, tier, action, name): all that a rule's `Reason` is made of, quick to hash."""
+Block = tuple[str, str, str, int]
+"""(tier, policy, direction, number of rules)."""
 
 
-class ReasonBook(Book[RuleKey | Reason]):
-    """As `Book`: reasons of rules by their keys, all others by themselves."""
+class ReasonBook(Book[Block | Reason]):
+    """As `Book`. What a number stands for is that of now: a rule that got another action keeps its number."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._of_rules: dict[int, Reason] = {}
-        self._kept: dict[int, Reason] = {}
+        self._rule_at: dict[int, Rule] = {}
 
-    def begin(self) -> None:
-        super().begin()
-        self._of_rules = {}
-
-    def keep(self) -> None:
-        super().keep()
-        self._kept = self._of_rules
-
-    def number_of_rule(self, rule: Rule) -> int:
-        tier = rule.tier  # not itself part of the key: hashing an enum's member is slow
-        of = 0 if tier is Tier.NETWORK_POLICY else 1 if tier is Tier.ADMIN else 2
-        key = (rule.policy, rule.index, rule.direction is Direction.INGRESS, of, rule.action, rule.name)
-        number = self.number(key)
-        if number not in self._of_rules:
-            self._of_rules[number] = (self.knew(key) and self._kept.get(number)) or of_rule(rule)
-        return number
+    def number_rules(self, policies: Iterable[DirectedPolicy]) -> dict[Rule, int]:
+        """The number of every rule."""
+        self._rule_at, out = {}, dict[Rule, int]()
+        for policy in policies:
+            size = len(policy.rules)
+            if size:
+                key = (str(policy.tier), policy.policy, str(policy.direction), size)
+                first = self.number(key, size)
+                out.update(zip(policy.rules, range(first, first + size), strict=True))
+                self._rule_at.update(zip(range(first, first + size), policy.rules, strict=True))
+        return out
 
     def reason(self, number: int) -> Reason:
         """What a number that was asked for since `begin` stands for."""
-        found = self._of_rules.get(number)
-        if found is None:
-            key = self.key(number)
-            assert isinstance(key, Reason)
-            return key
-        return found
+        rule = self._rule_at.get(number)
+        if rule is not None:
+            return of_rule(rule)
+        key = self.key(number)
+        assert isinstance(key, Reason)
+        return key

@@ -20,6 +20,7 @@ from eastwest.enforce.reasons import of_decision
 from eastwest.model.flow import Direction, Protocol
 from eastwest.model.plan import PORTS, Ruling
 from eastwest.policy.decision import Decision, Tier
+from eastwest.policy.engine import Engine
 from eastwest.policy.ports import FULL, NOTHING, PortSet, Ranges, normalize
 from eastwest.policy.rules import NamedPorts, Rule
 from eastwest.policy.segments import Segment, segments
@@ -41,12 +42,12 @@ Decided = tuple[int, Ruling]
 
 
 class RowMaker:
-    """Makes the rows of one engine. `book` numbers reasons; numbers of rules are remembered here."""
+    """Makes the rows of one engine, of whose rules `book` numbers the reasons."""
 
-    def __init__(self, book: ReasonBook, *, icmp_passes: bool) -> None:
+    def __init__(self, engine: Engine, book: ReasonBook) -> None:
         self._book = book
-        self._icmp_passes = icmp_passes
-        self._of_rule: dict[Rule, int] = {}
+        self._icmp_passes = engine.options.icmp == "allow"
+        self._number_of = book.number_rules(engine.policies)
         self._of_ports: dict[PortSet, Few | None] = {}
         self._of_spec: dict[int, Few | None] = {}  # by id of a rule's ports, which the rules keep alive
 
@@ -61,12 +62,6 @@ class RowMaker:
                 return quick
         return self._general(table, direction, hits, names)
 
-    def _number(self, rule: Rule) -> int:
-        found = self._of_rule.get(rule)
-        if found is None:
-            found = self._of_rule[rule] = self._book.number_of_rule(rule)
-        return found
-
     def _few_ports(self, hits: Sequence[Rule], names: NamedPorts, last: int) -> bytes | None:
         """Isolated, and all that hits is one rule of narrow ranges, or rules of single ports: the first one to name a port
         is the reason. None for anything else."""
@@ -75,14 +70,14 @@ class RowMaker:
             few = self._few(rule, names)
             if few is not None and len(few) == 1 and rule.tier is Tier.NETWORK_POLICY:
                 ((protocol, port, length),) = few
-                number = self._number(rule)
+                number = self._number_of[rule]
                 return _PAIR.pack(0, last, 0, 0, _WHOLE, _DENY, 0, number, port, protocol, length, _ALLOW)
         found: dict[tuple[int, int, int], int] = {}
         for rule in hits:
             few = self._few(rule, names)
             if few is None or rule.tier is not Tier.NETWORK_POLICY:
                 return None
-            number = self._number(rule)
+            number = self._number_of[rule]
             for key in few:
                 if key[2] != _PORT and len(hits) > 1:
                     return None  # which of two overlapping ranges came first is lost where the longest match wins
@@ -121,13 +116,15 @@ class RowMaker:
     def _decided(self, decision: Decision, hits: dict[tuple[Tier, str, int], Rule]) -> Decided:
         ruling = Ruling.ALLOW if decision.allowed else Ruling.DENY
         if decision.policy is not None and decision.rule is not None:
-            return self._number(hits[decision.tier, decision.policy, decision.rule]), ruling
+            return self._number_of[hits[decision.tier, decision.policy, decision.rule]], ruling
         return self._book.number(of_decision(decision)), ruling
 
 
 def _few(ports: PortSet) -> Few | None:
     if ports.other:
         return None
+    if len(ports.tcp) == 1 and not ports.udp and not ports.sctp and ports.tcp[0][0] == ports.tcp[0][1]:
+        return ((_SLOTS[0], ports.tcp[0][0], _PORT),)
     out: list[tuple[int, int, int]] = []
     for protocol, slot in zip(_SLOTS, ports.slots, strict=True):
         for low, high in slot:

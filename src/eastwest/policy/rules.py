@@ -155,10 +155,24 @@ def _unusable(peer: ClusterPolicyPeer, direction: Direction, action: str) -> boo
     return peer.unknown is not None or (bool(peer.domain_names) and action != "Accept")
 
 
-@lru_cache(maxsize=1 << 16)
 def _network_policy_ports(ports: tuple[NetworkPolicyPort, ...] | None) -> PortSpec:
     if not ports:
         return ALL_PORTS
+    if len(ports) == 1:
+        (only,) = ports
+        return _one_port(only.protocol, only.port, only.end_port)
+    return _several_ports(ports)
+
+
+@lru_cache(maxsize=1 << 16)
+def _one_port(protocol: str, port: int | str | None, end_port: int | None) -> PortSpec:
+    if isinstance(port, str):
+        return PortSpec(NOTHING, ((protocol, port),))
+    return PortSpec(ports_of(protocol, port, end_port))
+
+
+@lru_cache(maxsize=1 << 14)
+def _several_ports(ports: tuple[NetworkPolicyPort, ...]) -> PortSpec:
     numbers, named = NOTHING, []
     for entry in ports:
         if isinstance(entry.port, str):
