@@ -134,3 +134,15 @@ def test_outside_traffic_keeps_its_address_under_the_local_policy(trap: Trap) ->
     assert trap.reaches(STRANGER, "node-2", "near") == set()
     trap.delete("shut")
     assert trap.reaches(STRANGER, "node-2", "near") == set(PROTOCOLS)
+
+
+def test_node_local_dns_is_the_own_nodes_although_nobody_tracks_it(trap: Trap) -> None:
+    """Its address appears on the node while the agent runs, and its packets have no conntrack entry to decide by."""
+    address = trap.lab.node_local_dns()
+    trap.apply(policy("shut", "client", policyTypes=["Ingress", "Egress"]))
+    try:
+        asked = [("trap/client", address, 53, protocol, 4) for protocol in ("TCP", "UDP")]
+        assert {r.protocol for r in trap.lab.probe_many(asked) if r.reachable} == {"TCP", "UDP"}
+        assert not trap.lab.probe("trap/client", "svc:kube-system/kube-dns:53/UDP", timeout=0.8).reachable
+    finally:
+        trap.delete("shut")

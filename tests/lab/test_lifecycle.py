@@ -129,3 +129,26 @@ def test_agents_run_in_a_nodes_namespace_and_cgroup(lab: Lab) -> None:
     assert done.stdout.split()[0] == str(Path(f"/proc/{node.pid}/ns/net").readlink())
     assert f"/{node.name}/" in done.stdout
     assert json.loads(lab.files.description.read_text())["nodes"][0]["cgroup"] in node.cgroup
+
+
+def test_node_local_dns_answers_without_conntrack(run_dir: Path, manifest: Path) -> None:
+    lab = Lab.up([manifest], f"dns{os.getpid()}", nodes=1)
+    try:
+        address = lab.node_local_dns()
+        assert address == lab.node_local_dns() == "169.254.20.10"  # twice is once
+        (old,) = [p["metadata"]["name"] for p in lab.objects("Pod") if p["metadata"]["labels"].get("app") == "client"]
+        lab.delete("Pod", "shop", old)
+        deadline = time.monotonic() + 15
+        while any(p["metadata"]["name"] == old for p in lab.objects("Pod")):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        lab.wait([("Deployment", "shop", "client")])
+        assert f"nameserver {address}" in lab.exec("shop", "client", ["cat", "/etc/resolv.conf"]).stdout
+        assert lab.exec("shop", "client", ["getent", "hosts", "web"]).returncode == 0
+        assert lab.probe("shop/client", f"{address}:53/TCP").reachable
+        tracked = subprocess.run(
+            lab.node_command("node-1", ["conntrack", "-L"]), capture_output=True, text=True, check=True
+        )
+        assert address not in tracked.stdout
+    finally:
+        lab.down()

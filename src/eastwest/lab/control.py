@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eastwest.k8s.raw import load_raw
-from eastwest.lab import admission, origin
+from eastwest.lab import admission, nodedns, origin
 from eastwest.lab.controllers import is_ready
 from eastwest.lab.endpoints import pod_ips
 from eastwest.lab.faults import change, listing
@@ -117,6 +118,15 @@ class Control:
 
     async def on_let_go(self, number: int) -> None:
         await self._daemon.held.end(number)
+
+    async def on_node_local_dns(self) -> str:
+        """See `Lab.node_local_dns`."""
+        daemon = self._daemon
+        if daemon.cluster.pods.dns != nodedns.ADDRESS:
+            zone = str(daemon.files.zone)
+            await asyncio.gather(*(node.process.call("local_dns", zone=zone) for node in daemon.nodes))
+            daemon.cluster.pods.dns = nodedns.ADDRESS
+        return nodedns.ADDRESS
 
     async def on_outside(self, addresses: list[str], ports: list[list[Any]]) -> None:
         """See `Lab.outside`."""

@@ -12,8 +12,9 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from eastwest.lab import cgroups, kernel, prober, rtnl
+from eastwest.lab import cgroups, kernel, nodedns, prober, rtnl
 from eastwest.lab.channel import Channel
+from eastwest.lab.dns import server as dns_server
 from eastwest.lab.healthchecks import HealthChecks
 from eastwest.lab.sandbox import ICMP_SYSCTLS, apply_sysctls, show_etc
 
@@ -74,6 +75,11 @@ async def _serve(sock: socket.socket) -> None:
         elif method in ("tc", "bridge"):
             for words in params["commands"]:
                 await run([method, *words], "", may_fail=params.get("may_fail", False))
+        elif method == "local_dns":
+            async with ip_lock:
+                await run(["ip", "-batch", "-"], nodedns.LINKS)
+                await run(["nft", "-f", "-"], nodedns.rules())
+            await dns_server.serve(Path(params["zone"]), [nodedns.ADDRESS])
         elif method == "probe":
             return await asyncio.to_thread(
                 prober.run, params["cells"], params["timeout_s"], params["parallel"], params["source"]

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from eastwest.lab import cgroups, healthloop, network, podspec
-from eastwest.lab.addresses import Full
+from eastwest.lab.addresses import DNS_V4, Full
 from eastwest.lab.channel import CallError
 from eastwest.lab.podrun import ContainerRun, NodeRun, PodRun
 from eastwest.lab.processes import Process, Processes
@@ -40,6 +40,7 @@ class Pods:
         """`changed` is told of every change of status; `settled` returns when Services no longer point at a pod."""
         self.runs: dict[str, PodRun] = {}
         self.notes: dict[str, str] = {}
+        self.dns = DNS_V4  # what pods that start from now on ask
         self._objects, self._processes, self._files = objects, processes, files
         self._nodes, self._mode, self._driver = nodes, mode, driver
         self._changed, self._settled = changed, settled
@@ -163,7 +164,7 @@ class Pods:
 
     async def _make_sandbox(self, run: PodRun, body: Json, *, host: bool) -> None:
         pause = cgroups.create(run.cgroup / cgroups.container_name(uuid.uuid4().hex * 2, self._driver))
-        etc = podspec.write_etc(self._files.etc / run.uid, body, run.ips)
+        etc = podspec.write_etc(self._files.etc / run.uid, body, run.ips, self.dns)
         name = run.node.plan.name if host else podspec.hostname(body)
         spec = {"cgroup": str(pause), "hostname": name, "etc": str(etc),
                 "host_pid": run.node.process.pid if host else None}  # fmt: skip

@@ -23,8 +23,8 @@ def host_link(uid: str) -> str:
     return "veth" + uid.replace("-", "")[:10]
 
 
-def write_etc(folder: Path, pod: Json, ips: Sequence[str]) -> Path:
-    """The files that the pod sees as /etc/resolv.conf, hosts and hostname. Returns `folder`."""
+def write_etc(folder: Path, pod: Json, ips: Sequence[str], dns: str = DNS_V4) -> Path:
+    """The files that the pod sees as /etc/resolv.conf (asking `dns`), hosts and hostname. Returns `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     spec, namespace = pod["spec"], pod["metadata"]["namespace"]
     config = spec.get("dnsConfig") or {}
@@ -35,7 +35,7 @@ def write_etc(folder: Path, pod: Json, ips: Sequence[str]) -> Path:
             "cluster.local",
             *(config.get("searches") or []),
         ]
-        servers = [DNS_V4, *(config.get("nameservers") or [])]
+        servers = [dns, *(config.get("nameservers") or [])]
         given = {o["name"]: o.get("value") for o in config.get("options") or []}
         options = " ".join(k if v is None else f"{k}:{v}" for k, v in {"ndots": "5", **given}.items())
         text = f"search {' '.join(search)}\n" + "".join(f"nameserver {s}\n" for s in servers) + f"options {options}\n"

@@ -219,6 +219,10 @@ class Lab:
         """Give the internet these addresses and serve `(port, protocol)` on them. Raises LabError."""
         self.call("outside", addresses=list(addresses), ports=[list(p) for p in ports])
 
+    def node_local_dns(self) -> str:
+        """Serve DNS on every node at the address returned, untracked; pods that start from now on ask it. Raises LabError."""
+        return str(self.call("node_local_dns"))
+
     def changed_ns(self) -> int:
         """When the newest object was written (`at_ns` of the last line of the watch log)."""
         return int(self.call("changed_ns"))
