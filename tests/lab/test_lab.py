@@ -79,7 +79,7 @@ def test_a_pod_without_sctp_ports_refuses_associations(lab: Lab, family: int) ->
 
 def test_sctp_associations_of_one_pod_are_kept_apart(lab: Lab) -> None:
     cells = [("shop/client", "shop/web", port, "SCTP", family) for port in (38412, 9) for family in (4, 6)] * 200
-    assert {(r.port, r.reason) for r in lab.probe_many(cells)} == {(38412, None), (9, "refused")}
+    assert {(r.port, r.reason) for r in lab.probe_many(cells, timeout=10)} == {(38412, None), (9, "refused")}
 
 
 def test_conntrack_follows_sctp_through_a_service(lab: Lab) -> None:
