@@ -42,3 +42,10 @@ def test_what_no_hook_measured_is_a_dash_with_its_reason(page: Page, policed: st
         expect(tile.get_by_role("note")).to_have_attribute("aria-label", re.compile("^unknown: "))
         expect(tile).not_to_contain_text("0 %")
     expect(page.get_by_role("region", name="DNS errors by workload")).to_have_count(0)
+
+
+def test_a_phone_can_read_it(page: Page, policed: str) -> None:
+    page.set_viewport_size({"width": 400, "height": 800})
+    page.goto(f"{policed}/overview")
+    expect(page.get_by_role("region", name="Top talkers")).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 420
