@@ -14,6 +14,7 @@ import pytest
 
 from e2e import expected
 from eastwest.cli._stack import Plan, Stack, StackError
+from eastwest.cli.main import main
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
@@ -75,7 +76,9 @@ EDGES = {
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("zoo")
     (folder / "zoo.yaml").write_text(ZOO)
-    plan = Plan([str(folder)], name=f"life{os.getpid() % 100000}", listen="127.0.0.1:0")
+    # A part of the cgroup tree that is not there: the kernel refuses sock_ops on every node.
+    refused = ["--cgroup", str(folder / "no-such-cgroup")]
+    plan = Plan([str(folder)], name=f"life{os.getpid() % 100000}", listen="127.0.0.1:0", agent_options=refused)
     with Stack(plan) as running:
         yield running
 
@@ -98,6 +101,29 @@ def test_a_scenario_nobody_knew(stack: Stack) -> None:
     assert expected.doubled(_map(stack)) == []
     edge = _edge(stack, 9000)
     assert (edge["service"], edge["service_port"]) == ("lodge", 7000)
+
+
+def test_what_a_refused_hook_would_tell_is_unknown_with_the_reason(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edge = _edge(stack, 9000)
+    told = ("retransmits", "rtos", "resets", "connection_failures", "rtt_p50_us", "connect_mean_us")
+    assert {name: edge[name] for name in told} == dict.fromkeys(told)  # unknown is never 0
+    assert edge["drops"] == 0  # this hook is on
+    coverage = stack.get("/api/v1/coverage", window="15m")
+    for node in coverage["nodes"]:
+        (hook,) = [h for h in node["hooks"] if h["name"] == "sock_ops"]
+        assert (hook["state"], "no-such-cgroup" in hook["reason"]) == ("refused", True)
+        assert "retransmits_established" in hook["columns"]
+    said = [s for s in coverage["sentences"] if "refused hook sock_ops" in s]
+    assert len(said) == len(coverage["nodes"])
+    assert main(["map", "--server", stack.url, "-n", "zoo", "--columns", "health"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    heads = lines[0].split("\t")
+    shown = [dict(zip(heads, line.split("\t"), strict=True)) for line in lines[1:] if not line.startswith("#")]
+    (row,) = [r for r in shown if r["TO"] == "zoo/lodge" and r["PORT"] == "TCP 9000"]
+    assert (row["RTT P50"], row["SENT AGAIN"], row["DROPS"]) == ("–", "–", "0")
+    assert any("refused hook sock_ops" in line for line in lines if line.startswith("#"))
 
 
 def test_ipv6_is_recorded_under_its_own_addresses(stack: Stack) -> None:
