@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import functools
+import itertools
 import secrets
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 from eastwest.lab.sctp.association import Stack
@@ -19,9 +22,15 @@ _IP_PKTINFO: Final = 8  # linux/in.h
 _BUFFER_BYTES: Final = 1 << 22
 
 
+@functools.cache
+def _turn() -> Iterator[int]:
+    """Begins anywhere, when a process first asks: those of one network namespace should not meet."""
+    return itertools.count(secrets.choice(_PORTS))
+
+
 def free_port() -> int:
-    """A port for a new association: raw sockets have none, so chance keeps them apart."""
-    return secrets.choice(_PORTS)
+    """A port for a new association: raw sockets have none of their own, so they are used in turn."""
+    return _PORTS[next(_turn()) % len(_PORTS)]
 
 
 def client(address: str, local_port: int, source: str | None = None) -> socket.socket:
