@@ -110,13 +110,13 @@ class Scene:
             raise StoryError(str(error).splitlines()[0]) from error
         return time.monotonic() - began
 
-    def sell(self, count: int, deadline_s: float = 30.0) -> Purchases:
+    def sell(self, count: int, deadline_s: float = 60.0) -> Purchases:
         """Wait for `count` more purchases that succeed."""
         before = self.purchases()
         self.wait(f"{count} purchases", lambda: self.purchases().since(before).succeeded >= count, deadline_s)
         return self.purchases().since(before)
 
-    def recover(self, in_a_row: int = 20, deadline_s: float = 20.0) -> float:
+    def recover(self, in_a_row: int = 20, deadline_s: float = 60.0) -> float:
         """Seconds until so many purchases in a row have succeeded."""
         start = time.monotonic()
         last = self.purchases()
@@ -171,7 +171,7 @@ class Scene:
             nodes = self.stack.get("/api/v1/coverage", window="5m")["nodes"]
             return all((n["last_window_end_ns"] or 0) >= until_ns for n in nodes)
 
-        self.wait("the agents' records", there, 40)
+        self.wait("the agents' records", there, 60)
 
     # --- policies --------------------------------------------------------------------------------------------------
 
@@ -208,7 +208,7 @@ class Scene:
             self.ask("enforce", "set", namespace, mode)
         self.in_force()
 
-    def in_force(self, deadline_s: float = 20.0) -> None:
+    def in_force(self, deadline_s: float = 60.0) -> None:
         """Wait until every node has put the newest policies and modes in force."""
         changed_ns = self.lab.changed_ns()
         try:
