@@ -34,9 +34,9 @@ SHUT = {"name": "shut", "steps": [
 
 
 @pytest.fixture(scope="module")
-def short_run_dir() -> Iterator[None]:
+def short_run_dir(short_folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EASTWEST_RUN_DIR", f"/tmp/ewc-{os.getpid()}")
+        patch.setenv("EASTWEST_RUN_DIR", str(short_folder))
         yield
 
 

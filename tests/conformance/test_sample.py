@@ -20,9 +20,9 @@ SAMPLE = [
 
 
 @pytest.fixture(scope="module")
-def outcome() -> Iterator[Outcome]:
+def outcome(short_folder: Path) -> Iterator[Outcome]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EASTWEST_RUN_DIR", f"/tmp/ewc-{os.getpid()}")
+        patch.setenv("EASTWEST_RUN_DIR", str(short_folder))
         cases = list(load_cases([str(GOLDEN / "cases" / f"{name}.yaml") for name in SAMPLE]))
         found = run_cases(cases, f"conf{os.getpid() % 100000}", tell=print)
         print(found.summary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,9 +71,9 @@ class Trap:
 
 
 @pytest.fixture(scope="module")
-def trap() -> Iterator[Trap]:
+def trap(short_folder: Path) -> Iterator[Trap]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EASTWEST_RUN_DIR", f"/tmp/ewt-{os.getpid()}")
+        patch.setenv("EASTWEST_RUN_DIR", str(short_folder))
         with Stack(Plan([], name=f"trap{os.getpid() % 100000}", listen="127.0.0.1:0", enforce=True)) as stack:
             enforce_everything(stack)
             made = Trap(stack)
