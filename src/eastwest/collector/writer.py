@@ -35,6 +35,11 @@ from eastwest.wire.decode import AGENT_SCHEMA
 log = logging.getLogger(__name__)
 
 GATHER_S: Final = 0.5
+CATCH_UP_S: Final = 0.05
+"""How long a block gathers when one of its agents has a backlog: an agent sends one window at a time, so each moment that
+its answer waits is a moment longer until it has caught up."""
+BACKLOG_NS: Final = 1_000_000_000
+"""A window that waited longer than this with its agent has others behind it."""
 BLOCK_ROWS: Final = 100_000
 PENDING_ROWS: Final = 1_000_000
 RETRY_S: Final = (0.1, 0.5, 2.0, 5.0)
@@ -144,7 +149,7 @@ class Writer:
     def _gather(self, first: _Waiting) -> tuple[list[_Waiting], bool]:
         """What arrives within a moment of `first`, and whether the end of the queue was reached."""
         block, rows = [first], first.batch.records.num_rows
-        deadline = time.monotonic() + self._gather_s
+        deadline = time.monotonic() + self._moment_s(first)
         while rows < BLOCK_ROWS:
             try:
                 waiting = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
@@ -154,7 +159,14 @@ class Writer:
                 return block, True
             block.append(waiting)
             rows += waiting.batch.records.num_rows
+            deadline = min(deadline, time.monotonic() + self._moment_s(waiting))
         return block, False
+
+    def _moment_s(self, waiting: _Waiting) -> float:
+        """How long a block with this batch may gather from now on. Both times are by the agent's own clock."""
+        header = waiting.batch.header
+        waited_ns = header.sent_at_ns - header.window_end_ns
+        return min(self._gather_s, CATCH_UP_S) if waited_ns > BACKLOG_NS else self._gather_s
 
     def _keep(self, block: list[_Waiting]) -> None:
         """Make a block durable and acknowledge it, or fail its batches before anything of them is kept."""
