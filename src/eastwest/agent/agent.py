@@ -225,7 +225,7 @@ class Agent:
     def _all_hooks(self) -> tuple[HookStatus, ...]:
         refused = (self._recorder.refusal,) if self._recorder.refusal else ()
         return (
-            *self._kernel.hooks,
+            *self._recorder.kernel_hooks,
             *self._hooks.statuses,
             self._host_status,
             HookStatus("pins", "on" if self._pins is not None else "off"),

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eastwest.agent import books, edges, watcher
+from eastwest.agent import backends, books, edges, watcher
 from eastwest.agent.abi import ACTIVE
 from eastwest.agent.bypass import BypassMeter
 from eastwest.agent.columns import Context, columns
@@ -75,6 +75,7 @@ class Recorder:
         self._edge_budget = edge_budget
         self._kernel, self._interfaces, self._hooks = kernel, interfaces, hooks
         self._reason_words = reason_words
+        self._backends = backends.instead(kernel.hooks)
         self._cluster, self._node = cluster, node
         now = time.time_ns()
         self._start_ns = min(kernel.journal.end_ns or now, now)
@@ -83,6 +84,13 @@ class Recorder:
         self._counters: LinkCounters | None = LinkCounters()
         self.refusal: HookStatus | None = None
         """Why nobody can tell what passed the hooks by; None: the pods' counters are read."""
+
+    @property
+    def kernel_hooks(self) -> tuple[HookStatus, ...]:
+        """The kernel's, with what stands in for a refused one as of the last window."""
+        if self._backends is None:
+            return self._kernel.hooks
+        return tuple(self._backends.status if h.name == backends.HOOK else h for h in self._kernel.hooks)
 
     def close(self) -> None:
         """Let go of what it reads from. After the last window."""
@@ -113,6 +121,8 @@ class Recorder:
         )
         self._purge = False
         found, optional = self._hooks.columns(edges.merge(parts), sensed)
+        if self._backends is not None:
+            found = self._backends.name(found)  # the hooks know connections as the pod's interface shows them
         context = Context(
             self._cluster,
             self._node,
