@@ -39,8 +39,9 @@ lint:
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/lint-imports
 types:
 	@.venv/bin/mypy
+# two at a time: most of them wait for packets, windows and processes. A file's tests share their lab, so they stay together.
 unit:
-	@.venv/bin/pytest $(ARGS)
+	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS)
 	@cd web && npm test --silent
 check: lint types
 
