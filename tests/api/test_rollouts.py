@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from eastwest.runtime.topic import Topic
 from enforce.rollout.factories_rollout import NODES, broken, held
 from enforce.rollout.test_driver import Scripted
 from k8s.factories_k8s import added, node
+from loops import run_apart
 
 START = {"namespaces": ["shop"], "budget": "1", "hold_s": 10, "patience_s": 60}
 
@@ -52,7 +52,7 @@ class Site:
             async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
                 return await client.request(method, f"/api/v1/rollouts{what}", json=body, headers=headers)
 
-        return asyncio.run(one())
+        return run_apart(one())
 
     def post(self, what: str = "", body: Any = None, **headers: str) -> httpx.Response:
         return self.ask("POST", what, body, headers)

@@ -20,6 +20,7 @@ from eastwest.model.plan import Mode, NodePlan, Posture
 from eastwest.model.realised import Realised, RealisedPod, RefusedPlan
 from eastwest.wire.plan_delta import read
 from enforce.factories_cluster import Edited, pod, policy, shop
+from loops import run_apart
 
 DEADLINE_S = 10.0
 
@@ -206,7 +207,7 @@ def test_who_waits_is_woken(tmp_path: Path) -> None:
             return await asyncio.wait_for(news.get(), DEADLINE_S)
 
     try:
-        assert asyncio.run(wait()) == {"node-a", "node-b"}
+        assert run_apart(wait()) == {"node-a", "node-b"}
     finally:
         found.stop()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from eastwest.cli._story_probes import compared, table
@@ -24,11 +25,11 @@ def staged_rollout(scene: Scene) -> str:
     return f"{len(found['steps'])} steps, {len({c['node'] for c in found['cells']})} nodes"
 
 
-def roll_out(scene: Scene, budget: str, hold: str = HOLD, *, wait: bool = True) -> Json:
+def roll_out(scene: Scene, budget: str, hold: str = HOLD, *, wait: bool = True, more: Sequence[str] = ()) -> Json:
     """Start a rollout of every namespace that has generated policies; where it stands, with `wait` at its end."""
     words = [w for namespace in enforced(scene) for w in ("-n", namespace)]
     options = ("--budget", budget, "--hold", hold, "--lookback", "15m", *(("--wait",) if wait else ()))
-    found: Json = scene.ask("rollout", "start", *words, *options, codes=(0, 1))
+    found: Json = scene.ask("rollout", "start", *words, *options, *more, codes=(0, 1))
     return found
 
 
