@@ -26,7 +26,7 @@ $(STAMPS)/npm: web/package-lock.json $(STAMPS)/python
 bpf: $(STAMPS)/apt
 	@$(MAKE) --no-print-directory -C bpf CLANG=$(CLANG)
 web: $(STAMPS)/web
-$(STAMPS)/web: $(STAMPS)/npm $(STAMPS)/python $(shell git ls-files web 2>/dev/null) src/eastwest/api/models.py
+$(STAMPS)/web: $(STAMPS)/npm $(STAMPS)/python $(shell git ls-files web 2>/dev/null) $(wildcard src/eastwest/api/models/*.py)
 	@echo "== web console: build"; scripts/build-web.sh && touch $@
 setup: $(STAMPS)/apt $(STAMPS)/python bpf web
 

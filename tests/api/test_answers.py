@@ -9,7 +9,12 @@ import pytest
 
 from api.factories_batches import AT
 from api.running import RunningServer
-from eastwest.api import models
+from eastwest.api.models.costs import Costs
+from eastwest.api.models.coverage import Coverage
+from eastwest.api.models.events import LiveEvent
+from eastwest.api.models.flows import FlowPage
+from eastwest.api.models.health import Health
+from eastwest.api.models.servicemap import ServiceMap
 from store.factories_flows import SECOND
 
 
@@ -21,7 +26,7 @@ def ask(shop: RunningServer, path: str, **params: Any) -> Any:
 
 def test_the_map_of_the_shop(shop: RunningServer) -> None:
     answer = ask(shop, "/api/v1/service-map")
-    models.ServiceMap.model_validate(answer)
+    ServiceMap.model_validate(answer)
     assert [(n["id"], n["kind"], n["name"], n["pods"]) for n in answer["nodes"]] == [
         ("aws:S3/us-east-1", "aws", "S3", None),
         ("internet:93.184.216.34", "internet", "93.184.216.34", None),
@@ -86,7 +91,7 @@ def test_start_and_end_are_exact(shop: RunningServer) -> None:
 @pytest.mark.parametrize(("view", "rows"), [("cluster", 2), ("aws", 1), ("external", 1), (None, 4)])
 def test_the_views_of_the_flow_table(shop: RunningServer, view: str | None, rows: int) -> None:
     answer = ask(shop, "/api/v1/flows", **({"view": view} if view else {}))
-    models.FlowPage.model_validate(answer)
+    FlowPage.model_validate(answer)
     assert (len(answer["rows"]), answer["total"], answer["next_cursor"]) == (rows, rows, None)
 
 
@@ -137,7 +142,7 @@ def test_every_amount_stands_beside_its_prices(shop: RunningServer) -> None:
     edges = {e["category"]: e for e in ask(shop, "/api/v1/service-map")["edges"]}
     assert (edges["unknown"]["cost"], edges["unknown"]["unpriced_bytes"]) == (None, 2_002_100)
     answer = ask(shop, "/api/v1/costs", by="namespace")
-    models.Costs.model_validate(answer)
+    Costs.model_validate(answer)
     assert answer["cost"] == pytest.approx(100 * per_byte)
     assert {r["name"]: r["cost"] for r in answer["rows"]} == {"ui": pytest.approx(100 * per_byte), "carts": None}
     assert ask(shop, "/api/v1/top", by="namespace", metric="cost")["rows"] == answer["rows"]
@@ -145,7 +150,7 @@ def test_every_amount_stands_beside_its_prices(shop: RunningServer) -> None:
 
 def test_coverage_closes(shop: RunningServer) -> None:
     answer = ask(shop, "/api/v1/coverage")
-    models.Coverage.model_validate(answer)
+    Coverage.model_validate(answer)
     assert (answer["ratio"], answer["unexplained_bytes"], [n["node"] for n in answer["nodes"]]) == (
         1.0, 0, ["node-a", "node-b"],
     )  # fmt: skip
@@ -156,7 +161,7 @@ def test_coverage_closes(shop: RunningServer) -> None:
 
 def test_coverage_pod_by_pod_and_window_by_window(shop: RunningServer) -> None:
     answer = ask(shop, "/api/v1/coverage", by="pod")
-    models.Coverage.model_validate(answer)
+    Coverage.model_validate(answer)
     assert {(p["node"], p["pod_uid"], p["interface"], p["ratio"]) for p in answer["pods"]} == {
         ("node-a", "uid-1", "veth1", 1.0),
         ("node-b", "uid-1", "veth1", 1.0),
@@ -213,12 +218,12 @@ def test_events_follow_new_records(shop: RunningServer) -> None:
         old = between("10.0.0.1", "10.0.1.1", pod_uid="uid-ui-1") | {"connections": 0}
         send(shop, 1, [row | {"window_start_ns": AT - 7200 * SECOND} for row in [old]])
         assert next(line for line in lines if line.startswith("event:")) == "event: flows"
-        event = models.LiveEvent.model_validate_json(next(lines).removeprefix("data: "))
+        event = LiveEvent.model_validate_json(next(lines).removeprefix("data: "))
         assert (event.rows, event.batches, event.nodes) == (1, 1, 1)
 
 
 def test_health_and_metrics(shop: RunningServer) -> None:
-    health = models.Health.model_validate(ask(shop, "/healthz"))
+    health = Health.model_validate(ask(shop, "/healthz"))
     assert (health.status, health.recorded, health.store.ready, health.last_batch_ns is not None) == (
         "ok",
         False,

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from api.running import RunningServer
-from eastwest.api import models
+from eastwest.api.models.session import Session
 
 
 def test_a_second_server_names_the_first(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_with_a_token_everything_but_health_and_the_console_asks_for_it(tmp_path
             assert client.get("/api/v1/session").json() == {"token_required": True, "signed_in": False}
             assert client.post("/api/v1/session", json={"token": "wrong"}).status_code == 401
             signed = client.post("/api/v1/session", json={"token": token})
-            assert models.Session.model_validate(signed.json()).signed_in
+            assert Session.model_validate(signed.json()).signed_in
             cookie = signed.headers["set-cookie"]
             assert "HttpOnly" in cookie
             assert "SameSite=strict" in cookie

@@ -6,7 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from eastwest.api.models import Cost, FlowRow
+from eastwest.api.models.flows import FlowRow
+from eastwest.api.models.prices import Cost
 from eastwest.model.schema import (
     AGENT_COLUMNS,
     BY_NAME,

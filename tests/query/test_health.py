@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eastwest.api.models import TcpHealth
+from eastwest.api.models.edge import TcpHealth
 from eastwest.query.health import BUCKET_COLUMNS, SUMS, health
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fastapi import Response
 from pydantic import BaseModel
 
-from eastwest.api.models import PricesUsed, Window
+from eastwest.api.models.prices import PricesUsed
+from eastwest.api.models.window import Window
 from eastwest.api.services import Services
 from eastwest.query.costs import prices_used
 from eastwest.query.filter import parse

@@ -9,7 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from eastwest.api.models import Problem
+from eastwest.api.models.problem import Problem
 from eastwest.query.errors import ParameterError
 from eastwest.store.errors import StoreError
 

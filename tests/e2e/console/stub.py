@@ -13,8 +13,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.middleware.base import RequestResponseEndpoint
 
-from eastwest.api import models as api
 from eastwest.api.console import add_console
+from eastwest.api.models.coverage import Coverage, HookReport, Loss, NodeCoverage
+from eastwest.api.models.filters import FilterCheck, FilterIssue
+from eastwest.api.models.flows import FlowPage, FlowRow
+from eastwest.api.models.problem import Problem
+from eastwest.api.models.servicemap import MapEdge, MapNode, ServiceMap
+from eastwest.api.models.session import Login
+from eastwest.api.models.window import Window
 
 END_NS = 1_763_820_000_000_000_000
 ZONES = ("eu-west-1a", "eu-west-1b", "eu-west-1c")
@@ -36,25 +42,25 @@ SHOP = [
 ]  # fmt: skip
 
 
-def node(id_: str) -> api.MapNode:
+def node(id_: str) -> MapNode:
     base: dict[str, Any] = {"id": id_, "namespace": None, "zone": None}
     if id_.startswith("internet:"):
-        return api.MapNode(**base, kind="internet", name="internet")
+        return MapNode(**base, kind="internet", name="internet")
     if id_.startswith("node:"):
-        return api.MapNode(**{**base, "zone": f"eu-west-1{id_[-1]}"}, kind="node", name=id_[5:])
+        return MapNode(**{**base, "zone": f"eu-west-1{id_[-1]}"}, kind="node", name=id_[5:])
     if id_.startswith("aws:"):
-        return api.MapNode(**base, kind="aws", name=id_.split(":")[1], region=id_.split(":")[2])
+        return MapNode(**base, kind="aws", name=id_.split(":")[1], region=id_.split(":")[2])
     namespace, name = id_.split("/")
     stateful = any(word in name for word in ("mysql", "postgresql", "rabbitmq"))
-    return api.MapNode(
+    return MapNode(
         **{**base, "namespace": namespace, "zone": ZONES[len(name) % 3]}, kind="workload", name=name,
         workload=name, workload_kind="StatefulSet" if stateful else "Deployment", pods=1 if stateful else 2,
     )  # fmt: skip
 
 
-def edge(line: tuple[Any, ...]) -> api.MapEdge:
+def edge(line: tuple[Any, ...]) -> MapEdge:
     source, target, protocol, port, service, service_port, size = line
-    return api.MapEdge(
+    return MapEdge(
         source=source, target=target, protocol=protocol, dst_port=port, service=service,
         service_namespace=target.split("/")[0] if service else None, service_port=service_port,
         bytes_forward=size // 6, bytes_reverse=size - size // 6, packets_forward=size // 900, packets_reverse=size // 800,
@@ -76,26 +82,26 @@ def big(workloads: int = 300, edges: int = 2000) -> list[tuple[Any, ...]]:
     return [(*pair[:2], "TCP", pair[2], None, None, int(dice.lognormvariate(11, 3)) + 60) for pair in sorted(ends)]
 
 
-def coverage(window: api.Window, silent: bool = False) -> api.Coverage:
-    def books(letter: str) -> api.NodeCoverage:
+def coverage(window: Window, silent: bool = False) -> Coverage:
+    def books(letter: str) -> NodeCoverage:
         quiet = silent and letter == "c"
-        return api.NodeCoverage(
+        return NodeCoverage(
             node=f"node-{letter}", state="silent" if quiet else "reporting", last_window_end_ns=END_NS,
             hook_bytes=26_000_000, hook_packets=31_000, recorded_bytes=25_300_000 if quiet else 26_000_000, recorded_packets=31_000,
-            lost={"map_full": api.Loss(bytes=700_000, packets=800)} if quiet else {}, unexplained_bytes=0, unexplained_packets=0,
-            hooks=[api.HookReport(name="tcx", state="on")],
+            lost={"map_full": Loss(bytes=700_000, packets=800)} if quiet else {}, unexplained_bytes=0, unexplained_packets=0,
+            hooks=[HookReport(name="tcx", state="on")],
         )  # fmt: skip
 
     sentences = (
         ["node-c has not reported for 45 s.", "node-c lost 700 kB because its flow map was full."] if silent else []
     )
-    return api.Coverage(
+    return Coverage(
         window=window, complete=not silent, ratio=0.9923 if silent else 1.0, hook_bytes=78_000_000, recorded_bytes=77_400_000 if silent else 78_000_000,
         unexplained_bytes=0, unexplained_packets=0, nodes=[books(letter) for letter in "abc"], sentences=sentences,
     )  # fmt: skip
 
 
-def row(line: tuple[Any, ...], index: int) -> api.FlowRow:
+def row(line: tuple[Any, ...], index: int) -> FlowRow:
     ends: dict[str, Any] = {}
     for side, id_ in (("src", line[0]), ("dst", line[1])):
         n = node(id_)
@@ -108,7 +114,7 @@ def row(line: tuple[Any, ...], index: int) -> api.FlowRow:
         }  # fmt: skip
     e = edge(line).model_dump(exclude={"source", "target", "dst_dns_name"})
     service_ip = "10.96.0.10" if e["service"] else None
-    return api.FlowRow(
+    return FlowRow(
         **ends,
         **e,
         zone_pair=None,
@@ -118,12 +124,12 @@ def row(line: tuple[Any, ...], index: int) -> api.FlowRow:
     )
 
 
-def keep(flow: api.FlowRow, text: str) -> bool:
+def keep(flow: FlowRow, text: str) -> bool:
     terms = re.findall(r"(\w+)=([\w./-]+)", text)
     return all(str(getattr(flow, word)) == value for word, value in terms)
 
 
-def view_of(flow: api.FlowRow) -> str:
+def view_of(flow: FlowRow) -> str:
     kinds = {flow.src_kind, flow.dst_kind}
     return "aws" if "aws" in kinds else "external" if kinds & {"internet", "unknown"} else "cluster"
 
@@ -131,42 +137,40 @@ def view_of(flow: api.FlowRow) -> str:
 def create_app(lines: list[tuple[Any, ...]] = SHOP, silent: bool = False) -> FastAPI:
     app = FastAPI()
 
-    def window(request: Request) -> api.Window:
+    def window(request: Request) -> Window:
         seconds = {"5m": 300, "15m": 900, "1h": 3600}.get(request.query_params.get("window", ""), 900)
-        return api.Window(start_ns=END_NS - seconds * 10**9, end_ns=END_NS)
+        return Window(start_ns=END_NS - seconds * 10**9, end_ns=END_NS)
 
     @app.get("/api/v1/service-map")
-    def service_map(request: Request) -> api.ServiceMap:
+    def service_map(request: Request) -> ServiceMap:
         namespace = request.query_params.get("namespace")
         chosen = [line for line in lines if not namespace or any(end.startswith(f"{namespace}/") for end in line[:2])]
         ids = sorted({end for line in chosen for end in line[:2]})
         level = "pod" if request.query_params.get("level") == "pod" else "workload"
-        return api.ServiceMap(window=window(request), level=level, nodes=[node(i) for i in ids], edges=[edge(line) for line in chosen], coverage=coverage(window(request), silent))  # fmt: skip
+        return ServiceMap(window=window(request), level=level, nodes=[node(i) for i in ids], edges=[edge(line) for line in chosen], coverage=coverage(window(request), silent))  # fmt: skip
 
-    @app.get("/api/v1/flows", response_model=api.FlowPage)
+    @app.get("/api/v1/flows", response_model=FlowPage)
     def flows(request: Request) -> Any:
         query = request.query_params
         rows = [r for r in (row(line, i) for i, line in enumerate(lines)) if view_of(r) == query.get("view", view_of(r)) and keep(r, query.get("filter", ""))]  # fmt: skip
         sort = query.get("sort", "-bytes_forward")
-        if sort.lstrip("-") not in api.FlowRow.model_fields:
-            problem = api.Problem(
-                title="bad parameter", detail=f"{sort!r} is not a column", status=400, parameter="sort"
-            )
+        if sort.lstrip("-") not in FlowRow.model_fields:
+            problem = Problem(title="bad parameter", detail=f"{sort!r} is not a column", status=400, parameter="sort")
             return JSONResponse(problem.model_dump(exclude_none=True), 400)
         rows.sort(key=lambda r: (getattr(r, sort.lstrip("-")) is not None, getattr(r, sort.lstrip("-")) or 0), reverse=sort.startswith("-"))  # fmt: skip
         start, limit = int(query.get("cursor") or 0), int(query.get("limit", 100))
-        return api.FlowPage(window=window(request), rows=rows[start : start + limit], next_cursor=str(start + limit) if start + limit < len(rows) else None, total=len(rows))  # fmt: skip
+        return FlowPage(window=window(request), rows=rows[start : start + limit], next_cursor=str(start + limit) if start + limit < len(rows) else None, total=len(rows))  # fmt: skip
 
     @app.get("/api/v1/filter/complete")
-    def complete(filter: str = "", cursor: int | None = None) -> api.FilterCheck:
+    def complete(filter: str = "", cursor: int | None = None) -> FilterCheck:
         bad = re.search(r"\bnonsense\b", filter)
-        error = api.FilterIssue(message="unknown word nonsense", position=bad.start(), end=bad.end()) if bad else None
+        error = FilterIssue(message="unknown word nonsense", position=bad.start(), end=bad.end()) if bad else None
         begin = re.search(r"[\w]*$", filter[:cursor])
-        words = [w for w in api.FlowRow.model_fields if w.startswith(begin.group() if begin else "")]
-        return api.FilterCheck(error=error, completions=words[:12], replace_from=begin.start() if begin else 0)
+        words = [w for w in FlowRow.model_fields if w.startswith(begin.group() if begin else "")]
+        return FilterCheck(error=error, completions=words[:12], replace_from=begin.start() if begin else 0)
 
     @app.get("/api/v1/coverage")
-    def books(request: Request) -> api.Coverage:
+    def books(request: Request) -> Coverage:
         return coverage(window(request), silent)
 
     @app.get("/api/v1/inventory")
@@ -184,7 +188,7 @@ def create_app(lines: list[tuple[Any, ...]] = SHOP, silent: bool = False) -> Fas
         return StreamingResponse(stream(), media_type="text/event-stream")
 
     @app.post("/api/v1/session")
-    def sign_in(login: api.Login) -> JSONResponse:
+    def sign_in(login: Login) -> JSONResponse:
         if login.token != "sesame":
             return JSONResponse(
                 {"title": "token required", "detail": "this is not the server's token", "status": 401}, 401

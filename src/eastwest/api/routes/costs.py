@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from eastwest.api.asked import condition_of, prices_of, range_of, window_of
-from eastwest.api.models import Costs
+from eastwest.api.models.costs import Costs
 from eastwest.api.parameters import By, EndText, FilterText, KnownOnly, NamespaceText, StartText, WindowText
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given

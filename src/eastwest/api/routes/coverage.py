@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import ValidationError
 
 from eastwest.api.asked import range_of, window_of
-from eastwest.api.models import Coverage, PodCoverage, WindowCoverage
+from eastwest.api.models.coverage import Coverage, PodCoverage, WindowCoverage
 from eastwest.api.parameters import EndText, KnownOnly, StartText, WindowText
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given, Services

@@ -10,30 +10,21 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from starlette.exceptions import HTTPException
 
-from eastwest.api.enforcement_models import (
+from eastwest.api.answers.enforcement import described, node_modes, settings_of
+from eastwest.api.models.enforcement import (
     EnforcementSettings,
     EnforcementStatus,
     ModeChange,
-    ModeSetting,
-    NodeMode,
-    PlanClause,
     PlanDescription,
-    PlanDifference,
-    PlanPeers,
-    PlanSide,
-    PlanSizes,
     PostureChange,
-    PostureSetting,
 )
 from eastwest.api.parameters import KnownOnly
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Enforcement, Given, Services
-from eastwest.enforce.describe import Description, difference, names_of
-from eastwest.enforce.modes import EVERY_NAMESPACE, Snapshot
-from eastwest.enforce.planner import Planned
+from eastwest.enforce.modes import EVERY_NAMESPACE
 from eastwest.enforce.status import status as status_of
 from eastwest.model.flow import Direction
-from eastwest.model.plan import Mode, NodePlan, Posture, Ruling
+from eastwest.model.plan import Mode, Posture
 from eastwest.policy.posture import Postures
 from eastwest.query.errors import ParameterError
 
@@ -52,7 +43,7 @@ def status(services: Given) -> EnforcementStatus:
     enforcement = _enforcement(services)
     found = status_of(enforcement.planner, enforcement.register)
     nodes = [asdict(n) for n in found.nodes]
-    namespaces = [asdict(n) | {"nodes": _nodes(n.nodes)} for n in found.namespaces]
+    namespaces = [asdict(n) | {"nodes": node_modes(n.nodes)} for n in found.namespaces]
     return EnforcementStatus.model_validate(
         asdict(found) | {"nodes": nodes, "namespaces": namespaces, "settings": settings_of(found.snapshot)}
     )
@@ -113,66 +104,7 @@ def plan(services: Given, node: Annotated[str, Query(description="the node's nam
     if planned is None:
         raise HTTPException(503, "nothing was compiled yet")
     _known(node, "node", planned.plans)
-    return _described(enforcement, planned, planned.plans[node])
-
-
-def _described(enforcement: Enforcement, planned: Planned, plan: NodePlan) -> PlanDescription:
-    names = names_of((p.namespace, p.name, p.ips) for p in planned.engine.universe.pods if not p.host_network)
-    told = enforcement.register.told(plan.node)
-    before = told and enforcement.planner.offers.get(plan.node, told.realised.version, told.realised.digest)
-    new = Description(plan, names)
-    gone, come = difference(Description(before, names) if before else None, new)
-    return PlanDescription(
-        node=plan.node,
-        version=plan.version,
-        digest=plan.digest,
-        realised_version=enforcement.register.version(plan),
-        posture=plan.posture.value,
-        unknown_mode=plan.unknown_mode.value,
-        policies=list(plan.sources),
-        sizes=PlanSizes(**{name: len(getattr(plan, name)) for name in PlanSizes.model_fields}),
-        sides=[
-            PlanSide(
-                namespace=side.namespace,
-                name=side.name,
-                direction=side.direction.value,
-                mode=side.mode.value,
-                peers=[
-                    PlanPeers(
-                        peers=list(group.peers),
-                        clauses=[
-                            PlanClause(what=c.what, allowed=c.ruling is Ruling.ALLOW, reason=c.reason)
-                            for c in group.clauses
-                        ],
-                    )
-                    for group in side.peers
-                ],
-            )
-            for side in new.sides()
-        ],
-        difference=PlanDifference(against=before.version if before else None, gone=gone, come=come),
-    )
-
-
-def settings_of(snapshot: Snapshot) -> EnforcementSettings:
-    """The settings as the API shows them."""
-    postures = snapshot.postures
-    return EnforcementSettings(
-        revision=snapshot.revision,
-        modes=[
-            ModeSetting(namespace=name, direction=d.value, mode=s.mode.value, nodes=_nodes(s.nodes))
-            for (name, d), s in snapshot.modes
-        ],
-        postures=[
-            PostureSetting(scope="cluster", name=None, posture=postures.cluster.value),
-            *(PostureSetting(scope="namespace", name=n, posture=p.value) for n, p in postures.namespaces),
-            *(PostureSetting(scope="nodes", name=n, posture=p.value) for n, p in postures.nodes),
-        ],
-    )
-
-
-def _nodes(nodes: Iterable[tuple[str, Mode]]) -> list[NodeMode]:
-    return [NodeMode(node=node, mode=mode.value) for node, mode in nodes]
+    return described(enforcement, planned, planned.plans[node])
 
 
 def _known(name: str, parameter: str, there: Iterable[str]) -> None:

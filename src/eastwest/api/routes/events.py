@@ -9,7 +9,7 @@ from typing import Final
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 
-from eastwest.api.models import LiveEvent
+from eastwest.api.models.events import LiveEvent
 from eastwest.api.parameters import KnownOnly
 from eastwest.api.services import Given
 from eastwest.query.live import Landed, together

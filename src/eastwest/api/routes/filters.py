@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from eastwest.api.models import FilterCheck, FilterIssue
+from eastwest.api.models.filters import FilterCheck, FilterIssue
 from eastwest.api.parameters import FilterText, KnownOnly
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from eastwest.api.asked import condition_of, json_response, prices_of, range_of, window_of
-from eastwest.api.models import FlowPage, FlowRow
+from eastwest.api.models.flows import FlowPage, FlowRow
 from eastwest.api.parameters import (
     EndText,
     FilterText,

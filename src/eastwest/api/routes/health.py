@@ -7,7 +7,7 @@ from dataclasses import asdict
 from fastapi import APIRouter, Request, Response
 
 from eastwest import __version__
-from eastwest.api.models import AwsRangesUsed, Health, StoreHealth
+from eastwest.api.models.health import AwsRangesUsed, Health, StoreHealth
 from eastwest.api.services import Given
 
 router = APIRouter(tags=["health"])

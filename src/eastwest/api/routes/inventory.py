@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from eastwest.api.models import (
+from eastwest.api.models.inventory import (
     Inventory,
     InventoryNode,
     InventoryPod,

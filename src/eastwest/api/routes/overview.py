@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from eastwest.api.asked import condition_of, range_of, window_of
-from eastwest.api.models import Overview
+from eastwest.api.models.overview import Overview
 from eastwest.api.parameters import EndText, FilterText, KnownOnly, NamespaceText, StartText, WindowText
 from eastwest.api.problems import RESPONSES
 from eastwest.api.routes.coverage import coverage_of

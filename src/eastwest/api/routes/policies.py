@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
-from eastwest.api import policy_shapes as shapes
+from eastwest.api.answers import policies as answers
+from eastwest.api.archive import zipped
 from eastwest.api.asked import json_response, range_of, window_of
 from eastwest.api.learning import Learned, learn
-from eastwest.api.models import Policies, PolicyEffect
+from eastwest.api.models.policies import Policies, PolicyEffect
 from eastwest.api.parameters import EndText, KnownOnly, Level, StartText, WindowText
 from eastwest.api.problems import RESPONSES
 from eastwest.api.routes.coverage import coverage_of
@@ -64,7 +65,7 @@ def policies(
 ) -> Response:
     """Per workload how it was watched, its generated and current policies, and what changes between them."""
     learned = _learned(services, namespace, window, start, end)
-    return json_response(shapes.policies(learned.proposal, window_of(services, learned.range)))
+    return json_response(answers.policies(learned.proposal, window_of(services, learned.range)))
 
 
 @router.get(
@@ -85,7 +86,7 @@ def effect(
 ) -> Response:
     """What a set of policies does to every edge of the service map, and which permissions nothing used."""
     learned = _learned(services, namespace, window, start, end)
-    return json_response(shapes.effect(learned.proposal, set, level, window_of(services, learned.range)))
+    return json_response(answers.effect(learned.proposal, set, level, window_of(services, learned.range)))
 
 
 @router.get(
@@ -109,7 +110,7 @@ def download(
         raise ParameterError(
             "accept_gaps", f"coverage is incomplete ({proposal.gaps[0]}); accept_gaps=true goes on all the same"
         )
-    body = shapes.zipped(policy_files(proposal.generated.policies))
+    body = zipped(policy_files(proposal.generated.policies))
     name = f"policies-{namespace}.zip" if namespace else "policies.zip"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response(body, media_type="application/zip", headers=headers)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 
+from eastwest.api.answers.rollouts import request_of, rollout
 from eastwest.api.auth import OwnPages
+from eastwest.api.models.rollouts import CurrentRollout, Rollout, RolloutRequest
 from eastwest.api.parameters import KnownOnly
 from eastwest.api.problems import CONFLICT, RESPONSES
-from eastwest.api.rollout_shapes import CurrentRollout, Rollout, RolloutRequest, request_of, rollout
 from eastwest.api.services import Given, Services
 from eastwest.enforce.rollout import machine
 from eastwest.enforce.rollout.driver import Rollouts

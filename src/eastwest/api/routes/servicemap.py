@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from eastwest.api.asked import condition_of, json_response, prices_of, range_of, window_of
-from eastwest.api.models import MapEdge, MapNode, ServiceMap
+from eastwest.api.models.servicemap import MapEdge, MapNode, ServiceMap
 from eastwest.api.parameters import (
     EndText,
     FilterText,

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
 from eastwest.api.auth import COOKIE, session_value, signed_in
-from eastwest.api.models import Login, Problem, Session
+from eastwest.api.models.problem import Problem
+from eastwest.api.models.session import Login, Session
 from eastwest.api.services import Given
 from eastwest.runtime.tokens import same
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from eastwest.api.asked import condition_of, prices_of, range_of, window_of
-from eastwest.api.models import Top, TopRow
+from eastwest.api.models.top import Top, TopRow
 from eastwest.api.parameters import By, EndText, FilterText, KnownOnly, Metric, NamespaceText, StartText, WindowText
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import io
-import stat
-import zipfile
 from collections.abc import Iterable, Mapping
 from typing import Final, Literal
 
-from eastwest.api import models as api
+from eastwest.api.models.policies import (
+    Policies,
+    PolicyBeyond,
+    PolicyChange,
+    PolicyDenied,
+    PolicyEdge,
+    PolicyEffect,
+    PolicyLeftOut,
+    PolicyReplay,
+    PolicyRule,
+    PolicyText,
+    PolicyUnused,
+    WorkloadPolicy,
+)
+from eastwest.api.models.window import Window
 from eastwest.k8s.write import policy_text
 from eastwest.model.cluster import Pod
 from eastwest.model.flow import EndKind, Workload
@@ -24,15 +35,14 @@ from eastwest.query.servicemap import node_id
 from eastwest.store.questions import Level
 
 MOST_PEERS: Final = 50
-_OLDEST: Final = (1980, 1, 1, 0, 0, 0)  # the oldest date a zip can hold
 
 
-def policies(proposal: Proposal, window: api.Window) -> api.Policies:
+def policies(proposal: Proposal, window: Window) -> Policies:
     """Everything of a proposal but the map."""
     report = proposal.generated.report
     made = {f"{p.namespace}/{p.name}": p for found in proposal.generated.policies.values() for p in found}
     changed = changes(proposal.differences)
-    return api.Policies(
+    return Policies(
         window=window,
         workloads=[
             _workload(w, made, report.rules.get(w.policy or "", ()), proposal, changed.get(w.workload, []))
@@ -43,7 +53,7 @@ def policies(proposal: Proposal, window: api.Window) -> api.Policies:
         gaps=list(proposal.gaps),
         beyond=dict(report.beyond()),
         left_out=[
-            api.PolicyLeftOut(
+            PolicyLeftOut(
                 reason=o.reason, src=o.src, dst=o.dst, protocol=o.protocol, dst_port=o.port, connections=o.connections
             )
             for o in report.left_out
@@ -53,19 +63,17 @@ def policies(proposal: Proposal, window: api.Window) -> api.Policies:
     )
 
 
-def effect(
-    proposal: Proposal, which: Literal["current", "generated"], level: Level, window: api.Window
-) -> api.PolicyEffect:
+def effect(proposal: Proposal, which: Literal["current", "generated"], level: Level, window: Window) -> PolicyEffect:
     """What one of the two sets does to every edge of the map."""
     chosen = proposal.current if which == "current" else proposal.proposed
     named = _pod_end if level == "pod" else _workload_end
-    return api.PolicyEffect(
+    return PolicyEffect(
         window=window,
         set=which,
         level=level,
         policies=len(chosen.cluster.network_policies) + len(chosen.cluster.cluster_network_policies),
         edges=[
-            api.PolicyEdge(
+            PolicyEdge(
                 source=source,
                 target=target,
                 protocol=protocol,
@@ -81,30 +89,17 @@ def effect(
     )
 
 
-def zipped(files: Mapping[str, str]) -> bytes:
-    """A folder of texts as a zip; equal texts give equal bytes."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, text in sorted(files.items()):
-            member = zipfile.ZipInfo(name, _OLDEST)
-            member.create_system = 3
-            member.external_attr = (stat.S_IFREG | 0o644) << 16
-            member.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(member, text)
-    return out.getvalue()
-
-
 def _workload(
     report: WorkloadReport,
     made: Mapping[str, NetworkPolicy],
     rules: Iterable[GeneratedRule],
     proposal: Proposal,
     changed: Iterable[WorkloadChange],
-) -> api.WorkloadPolicy:
+) -> WorkloadPolicy:
     state, text = learning(report)
     workload, watch = report.workload, report.watch
     own = made.get(report.policy or "")
-    return api.WorkloadPolicy(
+    return WorkloadPolicy(
         namespace=workload.namespace,
         kind=workload.kind,
         name=workload.name,
@@ -122,20 +117,20 @@ def _workload(
     )
 
 
-def _rule(rule: GeneratedRule) -> api.PolicyRule:
-    return api.PolicyRule(
+def _rule(rule: GeneratedRule) -> PolicyRule:
+    return PolicyRule(
         direction=rule.direction.value,
         peer=rule.peer,
         ports=[f"{protocol} {number}" for protocol, number in rule.ports],
         connections=rule.connections,
         first_seen_ns=rule.first_ns,
         last_seen_ns=rule.last_ns,
-        beyond=[api.PolicyBeyond.model_validate({"reason": b.reason, "permission": b.permission}) for b in rule.beyond],
+        beyond=[PolicyBeyond.model_validate({"reason": b.reason, "permission": b.permission}) for b in rule.beyond],
     )
 
 
-def _change(line: WorkloadChange, workload: Workload) -> api.PolicyChange:
-    return api.PolicyChange(
+def _change(line: WorkloadChange, workload: Workload) -> PolicyChange:
+    return PolicyChange(
         change=line.change,
         direction=line.direction.value,
         peers=[str(peer) for peer in line.peers[:MOST_PEERS]],
@@ -145,9 +140,9 @@ def _change(line: WorkloadChange, workload: Workload) -> api.PolicyChange:
     )
 
 
-def _replay(which: PolicySet) -> api.PolicyReplay:
+def _replay(which: PolicySet) -> PolicyReplay:
     found = which.replay
-    return api.PolicyReplay(
+    return PolicyReplay(
         flows=found.flows,
         connections=found.connections,
         allowed=found.allowed,
@@ -158,8 +153,8 @@ def _replay(which: PolicySet) -> api.PolicyReplay:
     )
 
 
-def _denied(d: Denied) -> api.PolicyDenied:
-    return api.PolicyDenied(
+def _denied(d: Denied) -> PolicyDenied:
+    return PolicyDenied(
         src=d.src,
         dst=d.dst,
         protocol=d.protocol,
@@ -170,15 +165,15 @@ def _denied(d: Denied) -> api.PolicyDenied:
     )
 
 
-def _unused(which: PolicySet) -> list[api.PolicyUnused]:
+def _unused(which: PolicySet) -> list[PolicyUnused]:
     return [
-        api.PolicyUnused(policy=u.policy, direction=u.direction.value, rule=u.rule, port=u.port, reason=u.reason)
+        PolicyUnused(policy=u.policy, direction=u.direction.value, rule=u.rule, port=u.port, reason=u.reason)
         for u in which.replay.unused
     ]
 
 
-def _text(policy: NetworkPolicy) -> api.PolicyText:
-    return api.PolicyText(name=f"{policy.namespace}/{policy.name}", yaml=policy_text(policy))
+def _text(policy: NetworkPolicy) -> PolicyText:
+    return PolicyText(name=f"{policy.namespace}/{policy.name}", yaml=policy_text(policy))
 
 
 def _texts(many: Iterable[NetworkPolicy]) -> str:

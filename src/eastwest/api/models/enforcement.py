@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from eastwest.api.models import HookReport
+from eastwest.api.models.coverage import HookReport
 
 ModeWord = Literal["off", "audit", "enforce"]
 PostureWord = Literal["allow", "deny"]
