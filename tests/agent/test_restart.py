@@ -156,6 +156,34 @@ def rebuilt(folder: Path) -> Path:
     return source
 
 
+def test_a_pod_that_came_and_went_since_the_last_window_keeps_its_name(
+    net: Node, server: Receiver, tmp_path: Path, pins: Path
+) -> None:
+    """Killed before its first window; the clock is set by an hour before the next agent: one window, as long as it lasted."""
+    b = net.pod("b")
+    b.server(8080)
+    late = "import sys, time; real = time.time_ns; time.time_ns = lambda: real() + 3600 * 10**9\n"
+    main = "from eastwest.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    began = time.monotonic_ns()
+    with agent(net, server, tmp_path, "--pin", str(pins), tick_s=0.1) as running:
+        server.wait(lambda r: bool(r.batches), "windows")
+        running.kill()
+    with agent(net, server, tmp_path, "--pin", str(pins), tick_s=3600) as running:
+        a = net.pod("a")
+        wait_for(lambda: a.uid in running.words(), "the pod is known", 30)
+        a.run(CALL.format(host=b.ipv4, port=8080, size=5000))
+        net.kill(a)
+        running.kill()
+    with agent(net, server, tmp_path, "--pin", str(pins), tick_s=0.1, command=("-c", late + main)) as running:
+        server.wait(lambda r: any(k[7] == a.uid for k in r.edges()), "the dead pod's words under its name")
+        running.stop()
+    server.assert_books_closed()
+    assert {(k[0], k[7]) for k in server.edges() if k[1] == a.ipv4} == {("client", a.uid), ("server", b.uid)}
+    lengths = [h.window_end_ns - h.window_start_ns for h, _ in server.batches]
+    assert min(lengths) > 0
+    assert max(lengths) < time.monotonic_ns() - began
+
+
 def tags(pins: Path) -> set[str]:
     """Of the programs on the pods' interfaces."""
 

@@ -25,6 +25,8 @@ def adopt(kernel: FlowKernel, interfaces: Interfaces, host_netns: int | None = N
     `host_netns`: inode of the node's own namespace when the node itself is counted, too (its hooks are `host`'s to swap).
     """
     left = kernel.left()
+    for ifindex in left.reported.keys() - left.counting - left.hooks.keys():
+        kernel.journal.forget(ifindex)  # it was let go of, and the predecessor was killed before it said so
     alive = []
     if HOST in left.counting:
         interfaces.adopt(_host(left, host_netns))

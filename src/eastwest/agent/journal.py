@@ -10,6 +10,7 @@ from __future__ import annotations
 import mmap
 import os
 import struct
+import threading
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -41,6 +42,8 @@ STATE: Final = np.dtype(
         ("pad", "u4"),
         ("unsent", UNSENT, 2),  # [unsent_at]: handed over, but not at the server yet, and in memory only
         ("drain", DRAIN),
+        ("turned_mono_ns", "u8"),  # CLOCK_MONOTONIC of `turned_ns`; from here on 0 = by an older agent
+        ("end_mono_ns", "u8", 2),  # CLOCK_MONOTONIC of `end_ns`
     ]
 )
 REPORTED: Final = np.dtype(
@@ -77,6 +80,7 @@ class Interrupted:
 
     quiet: int
     end_ns: int
+    end_mono_ns: int | None
     records: int  # that its last run wrote
     lossy: bool
 
@@ -87,6 +91,7 @@ class Journal:
     def __init__(self, pins: PinFolder | None, digest: int, netns: int) -> None:
         """Raises OSError, ValueError when the pins are of another network namespace."""
         self._pins = pins
+        self._lock = threading.Lock()  # guards `reported`: the watcher names what the tick reports
         self._fds: dict[str, int] = {}
         self.adopted = pins is not None and self._adopt(pins, digest, netns)
         if not self.adopted:
@@ -166,6 +171,11 @@ class Journal:
         return int(self._state["end_ns"][self.committed & 1]) or None
 
     @property
+    def end_mono_ns(self) -> int | None:
+        """The same moment by CLOCK_MONOTONIC, which nobody sets; None: not known."""
+        return int(self._state["end_mono_ns"][self.committed & 1]) or None
+
+    @property
     def argument(self) -> NDArray[Any]:
         """The drain program's argument and answer (1,): the kernel writes the answer here, whatever becomes of us."""
         return self._argument
@@ -174,6 +184,7 @@ class Journal:
         """A drain begins and will first move on to `epoch`. Returns its number."""
         self._state["runs"], self._argument["records"] = 0, NOT_RUN
         self._state["epoch"], self._state["turned_ns"] = epoch, time.time_ns()
+        self._state["turned_mono_ns"] = time.monotonic_ns()
         return self._next()
 
     def resume(self) -> int:
@@ -195,6 +206,7 @@ class Journal:
         """The window of the last drain is handed over: it will be sent, or declared lost, by whoever comes."""
         number = self.number
         self._state["end_ns"][number & 1] = end_ns
+        self._state["end_mono_ns"][number & 1] = self._state["turned_mono_ns"]
         self._state["committed"] = number
 
     def handed_over(self, number: int, end_ns: int) -> None:
@@ -209,7 +221,11 @@ class Journal:
             return None
         records = int(self._argument["records"][0])
         return Interrupted(
-            (epoch - 1) & 1, int(s["turned_ns"]), 0 if records == NOT_RUN else records, int(s["runs"]) > 1
+            (epoch - 1) & 1,
+            int(s["turned_ns"]),
+            int(s["turned_mono_ns"]) or None,
+            0 if records == NOT_RUN else records,
+            int(s["runs"]) > 1,
         )
 
     # --- interfaces ------------------------------------------------------------------------------------------------
@@ -230,12 +246,25 @@ class Journal:
             e["before"][set_] = totals
         e["prior"] = e["before"][which]
         e["before"][which] = now
-        e["number"], e["set"], e["netns"] = self.number, which, netns or 0
-        e["name"], e["uid"] = name.encode()[:16], (uid or "").encode()[:64]
+        e["number"], e["set"] = self.number, which
+        with self._lock:
+            self._write(ifindex, entry, name, uid, netns)
+
+    def named(self, ifindex: int, name: str, uid: str, netns: int | None) -> None:
+        """Whose an interface is was found out: a successor knows it, also if pod and agent end before the next drain."""
+        with self._lock:
+            entry = np.zeros(1, REPORTED)
+            bpf.lookup(self._fds["reported"], struct.pack("<I", ifindex), entry)
+            self._write(ifindex, entry, name, uid, netns)
+
+    def _write(self, ifindex: int, entry: NDArray[Any], name: str, uid: str | None, netns: int | None) -> None:
+        e = entry[0]
+        e["netns"], e["name"], e["uid"] = netns or 0, name.encode()[:16], (uid or "").encode()[:64]
         bpf.update(self._fds["reported"], struct.pack("<I", ifindex), entry)
 
     def forget(self, ifindex: int) -> None:
-        bpf.delete(self._fds["reported"], struct.pack("<I", ifindex))
+        with self._lock:
+            bpf.delete(self._fds["reported"], struct.pack("<I", ifindex))
 
     def predecessors(self) -> list[Predecessor]:
         """Every interface that was reported before; what an uncommitted drain said of it is undone."""

@@ -77,10 +77,9 @@ class Recorder:
         self._reason_words = reason_words
         self._backends = backends.instead(kernel.hooks)
         self._cluster, self._node = cluster, node
-        now = time.time_ns()
-        self._start_ns = min(kernel.journal.end_ns or now, now)
+        self._start_ns = kernel.journal.end_ns or time.time_ns()
         self._purge = kernel.journal.adopted  # a predecessor may have been killed between forgetting and purging
-        self._turned_ns: int | None = None  # time.monotonic_ns() when the last window ended
+        self._turned_ns = kernel.journal.end_mono_ns  # time.monotonic_ns() when the last window ended
         self._counters: LinkCounters | None = LinkCounters()
         self.refusal: HookStatus | None = None
         """Why nobody can tell what passed the hooks by; None: the pods' counters are read."""
@@ -106,9 +105,11 @@ class Recorder:
         passed = self._passed()
         resumed = self._kernel.resume() if self._kernel.interrupted is not None else None
         quiet = resumed.quiet if resumed is not None else self._kernel.turn()
-        start_ns, end_ns = self._bounds(resumed.end_ns if resumed is not None else time.time_ns())
-        if resumed is not None:
-            self._turned_ns = None  # it ended in a predecessor's time: the next one lasts longer than since now
+        start_ns, end_ns = (
+            self._bounds(resumed.end_ns, resumed.end_mono_ns)
+            if resumed is not None
+            else self._bounds(time.time_ns(), time.monotonic_ns())
+        )
         offset_ns = time.time_ns() - time.monotonic_ns()
         accounted, hold = self._interfaces.drained()
         parts: list[Edges] = []
@@ -142,13 +143,14 @@ class Recorder:
             window, columns=kept.columns, rows=kept.rows, books=marked, sensed=sensed, pod_of=context.pod_uids
         )
 
-    def _bounds(self, now_ns: int) -> tuple[int, int]:
-        """Where the window that ends now begins and ends. A window is as long as it lasted: when the wall clock was set,
-        it does not reach back to where the last one ended by the old clock."""
-        turned_ns, self._turned_ns = self._turned_ns, time.monotonic_ns()
-        start_ns = self._start_ns
-        if turned_ns is not None:
-            lasted_ns = self._turned_ns - turned_ns
+    def _bounds(self, now_ns: int, turned_ns: int | None) -> tuple[int, int]:
+        """Where the window begins and ends that ended at `now_ns` and, by CLOCK_MONOTONIC, at `turned_ns`. A window is as
+        long as it lasted: when the wall clock was set, it does not reach back to where the last one ended by the old
+        clock, also when that was a predecessor's."""
+        before_ns, self._turned_ns = self._turned_ns, turned_ns
+        start_ns = min(self._start_ns, now_ns) if before_ns is None or turned_ns is None else self._start_ns
+        if before_ns is not None and turned_ns is not None:
+            lasted_ns = turned_ns - before_ns
             stepped_ns = now_ns - start_ns - lasted_ns
             if abs(stepped_ns) > CLOCK_STEP_NS:
                 watcher.log.warning("the node's clock was set by %+.1f s: windows go on from there", stepped_ns / 1e9)

@@ -158,6 +158,7 @@ class Watcher:
             pod = found.get(interface.link.peer_nsid) if interface.link.peer_nsid is not None else None
             self._interfaces.named(interface, pod, now, empty=interface.link.peer_nsid not in inhabited)
             if pod is not None:
+                self._note(interface)
                 log.info("interface %s belongs to pod %s", interface.link.name, pod.uid)
                 self._changed()
                 self._read_one(interface, pod)
@@ -178,6 +179,7 @@ class Watcher:
         try:
             self._kernel.add_interface(interface.ifindex, held=held)
             interface.hooks = self._kernel.attach(interface.ifindex)
+            self._note(interface)
             self.attached += 1
             self._changed()
         except OSError as error:
@@ -185,6 +187,12 @@ class Watcher:
             log.warning("interface %s cannot be attached: %s", interface.link.name, error)
             self._kernel.remove_interface(interface.ifindex)
             self._interfaces.failed(interface)
+
+    def _note(self, interface: Interface) -> None:
+        """Once an interface counts and its pod is known, a successor knows it too: both may have ended by then."""
+        if interface.hooks and interface.pod is not None:
+            pod = interface.pod
+            self._kernel.journal.named(interface.ifindex, interface.link.name, pod.uid, pod.netns)
 
     # --- listening sockets -----------------------------------------------------------------------------------------
     def _read_listeners(self) -> None:
