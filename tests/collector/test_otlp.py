@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +121,24 @@ def test_a_busy_receiver_is_asked_again_and_a_refusal_is_counted(
     assert len(receiver.got("logs")) == 2
 
 
+def test_a_receiver_says_when_to_come_back(receive: Callable[..., Receiver], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(otlp, "FIRST_DELAY_S", 0.001)
+    then = int(time.time()) + 4
+    receiver = receive("503:1", "429:nonsense", f"503:{formatdate(then, usegmt=True)}")
+    export = OtlpExport(receiver.url, lambda _: None)
+    began = time.monotonic()
+    export._send_logs(ROWS)
+    export._client.close()
+    assert time.monotonic() - began >= 1
+    assert time.time() > then - 0.1
+    assert export.counts() == {("logs", ""): 2}
+
+
+@given(st.text())
+def test_any_retry_after_is_survived(text: str) -> None:
+    assert 0 <= otlp._seconds(text) <= 60
+
+
 def test_without_a_receiver_nothing_waits_and_everything_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otlp, "FIRST_DELAY_S", 0.01)
     export = OtlpExport("http://127.0.0.1:9", lambda _: None, queue_rows=5)
@@ -165,34 +182,3 @@ def test_logs_are_quick_enough(capsys: pytest.CaptureFixture[str]) -> None:
     assert MessageToDict(logs_pb2.LogRecord.FromString(encoded[7]))["attributes"]
     with capsys.disabled():
         print(f"\n5000 flows as log records: {took * 1e3:.0f} ms, {5000 / took:,.0f} a second")
-
-
-@pytest.mark.skipif(shutil.which("otelcol") is None, reason="needs an OpenTelemetry collector: otelcol on PATH")
-def test_the_opentelemetry_collector_takes_both(tmp_path: Path) -> None:
-    config = tmp_path / "otelcol.yaml"
-    config.write_text(
-        "receivers: {otlp: {protocols: {http: {endpoint: '127.0.0.1:14318'}}}}\n"
-        "exporters: {debug: {verbosity: detailed}}\n"
-        "service:\n  telemetry: {metrics: {level: none}}\n"
-        "  pipelines:\n    metrics: {receivers: [otlp], exporters: [debug]}\n    logs: {receivers: [otlp], exporters: [debug]}\n"
-    )
-    said = tmp_path / "said"
-    with said.open("w") as out:
-        process = subprocess.Popen(["otelcol", f"--config=file:{config}"], stdout=out, stderr=out)
-    try:
-        wait_for(lambda: "Everything is ready" in said.read_text())
-        traffic = TrafficMetrics()
-        traffic.take(ROWS, [])
-        export = OtlpExport("http://127.0.0.1:14318", traffic.write)
-        export.start()
-        export.take(ROWS, [])
-        wait_for(lambda: {("logs", "")} <= set(export.counts()))
-        export.stop()
-        text = said.read_text()
-        assert "source.address: Str(10.0.0.1)" in text
-        assert "eastwest_pair_bytes" in text
-        assert "AggregationTemporality: Cumulative" in text
-        assert {cause for _, cause in export.counts()} == {""}
-    finally:
-        process.terminate()
-        process.wait()

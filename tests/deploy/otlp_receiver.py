@@ -2,7 +2,8 @@
 
     python otlp_receiver.py FILE [STATUS …]
 
-Prints its port. Each STATUS is answered once, in order, before everything is accepted; "partial" rejects one item.
+Prints its port. Each STATUS is answered once, in order, before everything is accepted; "partial" rejects one item,
+"503:2" asks to come back after 2 seconds.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ def main(file: Path, answers: list[str]) -> None:
                 with file.open("a") as out:
                     out.write(line + "\n")
             payload = response.SerializeToString() if answer == "200" else b""
-            self.send_response(int(answer))
+            status, _, retry_after = answer.partition(":")
+            self.send_response(int(status))
+            if retry_after:
+                self.send_header("Retry-After", retry_after)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", str(len(payload)))
             self.end_headers()

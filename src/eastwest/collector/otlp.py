@@ -13,6 +13,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
@@ -157,5 +158,11 @@ class OtlpExport:
 
 
 def _seconds(text: str | None) -> float:
-    """Retry-After in seconds, at most a minute; 0 for none or nonsense."""
-    return min(float(text), 60.0) if text is not None and text.strip().isdecimal() else 0.0
+    """Retry-After (RFC 9110, section 10.2.3: seconds or a date) in seconds, at most a minute; 0 for none or nonsense."""
+    if text is None:
+        return 0.0
+    try:
+        wait_s = float(text) if text.strip().isdecimal() else parsedate_to_datetime(text).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return 0.0
+    return min(max(wait_s, 0.0), 60.0)

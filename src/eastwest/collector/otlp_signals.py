@@ -83,7 +83,8 @@ class OtlpMetrics(Exposition):
     def _add(self, family: Family, kind: str, points: list[bytes]) -> None:
         if points:
             self.points += len(points)
-            self.metrics.append(wire.metric(family.name, family.help, UNITS.get(family.unit, "1"), kind, points))
+            name = f"{family.name}_info" if family.kind is Kind.INFO else family.name
+            self.metrics.append(wire.metric(name, family.help, UNITS.get(family.unit, "1"), kind, points))
 
 
 def encode_logs(records: pa.Table, observed_ns: int) -> list[bytes]:
