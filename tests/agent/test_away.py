@@ -5,28 +5,15 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.netlab import CALL, Node, ip, node
-from agent.receiver import Receiver, agent, receiving
+from agent.netlab import CALL, Node, ip
+from agent.receiver import Receiver, agent
 from eastwest.model.batch import Amount
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def net() -> Iterator[Node]:
-    with node() as n:
-        yield n
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Receiver]:
-    with receiving(tmp_path) as r:
-        yield r
 
 
 def total(records: list[dict[str, int]]) -> int:

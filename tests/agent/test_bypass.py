@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.netlab import ASK, Node, Pod, node
-from agent.receiver import Receiver, RunningAgent, agent, receiving
+from agent.netlab import ASK, Node, Pod
+from agent.receiver import Receiver, RunningAgent, agent
 from eastwest.agent.bypass import ARP_BYTES, ETHERNET_BYTES, BypassMeter, HookCounts
 from eastwest.agent.linkcounters import LinkCounts
 from eastwest.model.batch import Amount
@@ -88,18 +87,6 @@ def test_frames_that_are_in_no_book_are_none_of_it() -> None:
     for n in range(1, 5):
         link = LinkCounts(n * (100 + ARP_BYTES + 2 * ETHERNET_BYTES), 2 * n)
         assert meter.update(link, hooked(n, arp=n)) == Amount(0, 0)
-
-
-@pytest.fixture
-def net() -> Iterator[Node]:
-    with node() as n:
-        yield n
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Receiver]:
-    with receiving(tmp_path) as r:
-        yield r
 
 
 def windows(r: Receiver, more: int) -> None:

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.netlab import CALL, Node, bpffs, node
+from agent.netlab import CALL, Node, bpffs
 from agent.policy.planserver import serving
 from agent.policy.running import CLOSED_PORT, OPEN_PORT, enforcing, in_force, plan_for
 from agent.policy.test_enforcing import tried
-from agent.receiver import Receiver, agent, receiving
+from agent.receiver import Receiver, agent
 from agent.test_restart import Stream, packets
 
 pytestmark = pytest.mark.root
-
-
-@pytest.fixture
-def net() -> Iterator[Node]:
-    with node() as n:
-        yield n
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Receiver]:
-    with receiving(tmp_path) as r:
-        yield r
 
 
 def filters(net: Node, veth: str) -> list[str]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from agent.netlab import ASK, Node, node
-from agent.receiver import Receiver, agent, receiving
+from agent.netlab import ASK, Node
+from agent.receiver import Receiver, agent
 from eastwest.agent.folding import OTHER, fold
 from eastwest.model.batch import Amount
 from eastwest.model.flow import ip_bytes
@@ -126,18 +125,6 @@ for n in range({count}):
         s.bind(("", 20000 + n))
         s.sendto(b"n", ({host!r}, 9))
 """
-
-
-@pytest.fixture
-def net() -> Iterator[Node]:
-    with node() as n:
-        yield n
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Receiver]:
-    with receiving(tmp_path) as r:
-        yield r
 
 
 def rare(r: Receiver, port: int) -> list[Row]:

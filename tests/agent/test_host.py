@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.netlab import CALL, Node, bpffs, ip, node
-from agent.receiver import Receiver, agent, receiving
+from agent.netlab import CALL, Node, bpffs, ip
+from agent.receiver import Receiver, agent
 from eastwest.model.batch import Amount
 
 pytestmark = pytest.mark.root
@@ -90,22 +90,10 @@ class World:
 
 
 @pytest.fixture
-def net() -> Iterator[Node]:
-    with node() as n:
-        yield n
-
-
-@pytest.fixture
 def world(net: Node) -> Iterator[World]:
     made = World(net)
     yield made
     made.close()
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Receiver]:
-    with receiving(tmp_path) as r:
-        yield r
 
 
 def ends(r: Receiver) -> set[tuple[object, ...]]:

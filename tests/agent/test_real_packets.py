@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from agent.netlab import ASK, CALL, GATEWAY4, Node, Pod, node, wait_for
-from agent.receiver import Receiver, agent, receiving
+from agent.receiver import Receiver, agent
 from eastwest.model.batch import Amount
 
 pytestmark = pytest.mark.root
@@ -18,16 +17,10 @@ TCP, UDP = 6, 17
 
 
 @pytest.fixture
-def net() -> Iterator[Node]:
-    with node() as n:
-        n.nft("table ip track { chain c { type filter hook forward priority 0; ct state new accept; }; }")  # track
-        yield n
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Receiver]:
-    with receiving(tmp_path) as r:
-        yield r
+def net(net: Node) -> Node:
+    """One whose kernel tracks connections."""
+    net.nft("table ip track { chain c { type filter hook forward priority 0; ct state new accept; }; }")
+    return net
 
 
 def edge(r: Receiver, reporter: str, src: str, dst: str, port: int, protocol: int = TCP) -> dict[str, int] | None:

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 import eastwest
-from agent.netlab import CALL, Node, Pod, bpffs, node, wait_for
-from agent.receiver import Receiver, agent, receiving
+from agent.netlab import CALL, Node, Pod, bpffs, wait_for
+from agent.receiver import Receiver, agent
 from eastwest.model.batch import Amount
 
 pytestmark = pytest.mark.root
@@ -49,18 +49,6 @@ class Stream:
     def end(self) -> int:
         out, _ = self._process.communicate(b"stop\n", timeout=20)
         return int(out)
-
-
-@pytest.fixture
-def net() -> Iterator[Node]:
-    with node() as n:
-        yield n
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Receiver]:
-    with receiving(tmp_path) as r:
-        yield r
 
 
 @pytest.fixture

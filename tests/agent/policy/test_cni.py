@@ -7,15 +7,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.netlab import Node, ip, node, wait_for
-from agent.policy.planserver import PlanServer, serving
+from agent.netlab import Node, ip, wait_for
+from agent.policy.planserver import PlanServer
 from agent.policy.running import Enforcing, enforcing
 from agent.policy.test_enforcing import TRY
 from eastwest.agent.policy.local import NO_INTERFACE
@@ -60,18 +59,6 @@ def plan(
         ports=ports((1, 0, 0, 0, ruling, 1)), ranges=("10.88.0.0/16",), posture=Posture.DENY, unknown_mode=unknown,
     )  # fmt: skip
     return sealed(made, version)
-
-
-@pytest.fixture
-def net() -> Iterator[Node]:
-    with node() as n:
-        yield n
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PlanServer]:
-    with serving(tmp_path) as s:
-        yield s
 
 
 def state(said: list[Realised]) -> tuple[int, str | None]:

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.netlab import Node, Pod, bpffs, ip, node, wait_for
-from agent.policy.planserver import PlanServer, serving
+from agent.netlab import Node, Pod, bpffs, ip, wait_for
+from agent.policy.planserver import PlanServer
 from agent.policy.running import CLOSED_PORT, OPEN_PORT, enforcing, in_force, plan_for, plan_out
 from eastwest.model.plan import Mode
 
@@ -69,18 +68,6 @@ print("ready", flush=True)
 for s in sockets:
     threading.Thread(target=accept, args=(s,)).start()
 """
-
-
-@pytest.fixture
-def net() -> Iterator[Node]:
-    with node() as n:
-        yield n
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PlanServer]:
-    with serving(tmp_path) as s:
-        yield s
 
 
 @pytest.fixture

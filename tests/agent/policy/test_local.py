@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from agent.netlab import Node, node, wait_for
+from agent.netlab import Node, wait_for
 from eastwest.agent.interfaces import Interface, State
 from eastwest.agent.netlink import Link
 from eastwest.agent.pods import PodProcess
@@ -82,12 +81,6 @@ ff000000000000000000000000000000 08 00000000000000000000000000000000 00 00000000
 
 def test_routes_to_networks() -> None:
     assert surroundings.networked(V4, V6) == {"eth0", "cni0"}
-
-
-@pytest.fixture
-def net() -> Iterator[Node]:
-    with node() as n:
-        yield n
 
 
 @pytest.mark.root

@@ -7,15 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from agent.netlab import Node, Pod, bpffs, node
-from agent.policy.planserver import PlanServer, serving
+from agent.netlab import Node, Pod, bpffs
+from agent.policy.planserver import PlanServer
 from agent.policy.running import OPEN_PORT, enforcing, in_force, plan_for
 from eastwest.model.plan import NOBODY, NodePlan, Reason, Side
 from eastwest.wire.plan import sealed
@@ -44,18 +43,6 @@ while True:
         print(*(f"{{a}}={{n}}" for a, n in seen.items()), flush=True); break
     seen[peer[0]] += 1
 """
-
-
-@pytest.fixture
-def net() -> Iterator[Node]:
-    with node() as n:
-        yield n
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[PlanServer]:
-    with serving(tmp_path) as s:
-        yield s
 
 
 def renumbered(plan: NodePlan, version: int) -> NodePlan:
