@@ -6,6 +6,8 @@
 #ifndef EW_FLOW_CONNTRACK_H
 #define EW_FLOW_CONNTRACK_H
 
+#include "packet.h"
+
 #define NFCT_INFO 7UL
 #define NFCT_POINTER (~NFCT_INFO)
 #define IP_CT_ESTABLISHED 0 /* enum ip_conntrack_info; 3 more: the same in the direction of replies */

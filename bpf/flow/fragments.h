@@ -3,6 +3,8 @@
 #ifndef EW_FLOW_FRAGMENTS_H
 #define EW_FLOW_FRAGMENTS_H
 
+#include "packet.h"
+
 #define FRAGMENT_PATIENCE_NS 30000000000ULL /* as long as Linux waits for the rest (net.ipv4.ipfrag_time) */
 
 /* One fragmented packet (RFC 791 and RFC 8200 section 4.5: addresses, identification and, in IPv4, the protocol). */

@@ -3,6 +3,8 @@
 #ifndef EW_FLOW_LISTENER_H
 #define EW_FLOW_LISTENER_H
 
+#include "maps.h"
+
 static __always_inline bool listens(const struct ew_flow_key *key, __u16 port)
 {
 	struct ew_listener_key wanted = {.ifindex = key->ifindex, .port = port, .protocol = key->protocol};

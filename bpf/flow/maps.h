@@ -3,6 +3,9 @@
 #ifndef EW_FLOW_MAPS_H
 #define EW_FLOW_MAPS_H
 
+#include "flow.h"
+#include "wire.h"
+
 /* One entry per connection and interface: key 44 B, value 224 B. Never LRU: a full map must be seen. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -70,27 +73,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u32);
 } dns_tail SEC(".maps");
-
-/* One more (or less) entry of the flow map. */
-static __always_inline void count_active(const struct ew_flow_key *key, __s64 change)
-{
-	__u32 ifindex = key->ifindex;
-	struct ew_interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
-	__u64 *counter;
-
-	if (!interface)
-		return;
-	counter = &interface->active[EW_ACTIVE_OTHER];
-	if (key->protocol == PROTO_TCP)
-		counter = &interface->active[EW_ACTIVE_TCP];
-	else if (key->protocol == PROTO_UDP)
-		counter = &interface->active[EW_ACTIVE_UDP];
-	else if (key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6)
-		counter = &interface->active[EW_ACTIVE_ICMP];
-	else if (key->protocol == PROTO_SCTP)
-		counter = &interface->active[EW_ACTIVE_SCTP];
-	__sync_fetch_and_add(counter, change);
-}
 
 /* A place to build an entry, too large for the stack: key 4 B, value 224 B per CPU. */
 struct {

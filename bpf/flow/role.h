@@ -3,6 +3,10 @@
 #ifndef EW_FLOW_ROLE_H
 #define EW_FLOW_ROLE_H
 
+#include "conntrack.h"
+#include "listener.h"
+#include "policy_maps.h"
+
 static __always_inline bool is_syn(const struct packet *p)
 {
 	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;

@@ -3,6 +3,9 @@
 #ifndef EW_FLOW_TABLES_H
 #define EW_FLOW_TABLES_H
 
+#include "packet.h"
+#include "policy_maps.h"
+
 #define PREFIX_ADDRESS (32 + 128)
 #define PREFIX_PORT (32 + 32 + 8 + 16)
 #define PREFIX_PROTOCOL (32 + 32 + 8)
@@ -82,9 +85,13 @@ static __always_inline __u32 row_of(const struct question *q, __u32 identity)
 	return row ? *row : q->side.row;
 }
 
-static __always_inline bool with_ports(__u8 protocol)
+/* Keep the reason of the last verdict of its kind. */
+static __always_inline void give_reason(__u32 *allow, __u32 *deny, const struct answer *a)
 {
-	return protocol == PROTO_TCP || protocol == PROTO_UDP || protocol == PROTO_SCTP;
+	if (a->ruling == EW_RULING_ALLOW)
+		*allow = a->reason;
+	else if (a->ruling == EW_RULING_DENY)
+		*deny = a->reason;
 }
 
 /* `who`: the peer's identity; null where the plan knows none for it, which is a defect of the plan. */
@@ -108,7 +115,7 @@ static __noinline int ask(const struct question *q, const struct ew_identity *wh
 	if (!who)
 		return 0;
 	key.row = row_of(q, who->identity);
-	if (with_ports(q->protocol)) {
+	if (has_ports(q->protocol)) {
 		key.protocol = q->protocol;
 		key.port[0] = q->port >> 8;
 		key.port[1] = q->port;

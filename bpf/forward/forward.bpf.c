@@ -10,11 +10,11 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
 #define EW_NETFILTER
-#include "../flow/flow.h"
-#include "../flow/packet.h"
-#include "../flow/maps.h"
-#include "../flow/policy_maps.h"
 #include "../flow/conntrack.h"
+#include "../flow/maps.h"
+#include "../flow/packet.h"
+#include "../flow/policy_maps.h"
+#include "../flow/sets.h"
 #include "../flow/tables.h"
 #include "forward.h"
 #include "passing.h"
@@ -42,14 +42,6 @@ static __always_inline void add_one(enum forward_counter which)
 
 	if (value)
 		*value += 1;
-}
-
-static __always_inline void give_reason(__u32 *allow, __u32 *deny, const struct answer *a)
-{
-	if (a->ruling == EW_RULING_ALLOW)
-		*allow = a->reason;
-	else if (a->ruling == EW_RULING_DENY)
-		*deny = a->reason;
 }
 
 /* As the pod's own hook keys the connection: before any translation. */

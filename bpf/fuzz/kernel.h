@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* What flow/packet.h needs of the kernel, in user space: the packet in exact buffers, so that a sanitizer sees each byte
+/* What flow/parse.h needs of the kernel, in user space: the packet in exact buffers, so that a sanitizer sees each byte
  * too many, and a map of one entry for fragments. */
 #ifndef EW_FUZZ_KERNEL_H
 #define EW_FUZZ_KERNEL_H

@@ -8,12 +8,13 @@
 #ifdef EW_BROKEN /* a parser that does not look where the linear part ends: the test that this is found */
 #define READ(skb, offset, to) (*(to) = *(typeof(to))((skb)->data + (offset)), 0)
 #endif
-#include "../flow/packet.h"
+#include "../flow/parse.h"
+#include "../flow/quote.h"
 
 #define HEADER 4 /* of the input: direction and family, where the linear part ends, what was sent before */
 
 struct answer {
-	enum verdict verdict;
+	enum parsed parsed;
 	struct ew_flow_key key, quoted;
 	__u32 seq, flags, quote;
 	bool has_quoted;
@@ -33,11 +34,11 @@ static void ask(const __u8 *frame, __u32 length, __u32 linear, __u32 dir, __u32 
 
 	memcpy(start, frame, linear);
 	a->key.ifindex = 1;
-	a->verdict = parse(&skb, &p);
+	a->parsed = parse(&skb, &p);
 	a->seq = p.seq;
 	a->flags = p.tcp_flags;
 	a->quote = p.quote;
-	if (a->verdict == PARSED && p.quote)
+	if (a->parsed == PARSED && p.quote)
 		a->has_quoted = quoted_flow(&skb, &p, &a->quoted);
 	free(start);
 }
@@ -62,7 +63,7 @@ int LLVMFuzzerTestOneInput(const __u8 *input, size_t size)
 	only_entry.used = false;
 	ask(frame, length, linear, dir, protocol, &split);
 	require(!memcmp(&whole, &split, sizeof(whole)));
-	if (whole.verdict == PARSED) {
+	if (whole.parsed == PARSED) {
 		require(length >= ETH_HEADER + (protocol == bpf_htons(ETHERTYPE_IPV6) ? 40 : 20));
 		require(!has_ports(whole.key.protocol) || length >= ETH_HEADER + 20 + 4);
 		require(whole.key.protocol != PROTO_TCP || length >= ETH_HEADER + 20 + 14);
@@ -72,7 +73,7 @@ int LLVMFuzzerTestOneInput(const __u8 *input, size_t size)
 	/* the same packet once more: a later fragment now finds its first one, everything else is as before */
 	split = (struct answer){};
 	ask(frame, length, linear, dir, protocol, &split);
-	require(whole.verdict != PARSED || !memcmp(&whole, &split, sizeof(whole)));
+	require(whole.parsed != PARSED || !memcmp(&whole, &split, sizeof(whole)));
 	free(frame);
 	return 0;
 }

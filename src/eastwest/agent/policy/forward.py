@@ -21,6 +21,8 @@ from eastwest.model.batch import HookStatus
 
 NAME: Final = "forward"
 _PIN: Final = "link_forward_"
+_FRAGMENTS: Final = "fragments"
+"""The only map of the flow object that this one does not have: it reads no later fragments."""
 _PROC: Final = Path("/proc")
 _PROG_TYPE_NETFILTER, _ATTACH_NETFILTER = 32, 45
 _HOOK_FORWARD: Final = 2
@@ -80,7 +82,7 @@ class ForwardHook:
                 "forward",
                 ("forward_counters",),
                 ("ew_forward",),
-                shared=kernel.maps,
+                shared={name: fd for name, fd in kernel.maps.items() if name != _FRAGMENTS},
                 constants={".rodata.enforcing": b"\1", ".rodata.every_packet": bytes([every_packet])},
                 types={"ew_forward": (_PROG_TYPE_NETFILTER, _ATTACH_NETFILTER)},
             )

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* From bytes to a flow key: bounds and parsing, nothing is counted here. */
+#ifndef EW_FLOW_PARSE_H
+#define EW_FLOW_PARSE_H
+
+#include "fragments.h"
+#include "packet.h"
+
+static __always_inline enum parsed parse_icmp(struct packet *p, __u8 type, __u8 request, __u8 reply)
+{
+	bool by_pod = p->dir == EW_FROM_POD;
+
+	if (type == request)
+		p->key->variant = by_pod ? EW_VARIANT_ECHO_CLIENT : EW_VARIANT_ECHO_SERVER;
+	else if (type == reply)
+		p->key->variant = by_pod ? EW_VARIANT_ECHO_SERVER : EW_VARIANT_ECHO_CLIENT;
+	else
+		p->key->variant = EW_VARIANT_ICMP_OTHER;
+	return PARSED;
+}
+
+/* RFC 792 and RFC 1191: unreachable, source quench, redirect, time exceeded, parameter problem. */
+static __always_inline bool is_error(__u8 type)
+{
+	return type == 3 || type == 4 || type == 5 || type == 11 || type == 12;
+}
+
+/* RFC 4443 section 2.1: unreachable, too big, time exceeded, parameter problem. */
+static __always_inline bool is_error_v6(__u8 type)
+{
+	return type >= 1 && type <= 4;
+}
+
+static __always_inline enum parsed parse_icmpv6(struct packet *p, __u8 type)
+{
+	/* RFC 4861 router and neighbour discovery, RFC 2710 and RFC 3810 multicast listener discovery */
+	if ((type >= 130 && type <= 137) || type == 143)
+		return PARSED_NEIGHBOUR;
+	return parse_icmp(p, type, 128, 129);
+}
+
+static __always_inline enum parsed parse_tcp(struct __sk_buff *skb, struct packet *p, __u32 offset)
+{
+	struct tcp_header tcp;
+
+	if (READ(skb, offset, &tcp) < 0)
+		return PARSED_TRUNCATED;
+	p->seq = (__u32)bpf_ntohs(tcp.seq[0]) << 16 | bpf_ntohs(tcp.seq[1]);
+	p->tcp_flags = tcp.flags;
+	set_ports(p, tcp.src_port, tcp.dst_port);
+	return PARSED;
+}
+
+static __always_inline enum parsed parse_l4(struct __sk_buff *skb, struct packet *p, __u32 offset)
+{
+	struct icmp_header icmp;
+	struct ports ports;
+
+	switch (p->key->protocol) {
+	case PROTO_TCP:
+		return parse_tcp(skb, p, offset);
+	case PROTO_UDP:
+	case PROTO_SCTP:
+		if (READ(skb, offset, &ports) < 0)
+			return PARSED_TRUNCATED;
+		set_ports(p, ports.src, ports.dst);
+		return PARSED;
+	case PROTO_ICMP:
+	case PROTO_ICMPV6:
+		if (READ(skb, offset, &icmp) < 0)
+			return PARSED_TRUNCATED;
+		if (p->key->protocol == PROTO_ICMP ? is_error(icmp.type) : is_error_v6(icmp.type))
+			p->quote = offset + ICMP_HEADER;
+		return p->key->protocol == PROTO_ICMP ? parse_icmp(p, icmp.type, 8, 0) : parse_icmpv6(p, icmp.type);
+	}
+	return PARSED;
+}
+
+static __always_inline enum parsed parse_ipv4(struct __sk_buff *skb, struct packet *p)
+{
+	enum parsed parsed;
+	struct ipv4_header ip;
+	__u32 length;
+
+	if (READ(skb, ETH_HEADER, &ip) < 0)
+		return PARSED_TRUNCATED;
+	length = (ip.version_ihl & 0x0f) * 4;
+	if (length < sizeof(ip))
+		return PARSED_TRUNCATED;
+	map_ipv4(p->key->pod_addr, p->dir == EW_FROM_POD ? ip.src : ip.dst);
+	map_ipv4(p->key->peer_addr, p->dir == EW_FROM_POD ? ip.dst : ip.src);
+	p->key->protocol = ip.protocol;
+	if (ip.fragment & bpf_htons(0x1fff)) /* an offset */
+		return recall_first(p, ip.id, ip.protocol) ? PARSED : PARSED_FRAGMENT;
+	parsed = parse_l4(skb, p, ETH_HEADER + length);
+	if (parsed == PARSED && (ip.fragment & bpf_htons(0x2000))) /* more fragments */
+		remember_first(p, ip.id, ip.protocol);
+	return parsed;
+}
+
+static __always_inline __u32 identification(const struct ipv6_fragment *fragment)
+{
+	return (__u32)fragment->identification[0] << 16 | fragment->identification[1];
+}
+
+static __always_inline enum parsed parse_ipv6(struct __sk_buff *skb, struct packet *p)
+{
+	struct ipv6_header ip;
+	__u32 offset = ETH_HEADER + sizeof(ip);
+	struct ipv6_extension extension;
+	struct ipv6_fragment fragment = {};
+	enum parsed parsed;
+	__u8 next;
+	int i;
+
+	if (READ(skb, ETH_HEADER, &ip) < 0)
+		return PARSED_TRUNCATED;
+	copy_address(p->key->pod_addr, p->dir == EW_FROM_POD ? ip.src : ip.dst);
+	copy_address(p->key->peer_addr, p->dir == EW_FROM_POD ? ip.dst : ip.src);
+	next = ip.next_header;
+	for (i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
+		if (next != PROTO_HOP_BY_HOP && next != PROTO_ROUTING && next != PROTO_DEST_OPTIONS &&
+		    next != PROTO_FRAGMENT)
+			break;
+		if (READ(skb, offset, &extension) < 0)
+			return PARSED_TRUNCATED;
+		if (next == PROTO_FRAGMENT && READ(skb, offset, &fragment) < 0)
+			return PARSED_TRUNCATED;
+		if (next == PROTO_FRAGMENT && (fragment.offset & bpf_htons(0xfff8)))
+			return recall_first(p, identification(&fragment), fragment.next_header) ? PARSED : PARSED_FRAGMENT;
+		offset += next == PROTO_FRAGMENT ? 8 : (extension.length + 1) * 8;
+		next = extension.next_header;
+	}
+	if (i == IPV6_EXTENSIONS_MAX)
+		return PARSED_TRUNCATED;
+	p->key->protocol = next;
+	parsed = parse_l4(skb, p, offset);
+	if (parsed == PARSED && (fragment.offset & bpf_htons(1))) /* else an atomic one: RFC 6946 */
+		remember_first(p, identification(&fragment), fragment.next_header);
+	return parsed;
+}
+
+static __always_inline enum parsed parse(struct __sk_buff *skb, struct packet *p)
+{
+	return skb->protocol == bpf_htons(ETHERTYPE_IPV4) ? parse_ipv4(skb, p) : parse_ipv6(skb, p);
+}
+
+#endif

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The packet that an ICMP error quotes. */
+#ifndef EW_FLOW_QUOTE_H
+#define EW_FLOW_QUOTE_H
+
+#include "packet.h"
+
+/* Its flow; false when it cannot be told. Who gets the error sent that packet. */
+static __always_inline bool quoted_flow(struct __sk_buff *skb, const struct packet *p, struct ew_flow_key *key)
+{
+	bool by_pod = p->dir == EW_TO_POD;
+	struct ipv4_header v4;
+	struct ipv6_header v6;
+	struct ports ports;
+	__u32 length;
+
+	key->ifindex = p->key->ifindex;
+	if (p->key->protocol == PROTO_ICMP) {
+		if (bpf_skb_load_bytes(skb, p->quote, &v4, sizeof(v4)) < 0)
+			return false;
+		map_ipv4(by_pod ? key->pod_addr : key->peer_addr, v4.src);
+		map_ipv4(by_pod ? key->peer_addr : key->pod_addr, v4.dst);
+		key->protocol = v4.protocol;
+		length = (v4.version_ihl & 0x0f) * 4;
+	} else {
+		if (bpf_skb_load_bytes(skb, p->quote, &v6, sizeof(v6)) < 0)
+			return false;
+		copy_address(by_pod ? key->pod_addr : key->peer_addr, v6.src);
+		copy_address(by_pod ? key->peer_addr : key->pod_addr, v6.dst);
+		key->protocol = v6.next_header;
+		length = sizeof(v6);
+	}
+	if (!has_ports(key->protocol) || bpf_skb_load_bytes(skb, p->quote + length, &ports, sizeof(ports)) < 0)
+		return false;
+	key->pod_port = bpf_ntohs(by_pod ? ports.src : ports.dst);
+	key->peer_port = bpf_ntohs(by_pod ? ports.dst : ports.src);
+	return true;
+}
+
+#endif

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Headers as they are on the wire (RFC 791, 8200, 9293, 768, 9260, 792, 4443), and the numbers in them. */
+#ifndef EW_FLOW_WIRE_H
+#define EW_FLOW_WIRE_H
+
+#define ETH_HEADER 14
+#define ICMP_HEADER 8
+#define ETHERTYPE_IPV4 0x0800
+#define ETHERTYPE_IPV6 0x86dd
+
+#define PROTO_HOP_BY_HOP 0
+#define PROTO_ICMP 1
+#define PROTO_TCP 6
+#define PROTO_UDP 17
+#define PROTO_ROUTING 43
+#define PROTO_FRAGMENT 44
+#define PROTO_ICMPV6 58
+#define PROTO_DEST_OPTIONS 60
+#define PROTO_SCTP 132
+
+#define IPV6_EXTENSIONS_MAX 6 /* that are walked before a packet counts as one that cannot be read */
+
+#define TCP_FIN 0x01
+#define TCP_SYN 0x02
+#define TCP_RST 0x04
+#define TCP_ACK 0x10
+
+struct ipv4_header {
+	__u8 version_ihl;
+	__u8 tos;
+	__be16 total_length;
+	__be16 id;
+	__be16 fragment; /* flags and offset */
+	__u8 ttl;
+	__u8 protocol;
+	__be16 checksum;
+	__be32 src;
+	__be32 dst;
+};
+_Static_assert(sizeof(struct ipv4_header) == 20, "ipv4_header");
+
+struct ipv6_header {
+	__be32 version_class_label;
+	__be16 payload_length;
+	__u8 next_header;
+	__u8 hop_limit;
+	__be32 src[4];
+	__be32 dst[4];
+};
+_Static_assert(sizeof(struct ipv6_header) == 40, "ipv6_header");
+
+/* The part of a TCP header that we read, in halves so that it may lie at any even address. */
+struct tcp_header {
+	__be16 src_port;
+	__be16 dst_port;
+	__be16 seq[2];
+	__be16 ack[2];
+	__u8 offset;
+	__u8 flags;
+};
+_Static_assert(sizeof(struct tcp_header) == 14, "tcp_header");
+
+struct ports {
+	__be16 src;
+	__be16 dst;
+};
+
+struct icmp_header {
+	__u8 type;
+	__u8 code;
+};
+
+struct ipv6_extension {
+	__u8 next_header;
+	__u8 length; /* in 8 bytes, without the first 8; in a fragment header reserved */
+	__u8 fragment[2];
+};
+
+struct ipv6_fragment {
+	__u8 next_header;
+	__u8 reserved;
+	__be16 offset; /* in 8 bytes, times 8; the lowest bit: more fragments */
+	__be16 identification[2];
+};
+
+static __always_inline bool has_ports(__u8 protocol)
+{
+	return protocol == PROTO_TCP || protocol == PROTO_UDP || protocol == PROTO_SCTP;
+}
+
+#endif
