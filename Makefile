@@ -50,7 +50,7 @@ check: lint types
 
 # --- the long ones; `make test` runs a fixed sample of each and prints how large it is ------------------------------
 bench: setup
-	@.venv/bin/python bench/policy.py && .venv/bin/python bench/enforce.py && .venv/bin/python bench/agent.py $(ARGS)
+	@.venv/bin/python bench/policy.py && .venv/bin/python bench/metrics.py && .venv/bin/python bench/enforce.py && .venv/bin/python bench/agent.py $(ARGS)
 conformance: setup
 	@.venv/bin/eastwest policy conformance tests/golden/policy/cases
 	@.venv/bin/eastwest lab conformance tests/golden/policy/cases $(ARGS)

@@ -27,18 +27,23 @@ fine, broken = ({"process": {"RSS MiB": v, "edges a window": 10**9}, "program": 
 assert not show(fine)
 assert show(broken)
 assert show({"drain": {"merge": 100.1}})
+from bench.metrics import show
+assert not show({"agent": {"scrape CPU ms": 19.9}, "server": {}})
+assert show({"agent": {"scrape CPU ms": 20.1}, "server": {}})
 """
-    assert bench(code).count("BROKEN") == 2
+    assert bench(code).count("BROKEN") == 3
 
 
 def test_every_limit_speaks_of_something_that_is_measured() -> None:
     code = """
 import inspect
-from bench import agent, agent_process, enforce
+from bench import agent, agent_process, enforce, metrics
 from bench.limits import limits
 source = inspect.getsource(agent) + inspect.getsource(agent_process)
 for limit in limits():
-    if limit.bench == "agent":
+    if limit.bench == "metrics":
+        assert f'"{limit.figure}"' in inspect.getsource(metrics), limit
+    elif limit.bench == "agent":
         assert f'"{limit.part}"' in source, limit
         assert limit.figure == "*" or f'"{limit.figure}"' in source, limit
     else:
