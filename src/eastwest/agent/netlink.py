@@ -127,21 +127,24 @@ class LinkEvents:
         self._socket.close()
 
 
-def list_links() -> list[Link]:
-    """Every veth of this network namespace."""
-    found: list[Link] = []
+def dump(kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
+    """(type, body) of everything that the kernel answers a rtnetlink dump with. Raises OSError when it refuses."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
         s.bind((0, 0))
-        s.send(request(RTM_GETLINK, NLM_F_DUMP, link_body(0)))
+        s.send(request(kind, NLM_F_DUMP, body))
         while True:
-            for kind, body in messages(s.recv(1 << 18)):
-                if kind == NLMSG_DONE:
-                    return found
-                if kind == NLMSG_ERROR:
-                    raise_error(body)
-                event = parse_link(kind, body)
-                if event is not None:
-                    found.append(event.link)
+            for answer, data in messages(s.recv(1 << 18)):
+                if answer == NLMSG_DONE:
+                    return
+                if answer == NLMSG_ERROR:
+                    raise_error(data)
+                yield answer, data
+
+
+def list_links() -> list[Link]:
+    """Every veth of this network namespace."""
+    events = (parse_link(kind, body) for kind, body in dump(RTM_GETLINK, link_body(0)))
+    return [event.link for event in events if event is not None]
 
 
 _TUNNELS: Final = {b"vxlan": (15, 4789), b"geneve": (5, 6081)}
@@ -164,19 +167,8 @@ def parse_tunnel(kind: int, body: bytes) -> int | None:
 
 def list_tunnel_ports() -> set[int]:
     """UDP ports of this network namespace's VXLAN and Geneve devices."""
-    found: set[int] = set()
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
-        s.bind((0, 0))
-        s.send(request(RTM_GETLINK, NLM_F_DUMP, link_body(0)))
-        while True:
-            for kind, body in messages(s.recv(1 << 18)):
-                if kind == NLMSG_DONE:
-                    return found
-                if kind == NLMSG_ERROR:
-                    raise_error(body)
-                port = parse_tunnel(kind, body)
-                if port is not None:
-                    found.add(port)
+    ports = (parse_tunnel(kind, body) for kind, body in dump(RTM_GETLINK, link_body(0)))
+    return {port for port in ports if port is not None}
 
 
 def parse_address(kind: int, body: bytes, *, link_local: bool = False) -> str | None:
@@ -194,19 +186,9 @@ def parse_address(kind: int, body: bytes, *, link_local: bool = False) -> str | 
 
 def list_addresses(*, link_local: bool = False) -> tuple[str, ...]:
     """Every address of this network namespace's interfaces, sorted, without loopback; IPv6 link-local ones if asked for."""
-    found: set[str] = set()
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
-        s.bind((0, 0))
-        s.send(request(RTM_GETADDR, NLM_F_DUMP, bytes(8)))
-        while True:
-            for kind, body in messages(s.recv(1 << 18)):
-                if kind == NLMSG_DONE:
-                    return tuple(sorted(found))
-                if kind == NLMSG_ERROR:
-                    raise_error(body)
-                address = parse_address(kind, body, link_local=link_local)
-                if address is not None:
-                    found.add(address)
+    answers = dump(RTM_GETADDR, bytes(8))
+    addresses = (parse_address(kind, body, link_local=link_local) for kind, body in answers)
+    return tuple(sorted({address for address in addresses if address is not None}))
 
 
 class NamespaceIds:

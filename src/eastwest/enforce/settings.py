@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -19,6 +18,7 @@ from eastwest.enforce.modes import Setting, Snapshot
 from eastwest.model.flow import Direction
 from eastwest.model.plan import Mode, Posture
 from eastwest.policy.posture import Postures
+from eastwest.runtime.files import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -104,17 +104,7 @@ def read(path: Path) -> Snapshot:
 def write(path: Path, snapshot: Snapshot) -> None:
     """Replace the file at once: a crash leaves the old or the new one, whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.new")
-    with draft.open("w") as file:
-        json.dump(to_json(snapshot), file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    replace_file(path, json.dumps(to_json(snapshot), indent=1))
 
 
 def to_json(snapshot: Snapshot) -> dict[str, Any]:
