@@ -10,7 +10,7 @@ import time
 import numpy as np
 
 from bpf import packets as p
-from bpf.flow_bench import FlowBench, run
+from bpf.flow_bench import FlowBench, fill_flows, run
 from eastwest.agent import bpf
 from eastwest.agent.abi import FLOW, FLOW_KEY
 from eastwest.agent.columns import Context, columns
@@ -18,7 +18,7 @@ from eastwest.agent.edges import Edges, from_records, merge
 from eastwest.agent.kernel import FlowKernel, Sizes
 from eastwest.wire.batch import encode_records
 
-PROG_LOAD, UPDATE_BATCH, TYPE_SCHED_CLS = 5, 26, 3
+PROG_LOAD, TYPE_SCHED_CLS = 5, 3
 POD, PEER, POD6, PEER6 = "10.0.0.1", "10.0.0.2", "fd00::1", "fd00::2"
 FLOWS = 100_000
 
@@ -109,7 +109,4 @@ def _fill(kernel: FlowKernel) -> None:
     counted["bytes"], counted["first_ns"], counted["last_ns"] = 1000, 1, time.monotonic_ns()
     counted["tally"]["packets"] = counted["tally"]["segments"] = 5
     values["set"][:, kernel.epoch & 1] = counted
-    bpf.call(
-        UPDATE_BATCH,
-        struct.pack("<QQQQIIQQ", 0, 0, keys.ctypes.data, values.ctypes.data, FLOWS, kernel.maps["flows"], 0, 0),
-    )
+    fill_flows(kernel, keys, values)

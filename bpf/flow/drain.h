@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * The drain, run by the agent (BPF_PROG_RUN) after it moved the epoch on and every program that could still write the old
- * set has ended. It takes the old set of every entry, writes one record for each that has counted, and ends the life of
+ * set has ended. It takes the old set of every entry, writes a record of what each has counted, and ends the life of
  * closed and idle entries. Only this program deletes.
  */
 #ifndef EW_FLOW_DRAIN_H
 #define EW_FLOW_DRAIN_H
 
 #include "books.h"
+#include "combine.h"
 #include "listener.h"
 #include "record.h"
 #include "role.h"
@@ -122,6 +123,7 @@ static long drain_flow(void *map, const struct ew_flow_key *key, struct ew_flow 
 				       flow->allow_reason, flow->deny_reason);
 			flow->unjudged[d->set & 1] = 0;
 		}
+		hand_out(d, record);
 		flow->quiet_since_ns = set->last_ns;
 		clear(set);
 	}
@@ -162,6 +164,7 @@ static long drain_overflow(void *map, const struct ew_flow_key *key, struct ew_o
 	write_amounts(record, set, key->variant != EW_ROLE_SERVER);
 	write_verdicts(record, set, entry->allowed[d->set & 1], entry->allow_reason, entry->deny_reason);
 	entry->allowed[d->set & 1] = 0;
+	hand_out(d, record);
 	clear(set);
 	d->overflow_entries += 1;
 	return EW_DRAIN_CONTINUE;

@@ -82,4 +82,20 @@ struct {
 	__type(value, struct ew_flow);
 } scratch SEC(".maps");
 
+#define EW_HINT_SETS 8192 /* a power of two */
+#define EW_HINT_WAYS 4
+
+/* Upper half of a record's hash, and the record's index. */
+struct ew_hints {
+	__u64 hint[EW_HINT_WAYS];
+};
+
+/* By hash: where a drain may have written that record already (combine.h). Key 4 B, value 32 B: 256 KiB. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, EW_HINT_SETS);
+	__type(key, __u32);
+	__type(value, struct ew_hints);
+} hints SEC(".maps");
+
 #endif

@@ -6,17 +6,12 @@
 #include "maps.h"
 #include "packet.h"
 
+/* Where the next record is written; it counts once it is handed out. */
 static __always_inline struct ew_record *next_record(struct ew_drain *d)
 {
 	__u32 index = d->records;
-	struct ew_record *record;
 
-	if (index >= d->limit)
-		return 0;
-	record = bpf_map_lookup_elem(&records, &index);
-	if (record)
-		d->records = index + 1;
-	return record;
+	return index < d->limit ? bpf_map_lookup_elem(&records, &index) : 0;
 }
 
 /* `forward` is the direction of packets from the initiator. */

@@ -44,8 +44,9 @@ class Successors:
         self.pins.close()
 
     def send(self, ports: range) -> None:
+        """One packet to each of these ports: as many edges."""
         for port in ports:
-            frame = p.ip("10.0.0.1", "10.0.0.2", p.UDP, p.udp(port, 80, bytes(12)))
+            frame = p.ip("10.0.0.1", "10.0.0.2", p.UDP, p.udp(40000, port, bytes(12)))
             run(self.kernel.programs["ew_from_pod"], frame)
 
     def drain(self, quiet: int) -> int:

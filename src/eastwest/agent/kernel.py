@@ -48,6 +48,7 @@ _MAPS: Final = (
     "records",
     "dns_tail",
     "scratch",
+    "hints",
     "fragments",
     *POLICY_MAPS,
 )
@@ -326,8 +327,8 @@ class FlowKernel:
 
 
 def _chosen(sizes: Sizes) -> Sizes:
-    """A drain walks the whole map once for each chunk: five chunks at most up to 131,072 flows, 4 MB at most."""
-    return sizes if sizes.records else replace(sizes, records=min(27_306, max(1024, sizes.flows // 4)))
+    """A drain walks the whole map once for each chunk of edges; the chunk is resident: 2.4 MB at most."""
+    return sizes if sizes.records else replace(sizes, records=min(16_384, max(1024, sizes.flows // 8)))
 
 
 def _listener(ifindex: int, protocol: int, port: int) -> bytes:
