@@ -61,6 +61,8 @@ soak: setup
 	@for i in 1 2 3 4 5; do .venv/bin/pytest -q tests/bpf tests/agent tests/collector tests/e2e || exit 1; done
 	@echo "== chaos: 500 pods, agents killed, interfaces flapping, clocks set"
 	@EASTWEST_CHAOS_PODS=500 EASTWEST_CHAOS_SEED=$$RANDOM .venv/bin/pytest -q -s tests/e2e/test_chaos.py
+	@echo "== enforcement: the server away for 10 minutes while pods come and go (twice), 2,000 edits in a minute"
+	@EASTWEST_AWAY_S=600 EASTWEST_EDITS=2000 .venv/bin/pytest -q -s tests/e2e/test_enforce_faults.py
 	@echo "== the packet parser under libFuzzer, 10 minutes"
 	@folder=$$(mktemp -d) && make -s -C bpf fuzz FUZZER=$$folder/fuzz && mkdir $$folder/corpus && \
 		(cd $$folder && ./fuzz -max_total_time=600 -max_len=512 -print_final_stats=1 corpus) && rm -rf $$folder

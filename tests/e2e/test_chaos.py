@@ -119,7 +119,7 @@ def chaos(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chaos]:
     with node() as net, receiving(folder) as seen, bpffs() as pins:
         made = Chaos(net, seen, folder, pins / "eastwest")
         try:
-            every = max(1, PODS // 12)
+            every = max(1, min(10, PODS // 12))
             for n in range(PODS):
                 made.churn()
                 if n % every == every - 1:

@@ -1,12 +1,14 @@
 """What is in force stays in force: the server away while pods come and go, a burst of edits, a kill -9 of everything in it.
 
-The burst is a sample: EDITS edits at 2,000 a minute (printed). All of its versions grant and deny the same to the paths that are
-probed meanwhile, each time in other words, so one packet decided otherwise is one packet decided on something half applied.
+`make test` runs samples (printed); `make soak` has the server away for EASTWEST_AWAY_S=600 seconds and makes
+EASTWEST_EDITS=2000 edits in a minute. All versions of a burst grant and deny the same to the paths that are probed meanwhile, each
+time in other words, so one packet decided otherwise is one packet decided on something half applied.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import signal
 import threading
 import time
@@ -20,9 +22,11 @@ from eastwest.cli._enforced import InForce
 from eastwest.cli._stack import Plan, Stack
 from eastwest.lab.holding import Held
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
+AWAY_S: Final = float(os.environ.get("EASTWEST_AWAY_S", "0"))  # at least two rounds of pods
+EDITS: Final = int(os.environ.get("EASTWEST_EDITS", "200"))
+pytestmark = [pytest.mark.root, pytest.mark.timeout(240 + 2 * AWAY_S + EDITS)]
 
-EDITS: Final = 200
+ROUND_S: Final = 2.0  # between pods' coming and their going, when the server is away for long
 PAUSE_S: Final = 60 / 2000
 SYN_S: Final = 0.9  # less than TCP waits before it tries again: one SYN that is dropped is one probe that fails
 SHUT_S: Final = 0.25
@@ -194,7 +198,7 @@ class Site:
             denied.update({(_end(r, "src"), _end(r, "dst"), r["dst_port"]): r for r in rows})
             return {cell[:3] for cell in SHUT} <= denied.keys()
 
-        self.stack.wait_for("the records of what is always shut", told, 30)
+        self.stack.wait_for("the records of what is always shut", told, 60 + AWAY_S / 10)
         return [str(denied[cell[:3]]) for cell in OPEN if cell[:3] in denied]
 
 
@@ -233,12 +237,15 @@ def test_pods_come_and_go_while_the_server_is_away(site: Site, held: Held, unkno
         site.set("namespaces/*", mode="enforce")
     late = {f"{space}/{unknown}-{node}": node for space in ("f", "y") for node in ("node-1", "node-2")}
     of_f, of_y = ([name for name in late if name.startswith(space)] for space in "fy")
-    with site.invariant():
+    with site.invariant() as counts:
         site.kill_server()
-        for number in range(2):  # the last ones stay
-            if number:
+        began, rounds = time.monotonic(), 0
+        while rounds < 2 or time.monotonic() < began + AWAY_S:  # the last ones stay
+            if rounds:
+                time.sleep(ROUND_S if AWAY_S else 0.0)
                 site.delete_pods(*late)
             site.lab.apply_objects([pod(name, node) for name, node in late.items()])
+            rounds += 1
         to_new: list[Cell] = [("y/out", name, 80, "TCP", family) for name in late for family in (4, 6)]
         from_new: list[Cell] = [(name, "y/other", 80, "TCP", 4) for name in late]
         granted: list[Cell] = [(name, web, 80, "TCP", 4) for name in of_f for web in WEB]
@@ -246,11 +253,16 @@ def test_pods_come_and_go_while_the_server_is_away(site: Site, held: Held, unkno
         assert set(site.reaches(*to_new, *from_new)) == {unknown == "off"}
         assert not any(site.reaches(*granted)), "no plan knows them as anybody's peers yet"
         assert all(site.reaches(*own_node))
+        away_s, back = time.monotonic() - began, time.monotonic()
         site.stack.start_server()
         site.in_force()
+        back_s = time.monotonic() - back
         assert all(site.reaches(*granted, *own_node, *((name, "y/other", 80, "TCP", 4) for name in late)))
         assert all(site.reaches(*(("y/out", name, 80, "TCP", 4) for name in of_y)))
         assert not any(site.reaches(*(("y/out", name, 80, "TCP", 4) for name in of_f)))
+    print(
+        f"server away: {away_s:.0f} s, {rounds} rounds of {len(late)} pods, in force {back_s:.1f} s after its start, {counts}"
+    )
     assert (held.alive(5), held.report().failure) == (True, None)
     assert site.denied_of_open() == []
 

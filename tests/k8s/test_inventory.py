@@ -253,6 +253,21 @@ def test_many_pods_and_rows(count: int) -> None:
     assert [naming.ends[i].pod if i >= 0 else None for i in found[:200]] == expected
 
 
+def test_addresses_that_differ_in_a_few_bits_only() -> None:
+    """As nodes number their pods: a network per node and a small number within it, in both families, and ports of Services."""
+    ips = [ip_bytes(f"fd00:10:244:{node:x}::{pod:x}") for node in range(150) for pod in range(1, 151)]
+    ips += [ip_bytes(f"fd00:20::{node:x}:0:0:{pod:x}") for node in range(50) for pod in range(1, 51)]
+    ips += [ip_bytes(f"10.{node}.0.{pod}") for node in range(100) for pod in range(1, 101)]
+    claims = [
+        Claim(ip, 0, FOREVER, owner, port) for owner, (ip, port) in enumerate((i, p) for i in ips for p in (0, 80))
+    ]
+    index = IpIndex(claims)
+    rows = np.frombuffer(b"".join(c.ip for c in claims), np.uint8).reshape(-1, 16)
+    times = np.full(len(claims), SECOND, np.int64)
+    found = index.resolve(rows, times, times, np.array([c.port for c in claims], np.uint16))
+    assert found.tolist() == list(range(len(claims)))
+
+
 def test_sources_are_polled(tmp_path: Path) -> None:
     from eastwest.k8s.sources import ManifestSource
 

@@ -23,9 +23,9 @@ GRACE_NS: Final = 3_000_000_000
 talks before its address is reported, and a watch event comes late."""
 
 _BITS: Final = np.uint64(32)
-_K: Final = tuple(
-    np.uint64(k) for k in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
-)
+_GOLDEN: Final = np.uint64(0x9E3779B97F4A7C15)
+_MIX: Final = ((np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)), (np.uint64(27), np.uint64(0x94D049BB133111EB)))
+_LAST_SHIFT: Final = np.uint64(31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,9 +146,18 @@ def _settle(claims: list[Claim]) -> list[tuple[int, int, int]]:
 
 
 def _hash(words: NDArray[np.uint64], ports: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
-    mixed: NDArray[np.uint64] = (words[:, 0] + np.uint64(seed)) * _K[0] ^ words[:, 1] * _K[1] ^ ports * _K[2]
-    mixed ^= mixed >> _BITS
-    mixed *= _K[3]
+    """One word after the other, each mixed into every bit: pods' addresses differ in a few bits only, mostly in the last
+    byte of each half, and those of two halves must not make up for each other."""
+    return _mixed(_mixed(_mixed(words[:, 0] + np.uint64(seed)) ^ words[:, 1]) ^ ports)
+
+
+def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """splitmix64's finalizer (Steele, Lea and Flood 2014), for each word: no two words become one."""
+    mixed = words + _GOLDEN
+    for shift, factor in _MIX:
+        mixed ^= mixed >> shift
+        mixed *= factor
+    mixed ^= mixed >> _LAST_SHIFT
     return mixed
 
 
