@@ -67,6 +67,8 @@ def open_client(args: argparse.Namespace, timeout_s: float = 30.0) -> httpx.Clie
     if args.server.startswith("unix:"):
         transport = httpx.HTTPTransport(uds=args.server.removeprefix("unix:"))
         return httpx.Client(transport=transport, base_url="http://eastwest", headers=headers, timeout=timeout_s)
+    if "://" not in args.server:
+        raise ServerError(f"--server {args.server}: write the scheme, too: http://{args.server}")
     return httpx.Client(base_url=args.server, headers=headers, timeout=timeout_s, trust_env=False)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from eastwest.cli._table import UNKNOWN, Head, bytes_text, number
 
-HEADS: Final = [Head("CATEGORY"), Head("ZONES"), number("SENT"), number("RECEIVED"), number("COST"), Head("NOT PRICED")]
+HEADS: Final = [Head("CATEGORY", drop=3), Head("ZONES"), number("SENT", drop=1), number("RECEIVED", drop=1), number("COST"), Head("NOT PRICED", drop=2)]  # fmt: skip
 
 _REASONS: Final = {
     "no_price_table": "no price table",
@@ -17,10 +17,11 @@ _REASONS: Final = {
 
 
 def cost_text(row: dict[str, Any]) -> str:
-    """'$'-free: 0.0123; '≥' where a part has no price; a dash where nothing has."""
+    """'$'-free: 0.0123, never with an exponent; '≥' where a part has no price; a dash where nothing has."""
     if row["cost"] is None:
         return UNKNOWN
-    amount = f"{row['cost']:.2f}" if row["cost"] >= 100 or row["cost"] == 0 else f"{row['cost']:.3g}"
+    cost = row["cost"]
+    amount = f"{cost:.2f}" if cost >= 100 or cost == 0 else f"{cost:.3g}" if cost >= 0.0001 else "< 0.0001"
     return f"≥ {amount}" if row["unpriced_bytes"] else amount
 
 

@@ -9,16 +9,16 @@ from eastwest.cli._table import UNKNOWN, Head, count_text, number, us_text
 COLUMNS: Final = ("traffic", "health", "policy", "cost")
 
 HEADS: Final = [
-    Head("CATEGORY"),
-    Head("LOOKED UP AS"),
+    Head("CATEGORY", drop=3),
+    Head("LOOKED UP AS", drop=4),
     number("RTT P50"),
     number("P99"),
-    number("MIN"),
+    number("MIN", drop=2),
     number("SENT AGAIN"),
-    number("TIMEOUTS"),
+    number("TIMEOUTS", drop=1),
     number("RESETS"),
     number("FAILED"),
-    number("DROPS"),
+    number("DROPS", drop=1),
 ]
 
 

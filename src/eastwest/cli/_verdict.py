@@ -7,7 +7,7 @@ from typing import Any, Final
 from eastwest.cli._table import UNKNOWN, Head, count_text, number
 
 CHOICES: Final = ("denied", "would-deny", "allowed")
-HEADS: Final = [Head("VERDICT", style="bold"), number("ALLOWED"), number("DENIED"), number("WOULD DENY"), Head("DECIDED BY"), Head("MISSING")]  # fmt: skip
+HEADS: Final = [Head("VERDICT", style="bold"), number("ALLOWED", drop=2), number("DENIED", drop=1), number("WOULD DENY", drop=1), Head("DECIDED BY"), Head("MISSING")]  # fmt: skip
 _WORDS: Final = {"would_deny": "would deny"}
 
 

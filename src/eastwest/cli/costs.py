@@ -28,7 +28,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 
 def _view(answer: dict[str, Any]) -> View:
-    heads = [Head("OF"), Head("NAME", style="cyan"), number("BYTES"), number("COST"), Head("NOT PRICED")]
+    heads = [Head("OF"), Head("NAME", style="cyan"), number("BYTES"), number("COST"), Head("NOT PRICED", drop=1)]
     groups = [("category", answer["categories"]), ("zones", answer["zone_pairs"]), (answer["by"], answer["rows"])]
     rows = [
         [
@@ -42,7 +42,8 @@ def _view(answer: dict[str, Any]) -> View:
         for row in group
     ]
     notes = recorded_note(answer["window"]) + _cost.notes(answer)
-    return View(f"cost {_cost.cost_text(answer)}", heads, rows, notes)
+    currency = f" {answer['prices']['currency']}" if answer["prices"] else ""
+    return View(f"cost {_cost.cost_text(answer)}{currency}", heads, rows, notes)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -89,7 +89,7 @@ def _run_live(args: argparse.Namespace, console: Console) -> int:
     from eastwest.cli._stack import Plan, Stack, StackError
 
     began = time.monotonic()
-    plan = Plan(args.scenario or SCENARIOS, name=args.name, network=args.network, listen=args.listen)
+    plan = Plan(args.scenario or SCENARIOS, name=args.name, network=args.network, listen=args.listen, enforce=True)
     signal.signal(signal.SIGTERM, _interrupt)
     status = console.status("")
     stack = Stack(plan, say=lambda text: status.update(text) if console.is_terminal else console.print(text))
@@ -100,16 +100,25 @@ def _run_live(args: argparse.Namespace, console: Console) -> int:
             status.stop()
             took = time.monotonic() - began
             console.print(f"[bold]{stack.url}/map[/]  {edges} edges after {took:.0f} s (Ctrl-C ends and cleans up)")
+            console.print(f"in a second terminal: {_try(args.listen)}")
             until = None if args.for_s is None else time.monotonic() + args.for_s
             while until is None or time.monotonic() < until:
                 stack.check()
                 time.sleep(0.2)
     except KeyboardInterrupt:
-        console.print("stopped; nothing is left behind")
+        pass
     except StackError as problem:
         console.print(f"[red]eastwest:[/] {problem}", highlight=False)
         return 2
+    console.print("stopped; nothing is left behind")
     return 0
+
+
+def _try(listen: str) -> str:
+    """Commands to go on with, as they must be written here."""
+    command = "eastwest" if shutil.which("eastwest") else os.path.relpath(sys.argv[0])
+    server = "" if listen == DEFAULT_LISTEN else f" --server http://{listen}"
+    return "   ".join(f"{command} {words}{server}" for words in ("map", "top workload", "costs", "enforce status"))
 
 
 def _tell(args: argparse.Namespace, console: Console) -> int:

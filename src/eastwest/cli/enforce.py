@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from eastwest.cli import _enforce_text as text
 from eastwest.cli._client import ServerError, add_server_arguments, get, print_json, put
+from eastwest.cli._parser import examples_of
 from eastwest.cli._table import show
 
 STATUS: Final = "/api/v1/enforcement"
@@ -50,10 +51,12 @@ def register(parser: argparse.ArgumentParser) -> None:
         help="GROUP: names (node-a,node-b) or labels (pool=blue); inherit takes the entry away",
     )
     plan = actions.add_parser("plan", help="what one node decides, in words")
-    plan.add_argument("--node", required=True, metavar="NODE")
+    plan.add_argument("--node", required=True, metavar="NODE", help="as `eastwest enforce status --by node` names it")
     plan.add_argument("--diff", action="store_true", help="only what differs from what is in force there")
     plan.add_argument("--pod", metavar="NS/NAME", help="only this pod")
     for action in (status, change, posture, plan):
+        action.formatter_class = argparse.RawDescriptionHelpFormatter
+        action.epilog = examples_of(EXAMPLES, action.prog)
         add_server_arguments(action)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from eastwest.cli import _cost, _health, _verdict
 from eastwest.cli._ask import add_ask_arguments, ask, recorded_note
+from eastwest.cli._parser import Parser
 from eastwest.cli._table import UNKNOWN, Head, View, bytes_text, count_text, number
 
 EXAMPLES = """examples:
@@ -27,6 +28,8 @@ filter: words are column names (docs/columns.md); = != ~ < <= > >= in (a, b), an
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
+    if isinstance(parser, Parser):
+        parser.filter_words = True
     parser.add_argument("filter", nargs="?", metavar="FILTER", help="which rows; see below")
     parser.add_argument("--view", choices=("cluster", "aws", "external"), help="default: cluster; all with --verdict")
     parser.add_argument("-n", "--namespace", metavar="NS", help="only flows with an end in this namespace")
@@ -81,15 +84,15 @@ def _cells(row: dict[str, Any]) -> list[str]:
 
 HEADS = [
     Head("FROM", style="cyan"),
-    Head("ZONE"),
+    Head("ZONE", drop=2),
     Head("TO", style="green"),
-    Head("ZONE"),
+    Head("ZONE", drop=2),
     Head("PORT"),
-    Head("SERVICE"),
+    Head("SERVICE", drop=1),
     number("SENT"),
     number("RECEIVED"),
     number("OPENED"),
-    Head("REPORTED BY"),
+    Head("REPORTED BY", drop=3),
 ]
 
 
@@ -107,7 +110,9 @@ def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
     if answer["next_cursor"]:
         notes.append(f"more rows: --cursor {answer['next_cursor']}")
     if not answer["rows"]:
-        notes.append("no rows: nothing in this window matches")
+        notes.append(
+            "no rows: nothing in this window matches; a longer one: --window 1h, every view: --view, see --help"
+        )
     title, rows = f"{len(answer['rows'])} flows", answer["rows"]
     if columns == "cost":
         notes += _cost.notes(answer)

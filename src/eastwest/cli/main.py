@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from eastwest import __version__
+from eastwest.cli._parser import Parser, nearest
 
 COMMANDS: Final[dict[str, str]] = {
     "demo": "a cluster in this machine, observed from kernel to screen",
@@ -32,14 +33,17 @@ COMMANDS: Final[dict[str, str]] = {
 }
 
 
-def _build(command: str | None) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _build(command: str | None) -> tuple[Parser, Parser | None]:
+    """The whole parser, and the one of `command`."""
+    parser = Parser(
         prog="eastwest",
         description="See every connection in a Kubernetes cluster and lock it down to least privilege without breaking it.",
-        epilog="First time here? Try: eastwest demo",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="First time here? Try: eastwest demo\nThen, in a second terminal: eastwest map, and eastwest COMMAND --help for examples",
     )
     parser.add_argument("--version", action="version", version=f"eastwest {__version__}")
     sub = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    chosen: Parser | None = None
     for name, summary in COMMANDS.items():
         child = sub.add_parser(
             name, help=summary, formatter_class=argparse.RawDescriptionHelpFormatter, add_help=name == command
@@ -48,15 +52,26 @@ def _build(command: str | None) -> argparse.ArgumentParser:
             module = importlib.import_module(f"eastwest.cli.{name}")
             module.register(child)
             child.set_defaults(run=module.run)
-    return parser
+            chosen = child
+    return parser, chosen
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (2 for unusable arguments)."""
     words = list(sys.argv[1:] if argv is None else argv)
-    command = next((w for w in words if w in COMMANDS), None)
+    command = next((w for w in words if not w.startswith("-")), None)
+    if command not in COMMANDS and command is not None:
+        meant = nearest(command, COMMANDS)
+        hint = f"did you mean {meant}?" if meant else "eastwest --help lists them"
+        print(f"eastwest: there is no command {command!r}; {hint}", file=sys.stderr)
+        return 2
     try:
-        args = _build(command).parse_args(words)
+        parser, chosen = _build(command)
+        if not words:
+            parser.print_help(sys.stderr)
+            return 2
+        args, surplus = parser.parse_known_args(words)
+        (chosen or parser).check(surplus)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.startswith("eastwest"):
             raise

@@ -56,11 +56,11 @@ def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
         Head("FROM", style="cyan"),
         Head("TO", style="green"),
         Head("PORT"),
-        Head("THROUGH SERVICE"),
+        Head("THROUGH SERVICE", drop=1),
         number("SENT"),
         number("RECEIVED"),
         number("OPENED"),
-        number("UNANSWERED"),
+        number("UNANSWERED", drop=2),
     ]
     if columns in ("health", "policy"):
         more = _health if columns == "health" else _verdict
@@ -82,7 +82,9 @@ def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
         ]
         notes += _cost.notes(answer)
     if not rows:
-        notes.append("no edges in this window: is an agent running, and is the window long enough?")
+        notes.append(
+            "no edges in this window: is an agent running (eastwest coverage), is the window long enough (--window 1h)?"
+        )
     return View(f"{len(rows)} edges by {answer['level']}", heads, rows, notes)
 
 

@@ -82,8 +82,12 @@ def run(args: argparse.Namespace) -> int:
     if occupied and not args.force:
         print(f"eastwest: {output} exists; --force replaces it", file=sys.stderr)
         return 2
-    output.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=".eastwest-record-", suffix=".zip", dir=output.parent)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".eastwest-record-", suffix=".zip", dir=output.parent)
+    except OSError as error:
+        print(f"eastwest: cannot write to {output.parent}: {error.strerror}", file=sys.stderr)
+        return 2
     os.close(handle)
     archive = Path(name)
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from eastwest.cli._client import ServerError, add_server_arguments, get, pointer, post, print_json
+from eastwest.cli._parser import examples_of
 from eastwest.cli._rollout_text import progress, view
 from eastwest.cli._table import show
 
@@ -18,6 +19,7 @@ EXAMPLES: Final = """examples:
   eastwest rollout start --all --to audit --budget 3 --wait   audit everywhere, three nodes a step; waits for the end
   eastwest rollout start -n shop --stages stages.yaml         named stages of nodes and namespaces
   eastwest rollout status                                     where it stands: per namespace and node; why it stopped
+  eastwest rollout pause                                      stay at the step in force; nothing is taken back
   eastwest rollout resume                                     after a pause, or to try a stopped step again
   eastwest rollout abort                                      back to how it was before
 
@@ -74,6 +76,8 @@ def register(parser: argparse.ArgumentParser) -> None:
     ):
         parts.append(actions.add_parser(name, help=text))
     for part in parts:
+        part.formatter_class = argparse.RawDescriptionHelpFormatter
+        part.epilog = examples_of(EXAMPLES, part.prog)
         if part.prog.endswith(("start", "resume", "status")):
             part.add_argument("--wait", action="store_true", help="show progress until it is over, or a gate stops it")
         add_server_arguments(part)

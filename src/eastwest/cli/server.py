@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from eastwest.cli._parser import examples_of
 from eastwest.runtime.paths import DEFAULT_LISTEN, state_dir
 
 EXAMPLES = """examples:
@@ -38,7 +39,12 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ingest-socket", type=Path, metavar="PATH", help="also listen on this Unix socket")
     _add_data(parser, state_dir())
     objects = parser.add_mutually_exclusive_group()
-    objects.add_argument("--manifests", type=Path, metavar="DIR", help="cluster objects from a folder")
+    objects.add_argument(
+        "--manifests",
+        type=Path,
+        metavar="DIR",
+        help="cluster objects from a folder, read again when a file in it changes",
+    )
     objects.add_argument("--lab", metavar="NAME", help="cluster objects from a running lab")
     objects.add_argument("--bundle", type=Path, metavar="DIR|FILE.zip", help="play an evidence bundle; takes no flows")
     parser.add_argument(
@@ -75,9 +81,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
     actions = parser.add_subparsers(dest="action", metavar="[token]")
-    token = actions.add_parser("token", help="print the token of one node's agent")
-    token.add_argument("--cluster", required=True)
-    token.add_argument("--node", required=True)
+    token = actions.add_parser("token", help="print the token of one node's agent", epilog=examples_of(EXAMPLES, "eastwest server token"), formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    token.add_argument("--cluster", required=True, metavar="NAME", help="as the agent's --cluster")
+    token.add_argument("--node", required=True, metavar="NAME", help="as the agent's --node")
     _add_data(token, argparse.SUPPRESS)
 
 
@@ -125,6 +131,8 @@ def _serve(args: argparse.Namespace) -> int:
     from eastwest.wire.bundle import BundleError
 
     log.set_up(args.log_level)
+    if args.manifests is not None and not args.manifests.exists():
+        return _fail(ValueError(f"{args.manifests}: no such file or folder (--manifests)"))
     try:
         prices = read(args.prices) if args.prices else shipped()
         host, port = _serving.parse_listen(args.listen)

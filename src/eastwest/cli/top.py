@@ -35,14 +35,14 @@ def _view(answer: dict[str, Any]) -> View:
     heads = [
         Head("NAMESPACE"),
         Head("NAME", style="cyan"),
-        Head("KIND"),
+        Head("KIND", drop=3),
         number("BYTES"),
-        number("SENT"),
-        number("RECEIVED"),
-        number("PACKETS"),
+        number("SENT", drop=1),
+        number("RECEIVED", drop=1),
+        number("PACKETS", drop=2),
         number("CONNECTIONS"),
         number("COST"),
-        Head("NOT PRICED"),
+        Head("NOT PRICED", drop=4),
     ]
     rows = [
         [

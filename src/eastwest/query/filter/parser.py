@@ -122,7 +122,8 @@ class _Parser:
         word = WORDS.get(token.text.lower())
         if word is None:
             guess = nearest(token.text)
-            raise wrong(token, f"no column {token.text!r}" + (f": did you mean {guess}?" if guess else ""))
+            hint = f"did you mean {guess}?" if guess else "a filter compares columns, such as src_workload = ui"
+            raise wrong(token, f"no column {token.text!r}: {hint}")
         return word
 
     def _value(self, word: Word) -> Token:
