@@ -13,44 +13,19 @@ from typing import Any
 
 import pytest
 
+import manifests
 from deploy import prometheus
 from deploy.prometheus import Prometheus
 from eastwest.cli._stack import Plan, Stack
 from eastwest.query.metrics_reports import HOLD_S
+from manifests import Port
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300), prometheus.needed]
 VISIBLE_S = 30
 SLOW_US = 65_536
 
-NAMESPACE = """
-apiVersion: v1
-kind: Namespace
-metadata: {name: farm}
----
-apiVersion: v1
-kind: Service
-metadata: {name: mill, namespace: farm}
-spec:
-  selector: {app: mill}
-  ports: [{port: 7000, targetPort: 9000}]
-"""
-WORKLOAD = """
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: NAME, namespace: farm}
-spec:
-  serviceName: NAME
-  selector: {matchLabels: {app: NAME}}
-  template:
-    metadata:
-      labels: {app: NAME}
-      annotations: {CALLS}
-    spec:
-      nodeSelector: {kubernetes.io/hostname: NODE}
-      containers: [{name: NAME, image: farm/NAME, ports: [{containerPort: 9000}]}]
-"""
-CALLS = 'eastwest.lab/calls: "[{to: tcp://mill:7000, rate: 20/s, bytes: 20000}]"'
+MILL = Port("grind", 9000, asked=7000)
+CALLS = {"to": "tcp://mill:7000", "rate": "20/s", "bytes": 20000}
 PLACES = {"mill": "node-1", "near": "node-1", "far": "node-2", "other": "node-3"}
 
 
@@ -91,11 +66,12 @@ class Watched:
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
     folder = tmp_path_factory.mktemp("farm")
-    workloads = [
-        WORKLOAD.replace("NAME", name).replace("NODE", node).replace("CALLS", "" if name == "mill" else CALLS)
-        for name, node in PLACES.items()
+    callers = [
+        manifests.stateful_set(name, "farm", CALLS, node=node) for name, node in PLACES.items() if name != "mill"
     ]
-    (folder / "farm.yaml").write_text(NAMESPACE + "".join(workloads))
+    mill = manifests.deployment("mill", "farm", [MILL], node=PLACES["mill"])
+    farm = [manifests.namespace("farm"), mill, manifests.service("mill", "farm", [MILL]), *callers]
+    manifests.write(folder / "farm.yaml", farm)
     listen = f"127.0.0.1:{prometheus.free_port()}"
     with Stack(Plan([str(folder)], name=f"opsflt{os.getpid() % 10000}", listen=listen)) as stack:
         jobs = {"server": ("/api/v1/metrics", [listen])}

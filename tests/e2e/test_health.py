@@ -10,75 +10,27 @@ from typing import Any
 
 import pytest
 
+import manifests
 from eastwest.cli._stack import Plan, Stack
+from manifests import Port
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
-BARN = """
-apiVersion: v1
-kind: Namespace
-metadata: {name: barn}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: cow, namespace: barn}
-spec:
-  replicas: 1
-  selector: {matchLabels: {animal: cow}}
-  template:
-    metadata: {labels: {animal: cow}}
-    spec:
-      containers:
-      - name: cow
-        image: barn/cow
-        ports: [{containerPort: 9000}, {containerPort: 9001, protocol: UDP}]
----
-apiVersion: v1
-kind: Service
-metadata: {name: cow, namespace: barn}
-spec:
-  selector: {animal: cow}
-  ports:
-  - {name: milk, port: 7000, targetPort: 9000}
-  - {name: moo, port: 7001, protocol: UDP, targetPort: 9001}
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: hen, namespace: barn}
-spec:
-  serviceName: hen
-  selector: {matchLabels: {animal: hen}}
-  template:
-    metadata:
-      labels: {animal: hen}
-      annotations:
-        eastwest.lab/calls: |
-          - {to: "tcp://cow:7000", rate: 10/s, bytes: 20000}
-          - {to: "udp://cow:7001", rate: 5/s}
-    spec:
-      containers: [{name: hen, image: barn/hen}]
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: duck, namespace: barn}
-spec:
-  serviceName: duck
-  selector: {matchLabels: {animal: duck}}
-  template:
-    metadata:
-      labels: {animal: duck}
-      annotations:
-        eastwest.lab/calls: |
-          - {to: "tcp://cow:7000", rate: 10/s, bytes: 20000}
-    spec:
-      containers: [{name: duck, image: barn/duck}]
-"""
+PORTS = (Port("milk", 9000, asked=7000), Port("moo", 9001, asked=7001, protocol="UDP"))
+MILK = {"to": "tcp://cow:7000", "rate": "10/s", "bytes": 20000}
+BARN = (
+    manifests.namespace("barn"),
+    manifests.deployment("cow", "barn", PORTS),
+    manifests.service("cow", "barn", PORTS),
+    manifests.stateful_set("hen", "barn", MILK, {"to": "udp://cow:7001", "rate": "5/s"}),
+    manifests.stateful_set("duck", "barn", MILK),
+)
 
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("barn")
-    (folder / "barn.yaml").write_text(BARN)
+    manifests.write(folder / "barn.yaml", BARN)
     plan = Plan([str(folder), "photo-gallery"], name=f"hlth{os.getpid() % 100000}", listen="127.0.0.1:0")
     with Stack(plan) as running:
         running.wait_for("hens and ducks at the cow", lambda: len(_edges(running)) >= 3, 60)

@@ -12,59 +12,25 @@ from typing import Any
 
 import pytest
 
+import manifests
 from e2e import expected
 from eastwest.cli._stack import Plan, Stack, StackError
 from eastwest.cli.main import main
+from manifests import Port
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
-ZOO = """
-apiVersion: v1
-kind: Namespace
-metadata: {name: zoo}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: lodge, namespace: zoo}
-spec:
-  replicas: 2
-  selector: {matchLabels: {home: lodge}}
-  template:
-    metadata: {labels: {home: lodge}}
-    spec:
-      containers:
-      - name: lodge
-        image: zoo/lodge
-        ports:
-        - {name: den, containerPort: 9000}
-        - {name: burrow, containerPort: 9001, protocol: UDP}
----
-apiVersion: v1
-kind: Service
-metadata: {name: lodge, namespace: zoo}
-spec:
-  selector: {home: lodge}
-  ports:
-  - {name: den, port: 7000, targetPort: den}
-  - {name: burrow, port: 7001, protocol: UDP, targetPort: burrow}
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: {name: otter, namespace: zoo}
-spec:
-  serviceName: otter
-  selector: {matchLabels: {animal: otter}}
-  template:
-    metadata:
-      labels: {animal: otter}
-      annotations:
-        eastwest.lab/calls: |
-          - {to: "tcp://lodge:7000", rate: 5/s, bytes: 1000}
-          - {to: "udp://lodge:7001", rate: 5/s, family: 6}
-    spec:
-      containers: [{name: otter, image: zoo/otter}]
-"""
-
+PORTS = (Port("den", 9000, asked=7000), Port("burrow", 9001, asked=7001, protocol="UDP"))
+CALLS = (
+    {"to": "tcp://lodge:7000", "rate": "5/s", "bytes": 1000},
+    {"to": "udp://lodge:7001", "rate": "5/s", "family": 6},
+)
+ZOO = (
+    manifests.namespace("zoo"),
+    manifests.deployment("lodge", "zoo", PORTS, replicas=2),
+    manifests.service("lodge", "zoo", PORTS),
+    manifests.stateful_set("otter", "zoo", *CALLS),
+)
 EDGES = {
     ("zoo/otter", "zoo/lodge", "TCP", 9000),
     ("zoo/otter", "zoo/lodge", "UDP", 9001),
@@ -75,7 +41,7 @@ EDGES = {
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("zoo")
-    (folder / "zoo.yaml").write_text(ZOO)
+    manifests.write(folder / "zoo.yaml", ZOO)
     # A part of the cgroup tree that is not there: the kernel refuses sock_ops on every node.
     refused = ["--cgroup", str(folder / "no-such-cgroup")]
     plan = Plan([str(folder)], name=f"life{os.getpid() % 100000}", listen="127.0.0.1:0", agent_options=refused)
