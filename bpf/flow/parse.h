@@ -33,8 +33,7 @@ static __always_inline bool is_error_v6(__u8 type)
 
 static __always_inline enum parsed parse_icmpv6(struct packet *p, __u8 type)
 {
-	/* RFC 4861 router and neighbour discovery, RFC 2710 and RFC 3810 multicast listener discovery */
-	if ((type >= 130 && type <= 137) || type == 143)
+	if (is_neighbour(type))
 		return PARSED_NEIGHBOUR;
 	return parse_icmp(p, type, 128, 129);
 }

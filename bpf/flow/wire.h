@@ -88,4 +88,10 @@ static __always_inline bool has_ports(__u8 protocol)
 	return protocol == PROTO_TCP || protocol == PROTO_UDP || protocol == PROTO_SCTP;
 }
 
+/* ICMPv6: RFC 4861 router and neighbour discovery, RFC 2710 and RFC 3810 multicast listener discovery */
+static __always_inline bool is_neighbour(__u8 type)
+{
+	return (type >= 130 && type <= 137) || type == 143;
+}
+
 #endif

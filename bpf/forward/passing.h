@@ -77,7 +77,8 @@ static __always_inline void use_packet(struct passing *p, __be16 from, __be16 to
 	p->t.asked_port = p->t.answerer_port = bpf_ntohs(to);
 }
 
-/* The rest of a packet without conntrack, behind its IP header. */
+/* The rest of a packet without conntrack, behind its IP header. False for neighbour discovery and the like, which bridges show
+ * here where br_netfilter is on, as Kubernetes wants it. */
 static __always_inline bool read_l4(const unsigned char *at, struct passing *p)
 {
 	struct ports ports = {};
@@ -86,6 +87,8 @@ static __always_inline bool read_l4(const unsigned char *at, struct passing *p)
 		return false;
 	if (is_icmp(p->protocol)) {
 		if (bpf_probe_read_kernel(&ports, 2, at))
+			return false;
+		if (p->protocol == PROTO_ICMPV6 && is_neighbour(ports.src & 0xff))
 			return false;
 		p->variant = (ports.src & 0xff) == (p->protocol == PROTO_ICMP ? 8 : 128) ? EW_VARIANT_ECHO_CLIENT
 											  : EW_VARIANT_ICMP_OTHER;

@@ -2,12 +2,13 @@
 
 A cell is open on the wire when the far end answered. Silence and a refusal are both closed; silence is asked once more with a
 longer patience where it contradicts, since a busy machine is silent, too. An answer needs no second question. With an
-overlay (`--network vxlan`) nobody outside can address a pod: those cells are left out.
+overlay (`--network vxlan`) nobody outside can address a pod, and a node reaches other nodes' pods from its tunnel's address
+instead of its own: those cells are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -74,7 +75,8 @@ class WireRun:
             for number in range(len(case.steps)):
                 going.change(number)
                 self._in_force(self._stage.bring(case, going.cluster))
-                rows += self._step(case, [row for row in going.rows(number) if self._can_be_tried(row)], held)
+                placed = _nodes_of_pods(going)
+                rows += self._step(case, [row for row in going.rows(number) if self._can_be_tried(row, placed)], held)
                 self._let_go(held)
                 held = {q: self._hold(case, q) for q in going.used_again(number)}
         except LabError as error:
@@ -83,9 +85,15 @@ class WireRun:
             self._let_go(held)
         return rows
 
-    def _can_be_tried(self, row: Row) -> bool:
-        """Not where nothing routes: from outside to a pod, whose address an overlay hides from the world."""
-        return self._lab.state.network != "vxlan" or not is_outside(row.question.src) or is_outside(row.question.dst)
+    def _can_be_tried(self, row: Row, placed: Mapping[str, str | None]) -> bool:
+        """Not what an overlay makes another question: a pod's address is hidden from the world, and a node that asks
+        another node's pod does so from its tunnel's address, which no object of the cluster states."""
+        if self._lab.state.network != "vxlan":
+            return True
+        src, dst = row.question.src, row.question.dst
+        if src.startswith("node:"):
+            return placed.get(dst, src[5:]) == src[5:]
+        return not is_outside(src) or is_outside(dst)
 
     def _step(self, case: Case, rows: list[Row], held: dict[Question, Held]) -> list[WireRow]:
         found: dict[int, WireRow] = {}
@@ -121,3 +129,12 @@ class WireRun:
         for connection in held.values():
             connection.end()
         held.clear()
+
+
+def _nodes_of_pods(going: CaseRun) -> dict[str, str | None]:
+    """Pod as questions name it -> the case's name of its node; None = where the lab likes."""
+    return {
+        f"{o['metadata'].get('namespace', 'default')}/{o['metadata']['name']}": (o.get("spec") or {}).get("nodeName")
+        for o in going.cluster.objects()
+        if o["kind"] == "Pod"
+    }
