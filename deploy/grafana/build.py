@@ -20,7 +20,11 @@ from grafana_foundation_sdk.models import dashboard as models
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
-from content import DASHBOARDS, Dashboard, Panel  # noqa: E402
+import content  # noqa: E402
+from content import Dashboard, Panel  # noqa: E402
+from content_enforcement import ENFORCEMENT  # noqa: E402
+
+DASHBOARDS = (*content.DASHBOARDS, ENFORCEMENT)
 
 SOURCE = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 COLUMNS = 24

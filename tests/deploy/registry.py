@@ -9,6 +9,7 @@ from typing import Any
 from eastwest.agent import metrics_families, metrics_reference
 from eastwest.collector import metrics as collector_metrics
 from eastwest.enforce import metrics as enforce_metrics
+from eastwest.enforce.rollout import metrics as rollout_metrics
 from eastwest.query import metrics_traffic
 from eastwest.runtime.openmetrics import Family
 
@@ -26,7 +27,9 @@ AGENT = metrics_families.FAMILIES
 REFERENCE = metrics_reference.REFERENCE_FAMILIES
 SERVER = tuple(f for value in vars(collector_metrics).values() for f in _families(value))
 TRAFFIC = metrics_traffic.FAMILIES
-ENFORCEMENT = tuple(f for value in vars(enforce_metrics).values() for f in _families(value))
+ENFORCEMENT = tuple(
+    f for module in (enforce_metrics, rollout_metrics) for value in vars(module).values() for f in _families(value)
+)
 ALL = (*AGENT, *REFERENCE, *SERVER, *ENFORCEMENT, *TRAFFIC)
 SAMPLES = {name: family for family in ALL for name in family.sample_names()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow as pa
 
 from agent.factories_metrics import TCP, Traffic, make_columns
 from agent.test_hoststats_ethtool import ENA, Driver
+from deploy.synthetic_enforcement import agent_health, server_families
 from eastwest.agent import metrics_families as m
 from eastwest.agent.hoststats_ethtool import AllowanceReader
 from eastwest.agent.metrics import ActiveFlows, AgentMetrics, HookTotals
@@ -31,7 +33,7 @@ from store.factories_flows import aws, internet, pod, record, table
 
 TICK_S = 0.5
 SLOW_BUCKETS = RTT_BUCKETS[12:]
-HOOKS = tuple(HookStatus(name, "on") for name in ("tcx", "sock_ops", "dns", "drops"))
+HOOKS = tuple(HookStatus(name, "on") for name in ("tcx", "sock_ops", "dns", "drops", "policy-ingress"))
 PODS = {"node-a": ("ui", "coredns"), "node-b": ("catalog", "orders")}
 
 
@@ -46,7 +48,7 @@ class FakeStore:
 class World:
     """Start it, and `agents` and `server` are addresses to scrape. `loud`: everything that can be wrong is."""
 
-    def __init__(self, *, loud: bool) -> None:
+    def __init__(self, folder: Path, *, loud: bool) -> None:
         self.loud, self._window = loud, 0
         self._agents = {node: self._agent(node) for node in PODS}
         self._drivers = {}
@@ -59,7 +61,8 @@ class World:
         self._traffic = TrafficMetrics(
             limit=5, prices=shipped(), exports=lambda: lost | ({("logs", "queue_full"): self._window} if loud else {})
         )
-        expose = exposer(own_families(self._counts, self._store, None), self._traffic.write)  # type: ignore[arg-type]
+        own = own_families(self._counts, self._store, None)  # type: ignore[arg-type]
+        expose = exposer(own, self._traffic.write, *server_families(folder, loud=loud))
         self._exporters = [Exporter("127.0.0.1:0", agent.render) for agent in self._agents.values()]
         self._exporters.append(Exporter("127.0.0.1:0", _for_exporter(expose)))
         self._stopping = threading.Event()
@@ -117,6 +120,8 @@ class World:
             agent.pods.add(m.DNS_ERRORS, rows, np.array([5 if loud else 0]), ("SERVFAIL",))
             agent.pods.add(m.DNS_ERRORS, rows, np.array([3]), ("NXDOMAIN",))
             agent.pods.add(m.DROPS, rows, np.array([1]), ("NO_SOCKET",))
+            agent.pods.add(m.POLICY_PACKETS, rows, np.array([20]), ("allowed",))
+            agent.pods.add(m.POLICY_PACKETS, rows, np.array([5 if loud else 0]), ("denied",))
             agent.pods.observe(m.DNS_LATENCY, rows, np.ones((1, len(m.DNS_LATENCY.bounds) + 1), int), np.array([0.1]))
         books = tuple(self._books(t, i) for i, t in enumerate(traffic))
         hooks = (*HOOKS, HookStatus("conntrack", "refused", "EACCES")) if loud else HOOKS
@@ -124,6 +129,7 @@ class World:
         health = Health(
             0.01, flow_entries=10, flow_limit=100, buffer_bytes=1, buffer_limit_bytes=10, shipped_batches=self._window,
             shipping_failures={"retry": self._window}, shipping_lost_bytes={"buffer_full": self._window} if loud else {},
+            policy=agent_health(loud=loud),
         )  # fmt: skip
         uids, ones = [t.pod for t in traffic], np.ones(len(traffic), np.uint64)
         totals = HookTotals(uids, 40_000 * ones, 60 * ones, 20_000 * ones, 50 * ones)
@@ -141,9 +147,16 @@ class World:
 
     def _records(self) -> pa.Table:
         ui = pod("src", "shop", "ui", ip="10.0.0.1", node="node-a")
+        decided: dict[str, Any] = {"policy_allowed": 20, "allowed_by": "NetworkPolicy shop/ui egress[0]"}
+        if self.loud:
+            decided |= {
+                "policy_denied": 5,
+                "policy_would_deny": 3,
+                "denied_by": "NetworkPolicy shop/ui egress isolation",
+            }
         rows = [
             record(internet("src", "93.184.216.35"), pod("dst", "shop", "ui", ip="10.0.0.1"), reporter="server"),
-            record(ui, pod("dst", "shop", "catalog", ip="10.0.1.1", node="node-b"), packets_forward=40),
+            record(ui, pod("dst", "shop", "catalog", ip="10.0.1.1", node="node-b"), packets_forward=40, **decided),
             record(ui, pod("dst", "shop", "orders", ip="10.0.0.2", node="node-a"), packets_forward=40),
             record(ui, aws("dst", "52.216.1.1", "S3", "us-east-1"), packets_forward=40),
             record(ui, internet("dst", "93.184.216.34"), packets_forward=40),

@@ -47,6 +47,11 @@ def rtt(what: str, more: str = "", category: str = "inter_zone") -> str:
     return f'eastwest_pair_tcp_rtt_seconds_{what}{{{EDGE},direction="forward",category="{category}"{more}}}'
 
 
+def policy(verdict: str) -> str:
+    labels = 'namespace="ui",workload="ui",workload_kind="Deployment",direction="egress",policy="NetworkPolicy ui/ui"'
+    return f'eastwest_policy_packets_total{{{labels},verdict="{verdict}"}}'
+
+
 EDGE_LABELS = {"source_namespace": "ui", "source": "ui", "destination_namespace": "catalog", "destination": "catalog"}
 RETRANSMITS = edge("tcp_retransmissions", 'phase="established",direction="forward"')
 PACKETS = edge("packets", 'direction="forward"')
@@ -87,6 +92,16 @@ CASES = (
     Case("EastwestUnexplainedBytes", {'eastwest_node_unexplained_bytes_total{node="a"}': flat(0)}),
     Case("EastwestStoreDown", {"eastwest_server_store_ready": flat(0)}, ({},)),
     Case("EastwestStoreDown", {"eastwest_server_store_ready": flat(1)}),
+    Case("EastwestPolicyDenies", {policy("denied"): steady(15)}, ({"namespace": "ui", "workload": "ui", "direction": "egress", "policy": "NetworkPolicy ui/ui"},)),
+    Case("EastwestPolicyDenies", {policy("denied"): steady(2), policy("allowed"): steady(900), policy("would_deny"): steady(900)}),
+    Case("EastwestPlanNotInForce", {'eastwest_enforcement_pods_waiting{node="a"}': flat(2)}, ({"node": "a"},)),
+    Case("EastwestPlanNotInForce", {'eastwest_enforcement_pods_waiting{node="a"}': "0x20 2x8 0x40"}),
+    Case("EastwestPoliciesRefused", {"eastwest_enforcement_refused": flat(1)}, ({},)),
+    Case("EastwestPoliciesRefused", {"eastwest_enforcement_refused": flat(0)}),
+    Case("EastwestPlanRefused", {'eastwest_agent_policy_plan_refused{node="a"}': flat(1)}, ({"node": "a"},)),
+    Case("EastwestPlanRefused", {'eastwest_agent_policy_plan_refused{node="a"}': flat(0)}),
+    Case("EastwestRolloutStopped", {'eastwest_rollout_status{status="stopped"}': flat(1), 'eastwest_rollout_status{status="running"}': flat(0)}, ({"status": "stopped"},)),
+    Case("EastwestRolloutStopped", {'eastwest_rollout_status{status="stopped"}': flat(0), 'eastwest_rollout_status{status="running"}': flat(1)}),
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ def test_the_script_makes_what_is_committed() -> None:
     build = load(ROOT / "deploy" / "grafana" / "build.py")
     made = {build.file_of(page).name: json.loads(build.build(page)) for page in build.DASHBOARDS}
     assert made == dashboards()
-    assert len(made) == 6
+    assert len(made) == 7
 
 
 def test_grafanas_types_read_it_back() -> None:

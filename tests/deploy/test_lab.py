@@ -20,9 +20,7 @@ from deploy.prometheus import Prometheus
 from deploy.registry import ALL
 from deploy.relay import Relay
 from eastwest.cli._stack import Plan, Stack
-from eastwest.model.schema import BY_NAME
 from eastwest.query.metrics_reports import HOLD_S
-from eastwest.query.metrics_tcp import COLUMNS as TCP_COLUMNS
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300), prometheus.needed]
 
@@ -133,7 +131,6 @@ def test_flows_and_metrics_arrive_by_otlp(watched: Watched) -> None:
     assert {"eastwest_pair_bytes", "eastwest_server_records"} <= names
 
 
-@pytest.mark.skipif(not set(TCP_COLUMNS) <= set(BY_NAME), reason="records carry no TCP health yet")
 def test_loss_is_seen_within_half_a_minute_at_the_right_edge_only(watched: Watched) -> None:
     assert watched.stack.lab is not None
     pods = watched.stack.lab.objects("Pod")

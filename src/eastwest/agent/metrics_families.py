@@ -134,6 +134,8 @@ ALLOWANCE_LEFT: Final = _node(
 )
 CONNTRACK_ENTRIES: Final = _node("node_conntrack_entries", Kind.GAUGE, "Entries in the kernel's conntrack table.")
 CONNTRACK_LIMIT: Final = _node("node_conntrack_limit", Kind.GAUGE, "Entries the kernel's conntrack table may hold.")
+OF_THE_KERNEL: Final = frozenset({NET_BYTES, NET_PACKETS, NET_ERRORS, NET_DROPS, ALLOWANCE})
+"""Counters that are older than the agent, and go on when it restarts: nobody knows when they began."""
 NODE_FAMILIES: Final = (
     HOOK_BYTES, RECORDED_BYTES, NODE_LOST_BYTES, NODE_UNEXPLAINED, NET_BYTES, NET_PACKETS, NET_ERRORS, NET_DROPS, ALLOWANCE,
     ALLOWANCE_LEFT, CONNTRACK_ENTRIES, CONNTRACK_LIMIT,

@@ -16,7 +16,7 @@ from eastwest.agent import hoststats
 from eastwest.agent import metrics_families as m
 from eastwest.agent.hoststats_ethtool import AllowanceReader, Allowances
 from eastwest.model.batch import BatchHeader
-from eastwest.runtime.openmetrics import Exposition, Family, label_text
+from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +82,11 @@ class NodeMetrics:
             names = family.labels[1:]
             if family in self._counted:
                 rows: Mapping[tuple[str, ...], float] = self._counted[family]
-                created = [self._started_s] * len(rows)
+                created: list[float] | None = [self._started_s] * len(rows)
             elif family in self._now:
-                rows, created = self._now[family], None
+                rows = self._now[family]
+                ours = family.kind is Kind.COUNTER and family not in m.OF_THE_KERNEL
+                created = [self._started_s] * len(rows) if ours else None
             else:
                 continue
             tails = [label_text(names, words) for words in rows]

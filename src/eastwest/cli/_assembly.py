@@ -20,15 +20,16 @@ from eastwest.api.services import Enforcement, Services
 from eastwest.collector.counts import Counts
 from eastwest.collector.feed import InventoryFeed
 from eastwest.collector.journal import Journal
-from eastwest.collector.metrics import exposer, own_families
+from eastwest.collector.metrics import all_of, exposer, own_families
 from eastwest.collector.otlp import OtlpExport
 from eastwest.collector.ranges.refresh import RangesFeed
 from eastwest.collector.routes import ingest_router
 from eastwest.collector.writer import Tap, Writer
-from eastwest.enforce.metrics import families
+from eastwest.enforce.metrics import families as enforcement_families
 from eastwest.enforce.planner import Planner
 from eastwest.enforce.realised import InForce, Register
 from eastwest.enforce.rollout.driver import Rollouts
+from eastwest.enforce.rollout.metrics import families as rollout_families
 from eastwest.enforce.rollout.observe import Observer
 from eastwest.enforce.settings import EnforcementSettings
 from eastwest.enforce.versions import Versions
@@ -41,7 +42,6 @@ from eastwest.query.live import Landed
 from eastwest.query.metrics import DEFAULT_LIMIT
 from eastwest.query.metrics_traffic import TrafficMetrics
 from eastwest.runtime.lifecycle import Running
-from eastwest.runtime.openmetrics import Exposition
 from eastwest.runtime.paths import run_dir
 from eastwest.runtime.tokens import load_secret
 from eastwest.runtime.topic import Topic
@@ -136,28 +136,23 @@ def _live(settings: Settings) -> Iterator[Site]:
     ranges = RangesFeed(settings.aws_ranges, settings.data / "aws-ranges.last")
     feed = InventoryFeed(inventory, settings.keeping.edges_s, ranges.ranges)
     exports: list[OtlpExport] = []
+    enforcement = EnforcementSettings(settings.data)
+    planner, register = Planner(inventory, enforcement, Versions(settings.data)), Register(time.time_ns)
+    feed.subscribe(planner.wake)
+    options = partial(_options, enforcement)
+    rollouts = Rollouts(
+        settings.data, enforcement, Observer(store, inventory, InForce(planner, register), time.time_ns, options)
+    )
     traffic = TrafficMetrics(
         settings.metric_pairs, lambda: {k: n for e in exports for k, n in e.counts().items()}, settings.prices
     )
     taps: list[Tap] = [traffic.take]
     writer = Writer(store, Journal(settings.data / "journal"), feed.enrich, landed, counts, taps=taps, learn=feed.learn)
     own = own_families(counts, store, writer, ranges)
+    everything = [own, enforcement_families(planner, register), rollout_families(rollouts.view), traffic.write]
     if settings.otlp is not None:
-
-        def everything(out: Exposition) -> None:
-            own(out)
-            traffic.write(out)
-
-        exports.append(OtlpExport(settings.otlp, everything))
+        exports.append(OtlpExport(settings.otlp, all_of(*everything)))
         taps.append(exports[0].take)
-    enforcement = EnforcementSettings(settings.data)
-    planner, register = Planner(inventory, enforcement, Versions(settings.data)), Register(time.time_ns)
-    feed.subscribe(planner.wake)
-    in_force = families(planner, register)
-    options = partial(_options, enforcement)
-    rollouts = Rollouts(
-        settings.data, enforcement, Observer(store, inventory, InForce(planner, register), time.time_ns, options)
-    )
     with Running([_Lock(settings.data), ranges, store, feed, planner, *exports, writer, rollouts]):
         services = Services(
             store=store,
@@ -188,7 +183,7 @@ def _live(settings: Settings) -> Iterator[Site]:
             ingest_router(writer, secret, counts),
             names_router(names_of, secret),
             node_router(planner, register, secret),
-            metrics_router(exposer(own, in_force, traffic.write), [Authorised]),
+            metrics_router(exposer(*everything), [Authorised]),
         ]
         yield Site(create_app(services, routers), landed, planner)
 

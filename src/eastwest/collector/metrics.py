@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -45,23 +46,35 @@ Write = Callable[[Exposition], None]
 
 
 def own_families(counts: Counts, store: Store, writer: Writer | None, ranges: RangesFeed | None = None) -> Write:
-    """The server's own metrics."""
+    """The server's own metrics. The counters are those of this process: they begin now."""
+    born = [time.time()]
 
     def write(out: Exposition) -> None:
         totals, refused = counts.snapshot()
         for name, family in _TOTALS.items():
-            out.write(family, [""], [totals.get(name, 0)])
-        out.write(_INSERT_SECONDS, [""], [totals.get("insert_ns", 0) / 1e9])
+            out.write(family, [""], [totals.get(name, 0)], born)
+        out.write(_INSERT_SECONDS, [""], [totals.get("insert_ns", 0) / 1e9], born)
         causes = sorted(refused)
-        out.write(_REFUSED, [label_text(("cause",), (c,)) for c in causes], [refused[c] for c in causes])
+        labels = [label_text(("cause",), (c,)) for c in causes]
+        out.write(_REFUSED, labels, [refused[c] for c in causes], born * len(causes))
         out.write(_PENDING, [""], [writer.pending_rows if writer else 0])
         status = store.status()
         out.write(_READY, [""], [int(status.ready)])
-        out.write(_RESTARTS, [""], [status.restarts])
+        out.write(_RESTARTS, [""], [status.restarts], born)
         if ranges is not None:
             used = ranges.used()
             out.write(_RANGES_CREATED, [""], [used.created_s])
             out.write(_RANGES_REFUSED, [""], [int(used.complaint is not None)])
+
+    return write
+
+
+def all_of(*writes: Write) -> Write:
+    """One after the other."""
+
+    def write(out: Exposition) -> None:
+        for each in writes:
+            each(out)
 
     return write
 
@@ -72,8 +85,7 @@ def exposer(*writes: Write) -> Callable[[str | None], tuple[bytes, str]]:
     def expose(accept: str | None) -> tuple[bytes, str]:
         text_format = negotiate(accept)
         out = Exposition(text_format)
-        for write in writes:
-            write(out)
+        all_of(*writes)(out)
         return out.finish(), text_format.value
 
     return expose

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from eastwest.enforce.planner import Planner
-from eastwest.enforce.realised import Register, waiting
+from eastwest.enforce.realised import Register
+from eastwest.enforce.status import NodeStatus, status
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 
 _NODE: Final = ("node",)
@@ -29,6 +31,12 @@ _WAITING: Final = Family(
     "Pods of the node that do not follow its newest plan.",
     labels=_NODE,
 )
+_POLICY_PODS: Final = Family(
+    "eastwest_enforcement_policy_pods",
+    Kind.GAUGE,
+    "Pods that a policy selects: it is in_force there, waiting, or off (the mode of the pod's namespace).",
+    labels=("policy_tier", "policy", "state"),
+)
 _TROUBLE: Final = Family(
     "eastwest_enforcement_refused",
     Kind.GAUGE,
@@ -41,29 +49,32 @@ _SECONDS: Final = Family("eastwest_enforcement_compile_seconds", Kind.COUNTER, "
 
 
 def families(planner: Planner, register: Register) -> Callable[[Exposition], None]:
-    """Adds the families to one answer."""
+    """Adds the families to one answer. The counters are those of this process: they begin now."""
+    born = [time.time()]
 
     def write(out: Exposition) -> None:
-        planned = planner.planned
-        plans = {} if planned is None else planned.plans
-        nodes = sorted(plans)
-        told = [n for n in nodes if register.told(n) is not None]
-        out.write(_PLANNED, _labels(nodes), [plans[n].version for n in nodes])
-        out.write(_REALISED, _labels(told), [register.version(plans[n]) for n in told])
-        words = [register.told(n) for n in told]
-        out.write(_GENERATION, _labels(told), [w.realised.generation for w in words if w is not None])
-        if planned is not None:
-            waits = [len({pod.uid for pod, _, _ in waiting(planned, register, n)}) for n in nodes]
-            out.write(_WAITING, _labels(nodes), waits)
+        now = status(planner, register)
+        told = [n for n in now.nodes if n.generation is not None]
+        out.write(_PLANNED, _labels(now.nodes), [n.version for n in now.nodes])
+        out.write(_REALISED, _labels(told), [n.realised_version for n in told])
+        out.write(_GENERATION, _labels(told), [n.generation or 0 for n in told])
+        out.write(_WAITING, _labels(now.nodes), [len({w.uid for w in n.missing}) for n in now.nodes])
+        by_state = [
+            ((p.tier, p.policy, state), pods)
+            for p in now.policies
+            for state, pods in (("in_force", p.in_force), ("waiting", p.pods - p.in_force), ("off", p.off))
+        ]
+        words = [label_text(_POLICY_PODS.labels, key) for key, _ in by_state]
+        out.write(_POLICY_PODS, words, [pods for _, pods in by_state])
+        out.write(_TROUBLE, [""], [int(now.trouble is not None)])
         counts = planner.counts
-        out.write(_TROUBLE, [""], [int(planner.trouble is not None)])
-        out.write(_COMPILATIONS, [""], [counts.compilations])
-        out.write(_REFUSALS, [""], [counts.refused])
-        out.write(_PLANS, [""], [counts.plans])
-        out.write(_SECONDS, [""], [counts.seconds])
+        out.write(_COMPILATIONS, [""], [counts.compilations], born)
+        out.write(_REFUSALS, [""], [counts.refused], born)
+        out.write(_PLANS, [""], [counts.plans], born)
+        out.write(_SECONDS, [""], [counts.seconds], born)
 
     return write
 
 
-def _labels(nodes: list[str]) -> list[str]:
-    return [label_text(_NODE, (n,)) for n in nodes]
+def _labels(nodes: Iterable[NodeStatus]) -> list[str]:
+    return [label_text(_NODE, (n.node,)) for n in nodes]
