@@ -68,7 +68,7 @@ static __always_inline bool ended(const struct ew_flow *flow, const struct ew_fl
 
 	if (closed)
 		quiet_ns = d->closed_ns;
-	else if (has_handshake(key->protocol) && talked && !cut_off)
+	else if (key->protocol == PROTO_TCP && talked && !cut_off)
 		quiet_ns = d->idle_tcp_ns;
 	return key->ghost || d->now_ns > flow->quiet_since_ns + quiet_ns;
 }
@@ -116,6 +116,7 @@ static long drain_flow(void *map, const struct ew_flow_key *key, struct ew_flow 
 		}
 		write_ends(record, key, flow->role);
 		write_nat(record, flow);
+		write_owner(record, flow);
 		record->role_source = flow->role_source;
 		write_amounts(record, set, flow->role != EW_ROLE_SERVER);
 		if (enforcing) {

@@ -62,6 +62,9 @@ static __always_inline bool count_flow(struct __sk_buff *skb, struct packet *p, 
 	count(this_set(flow->set, p->set), p);
 	if (enforcing && !passes(skb, flow, p, books))
 		return false;
+#ifdef EW_HOST
+	note_socket(skb, flow);
+#endif
 	track(skb, flow, p);
 	return true;
 }

@@ -140,7 +140,7 @@ struct ew_flow {
 	__u64 opened_ns;
 	__u8 nat_addr[16];	 /* role client: the backend; role server: the Service address */
 	__u8 initiator_addr[16]; /* the original source, where masquerading hid it */
-	__u64 pad;
+	__u64 cgroup; /* of the node itself: the local socket's; 0: no socket was seen yet */
 };
 _Static_assert(sizeof(struct ew_flow) == 224, "ew_flow");
 
@@ -199,7 +199,7 @@ struct ew_record {
 	__u8 role;
 	__u8 role_source;
 	__u8 counted_in;
-	__u8 pad[2];
+	__u16 owner; /* of the node itself: the host-network pod whose socket it is, as the map owners says; 0: none */
 	__u64 bytes[2]; /* forward (from src), reverse */
 	struct ew_tally tally[2];
 	__u64 first_ns;

@@ -13,7 +13,7 @@ static __always_inline void begin(struct ew_flow *flow, const struct packet *p)
 	flow->opened_ns = p->now_ns;
 	flow->quiet_since_ns = p->now_ns;
 	first_role(flow, p);
-	if (!has_handshake(p->key->protocol)) {
+	if (p->key->protocol != PROTO_TCP) {
 		flow->flags = EW_FLAG_OPEN;
 	} else if (is_syn(p)) {
 		flow->flags = EW_FLAG_OPEN | EW_FLAG_SYN;
@@ -37,7 +37,7 @@ static __always_inline struct ew_flow *open(struct packet *p)
 }
 
 /* What the ended connection counted in this epoch moves to an entry of its own: its Service may have had another
- * backend. When that fails the amounts stay, and are recorded with the new connection. */
+ * backend, its socket another owner. When that fails the amounts stay, and are recorded with the new connection. */
 static __always_inline void leave_ghost(struct ew_flow *flow, const struct packet *p)
 {
 	struct ew_flow_key key = *p->key;
@@ -69,8 +69,9 @@ static __always_inline void restart(struct ew_flow *flow, const struct packet *p
 {
 	if ((flow->flags & EW_FLAG_SYN) && flow->isn == p->seq)
 		return; /* the same SYN again: a retransmission */
-	if (flow->flags & (EW_FLAG_NAT | EW_FLAG_SNAT))
+	if ((flow->flags & (EW_FLAG_NAT | EW_FLAG_SNAT)) || flow->cgroup)
 		leave_ghost(flow, p);
+	flow->cgroup = 0;
 	flow->role = handshake_role(p);
 	flow->role_source = EW_SOURCE_HANDSHAKE;
 	flow->isn = p->seq;
@@ -93,16 +94,16 @@ static __always_inline bool answers(const struct ew_flow *flow, const struct pac
 
 	if ((flow->flags & (EW_FLAG_OPEN | EW_FLAG_ANSWERED)) != EW_FLAG_OPEN || !by_server)
 		return false;
-	return flow->role != EW_ROLE_UNKNOWN && !(p->flags & TCP_RST);
+	return flow->role != EW_ROLE_UNKNOWN && !(p->tcp_flags & TCP_RST);
 }
 
 static __always_inline void track(struct __sk_buff *skb, struct ew_flow *flow, const struct packet *p)
 {
 	__u32 wanted = seen_flag(p->dir);
 
-	if (p->flags & TCP_RST)
+	if (p->tcp_flags & TCP_RST)
 		wanted |= EW_FLAG_RST;
-	if (p->flags & TCP_FIN)
+	if (p->tcp_flags & TCP_FIN)
 		wanted |= p->dir == EW_FROM_POD ? EW_FLAG_FIN_FROM_POD : EW_FLAG_FIN_TO_POD;
 	if (p->dir == EW_TO_POD && !(flow->flags & EW_FLAG_CT_READ))
 		learn(skb, flow, p);

@@ -49,6 +49,16 @@ struct {
 	__type(value, __u32);
 } listeners SEC(".maps");
 
+/* Cgroups of the node's own sockets: written 0 by the program that meets one, then by the agent with its pod's number in the
+ * low 16 bits (0: no pod's) and a bit above them. Key 8 B, value 4 B. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} owners SEC(".maps");
+
 /* [0]: the epoch. A program reads it once; it counts into the sets [epoch & 1]. Key 4 B, value 4 B. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -59,6 +59,15 @@ static __always_inline void write_ends(struct ew_record *r, const struct ew_flow
 	r->role = role;
 }
 
+static __always_inline void write_owner(struct ew_record *r, const struct ew_flow *flow)
+{
+	__u64 cgroup = flow->cgroup;
+	__u32 *owner = cgroup ? bpf_map_lookup_elem(&owners, &cgroup) : 0;
+
+	if (owner)
+		r->owner = *owner;
+}
+
 static __always_inline void write_nat(struct ew_record *r, const struct ew_flow *flow)
 {
 	if (flow->flags & EW_FLAG_SNAT)

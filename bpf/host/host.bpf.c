@@ -18,6 +18,7 @@
 #define READ(view, offset, to) view_load_bytes(view, offset, to, sizeof(*(to)))
 #define bpf_ktime_get_coarse_ns bpf_ktime_get_ns /* the coarse one is not for netfilter */
 #define bpf_tail_call(ctx, map, slot) ((void)0) /* DNS of the node is not read */
+#include "socket.h"
 #include "../flow/flow.bpf.c"
 
 #define NF_ACCEPT 1

@@ -20,7 +20,30 @@ struct skb_shared_info___host {
 	unsigned short gso_segs;
 };
 
+struct kernfs_node___host {
+	__u64 id;
+};
+
+struct cgroup___host {
+	struct kernfs_node___host *kn;
+};
+
+struct sock_cgroup_data___host {
+	struct cgroup___host *cgroup;
+};
+
+struct sock_common___host {
+	volatile unsigned char skc_state;
+	struct sock___host *skc_listener; /* of a struct request_sock */
+};
+
+struct sock___host {
+	struct sock_common___host __sk_common;
+	struct sock_cgroup_data___host sk_cgrp_data;
+};
+
 struct sk_buff___host {
+	struct sock___host *sk;
 	unsigned int len;
 	unsigned int data_len;
 	unsigned int end; /* sk_buff_data_t: an offset from head on 64-bit kernels */

@@ -13,6 +13,15 @@ struct {
 	__type(value, struct ew_flow);
 } flows SEC(".maps");
 
+/* The flow object's own map, too. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 4096);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u32);
+} owners SEC(".maps");
+
 /* Questions and answers, 168 bytes each: 672 KiB, mapped into the agent's memory */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -54,6 +63,16 @@ static __always_inline void write_nat(struct ew_record *r, const struct ew_flow 
 	}
 }
 
+/* As write_owner() in ../flow/record.h. */
+static __always_inline void write_owner(struct ew_record *r, const struct ew_flow *flow)
+{
+	__u64 cgroup = flow->cgroup;
+	__u32 *owner = cgroup ? bpf_map_lookup_elem(&owners, &cgroup) : 0;
+
+	if (owner)
+		r->owner = *owner;
+}
+
 static long resolve_one(__u32 index, void *unused)
 {
 	struct resolve_slot *slot = bpf_map_lookup_elem(&resolve_slots, &index);
@@ -70,6 +89,7 @@ static long resolve_one(__u32 index, void *unused)
 	__builtin_memset(&slot->record, 0, RESOLVED_BYTES);
 	write_ends(&slot->record, &key, flow->role);
 	write_nat(&slot->record, flow);
+	write_owner(&slot->record, flow);
 	slot->record.role_source = flow->role_source;
 	return 0;
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.hostlab import World
 from agent.netlab import Node, node
 from agent.receiver import Receiver, receiving
 
@@ -21,3 +22,10 @@ def net() -> Iterator[Node]:
 def server(tmp_path: Path) -> Iterator[Receiver]:
     with receiving(tmp_path) as r:
         yield r
+
+
+@pytest.fixture
+def world(net: Node) -> Iterator[World]:
+    made = World(net)
+    yield made
+    made.close()

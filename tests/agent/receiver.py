@@ -173,10 +173,12 @@ def agent(
     tick_s: float = 0.3,
     source: Path | None = None,
     command: Sequence[str] = ("-m", "eastwest"),
+    cgroups: bool = False,
 ) -> Iterator[RunningAgent]:
     """The real command in the node's namespace, recording when this yields. Stopped, and its end checked, after.
 
-    `source`: where to find another build of eastwest; `command`: what Python runs.
+    `source`: where to find another build of eastwest; `command`: what Python runs. `cgroups`: it sees the cgroup tree, which
+    `ip netns exec` hides with the rest of /sys.
     """
     token = folder / "token"
     token.write_text(TOKEN + "\n")
@@ -186,7 +188,8 @@ def agent(
     argv += ["--server", f"unix:{receiver.path}", "--tick", str(tick_s)]
     argv += ["--cgroup", str(node.tree), *options]
     with log.open("wb") as out:
-        process = subprocess.Popen(["ip", "netns", "exec", node.netns, *argv], stderr=out)
+        enter = ["nsenter", f"--net=/run/netns/{node.netns}"] if cgroups else ["ip", "netns", "exec", node.netns]
+        process = subprocess.Popen([*enter, *argv], stderr=out)
     running = RunningAgent(process, log)
     try:
         wait_for(lambda: "recording" in running.words() or process.poll() is not None, "the agent is up", 20)

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from agent.hostlab import NODE, WORLD, World
 from agent.netlab import CALL, Node, bpffs, ip
 from agent.receiver import Receiver, agent
 from eastwest.model.batch import Amount
 
 pytestmark = pytest.mark.root
-WORLD, NODE, SERVICE = "192.0.2.1", "192.0.2.2", "10.96.0.10"
+SERVICE = "10.96.0.10"
 TCP, UDP = 6, 17
-
-SERVE = """
-import socket, threading
-u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.bind(("", {port}))
-s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("", {port})); s.listen(64)
-print("ready", flush=True)
-def drink():
-    while True: u.recv(2000)
-threading.Thread(target=drink, daemon=True).start()
-def serve(c):
-    with c:
-        while data := c.recv(1 << 16): c.sendall(data)
-while True:
-    threading.Thread(target=serve, args=(s.accept()[0],), daemon=True).start()
-"""
 
 STREAM = """
 import socket, sys, threading, time
@@ -44,56 +27,6 @@ while not stop.is_set():
     s.send(b"x" * 100); sent += 1; time.sleep(0.001)
 print(sent, flush=True)
 """
-
-
-class World:
-    """What is beyond the node's uplink."""
-
-    def __init__(self, net: Node) -> None:
-        self.net, self.netns = net, f"{net.netns}-world"
-        self._running: list[subprocess.Popen[bytes]] = []
-        ip("netns", "add", self.netns)
-        ip("link", "add", "eth0", "type", "veth", "peer", "name", "uplink", "netns", net.netns, netns=self.netns)
-        for words in (
-            "link set lo up",
-            "link set eth0 up",
-            f"addr add {WORLD}/24 dev eth0",
-            f"route add default via {NODE}",
-        ):
-            ip(*words.split(), netns=self.netns)
-        for words in ("link set uplink up", f"addr add {NODE}/24 dev uplink", f"route add default via {WORLD}"):
-            ip(*words.split(), netns=net.netns)
-
-    def start(self, netns: str, code: str, first: bytes) -> subprocess.Popen[bytes]:
-        argv = ["ip", "netns", "exec", netns, sys.executable, "-c", code]
-        process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        self._running.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == first
-        return process
-
-    def serve(self, netns: str, port: int) -> None:
-        self.start(netns, SERVE.format(port=port), b"ready\n")
-
-    def call(self, netns: str, host: str, port: int, size: int = 5000) -> None:
-        subprocess.run(
-            ["ip", "netns", "exec", netns, sys.executable, "-c", CALL.format(host=host, port=port, size=size)],
-            check=True,
-            timeout=30,
-        )
-
-    def close(self) -> None:
-        for process in self._running:
-            process.kill()
-            process.communicate()
-        ip("netns", "del", self.netns)
-
-
-@pytest.fixture
-def world(net: Node) -> Iterator[World]:
-    made = World(net)
-    yield made
-    made.close()
 
 
 def ends(r: Receiver) -> set[tuple[object, ...]]:

@@ -28,7 +28,7 @@ class Watched:
             ip daddr {SERVICE} tcp dport 80 dnat to {self.server.ipv4}:8080; }}; }}""")
         self.kernel = FlowKernel()
         self.sock = SockHook(n.cgroup(self.client.uid).parents[3])
-        self.resolver = Resolver(self.kernel.maps["flows"])
+        self.resolver = Resolver(self.kernel.maps)
         self.links: list[Hook] = []
         self.ifindex = {inode(pod): self._attach(pod) for pod in (self.client, self.server)}
 

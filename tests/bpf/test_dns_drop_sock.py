@@ -40,7 +40,7 @@ class Sensing(Watched):
         group = self.node.cgroup(self.client.uid).parents[3]
         node_netns = Path(f"/run/netns/{self.node.netns}").stat().st_ino
         self.dns_links: list[int] = []
-        self.hooks = OptionalHooks(Choice(group), self.kernel.maps["flows"], node_netns)
+        self.hooks = OptionalHooks(Choice(group), self.kernel.maps, node_netns)
         assert [s.state for s in self.hooks.statuses] == ["on"] * 3
         assert self.hooks.dns is not None
         fd = os.open(f"/run/netns/{self.node.netns}", os.O_RDONLY)
@@ -132,7 +132,7 @@ except OSError: pass
 
 
 def test_a_hook_that_is_off_leaves_nulls_not_zeros(world: Sensing) -> None:
-    off = OptionalHooks(Choice(None, drops=False, dns=False), world.kernel.maps["flows"], 1)
+    off = OptionalHooks(Choice(None, drops=False, dns=False), world.kernel.maps, 1)
     try:
         assert [s.state for s in off.statuses] == ["off"] * 3
         world.server.server(8080)

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from eastwest.lab.runtime import Lab
-from eastwest.lab.shipped import scenario_names
+from eastwest.lab.runtime import Lab, scenario_names
 
 pytestmark = pytest.mark.root
 

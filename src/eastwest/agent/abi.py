@@ -98,7 +98,7 @@ FLOW: Final = np.dtype(
         ("opened_ns", "u8"),
         ("nat_addr", "u1", 16),
         ("initiator_addr", "u1", 16),
-        ("pad", "u8"),
+        ("cgroup", "u8"),
     ]
 )
 OVERFLOW: Final = np.dtype(
@@ -132,7 +132,7 @@ RECORD: Final = np.dtype(
         ("role", "u1"),
         ("role_source", "u1"),
         ("counted_in", "u1"),
-        ("pad", "u1", 2),
+        ("owner", "u2"),
         ("bytes", "u8", 2),
         ("tally", TALLY, 2),
         ("first_ns", "u8"),

@@ -16,6 +16,7 @@ from eastwest.agent.netlink import Link
 
 HOST: Final = 0
 """The node itself, as an interface."""
+HOST_NAME: Final = "host"
 log = logging.getLogger("eastwest.agent")
 
 
@@ -64,7 +65,7 @@ def swap(kernel: FlowKernel, interfaces: Interfaces, alive: tuple[Interface, ...
 
 def _host(left: Left, netns: int | None) -> Interface:
     interface = _as_left(HOST, left)
-    interface.link, interface.host = Link(HOST, "host", None), True
+    interface.link, interface.host = Link(HOST, HOST_NAME, None), True
     interface.gone, interface.known_netns = netns is None, netns
     return interface
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from eastwest import __version__
-from eastwest.agent import adoption, host, netlink
-from eastwest.agent.abi import ACTIVE
+from eastwest.agent import adoption, host, host_pods, netlink, owners
+from eastwest.agent.abi import ACTIVE, FROM_POD, TO_POD
 from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.interfaces import Interfaces
 from eastwest.agent.kernel import FlowKernel, Patience, PolicySizes, Sizes
@@ -25,7 +25,7 @@ from eastwest.agent.metrics_fetch import NameFetcher
 from eastwest.agent.metrics_hooks import Increment, of_dns, of_drops
 from eastwest.agent.metrics_names import PodNames
 from eastwest.agent.metrics_node import Health, PolicyHealth
-from eastwest.agent.optional_hooks import Choice, OptionalHooks
+from eastwest.agent.optional_hooks import Choice, OptionalHooks, cgroup_root
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
 from eastwest.agent.policy import forward
 from eastwest.agent.policy.choice import EnforceConfig
@@ -142,20 +142,21 @@ class Agent:
                 dns_ports=self._config.dns_ports,
                 host=self._config.host,
             ),
-            self._kernel.maps["flows"],
+            self._kernel.maps,
             Path("/proc/self/ns/net").stat().st_ino,
         )
         if self._hooks.dns is not None:
             self._hooks.dns.lend(self._kernel.maps["dns_tail"])
         netns = Path("/proc/self/ns/net").stat().st_ino
         self._host, self._host_status = self._open_host()
+        self._host_pods, self._host_pods_status = self._tell_host_pods()
         enforcement = self._enforcement
         self._watcher = Watcher(
             self._kernel,
             self._interfaces,
             self._hooks.adopt,
             enforcement.enforcer.poke if enforcement is not None else lambda: None,
-            self._host.refresh if self._host is not None else lambda: None,
+            self._refresh_host if self._host is not None else lambda: None,
         )
         self._recorder = Recorder(
             self._kernel,
@@ -165,6 +166,7 @@ class Agent:
             self._config.node,
             enforcement.book.words if enforcement is not None else None,
             self._config.edge_budget,
+            self._host_pods,
         )
         if self._exporter is not None:
             self._exporter.start()
@@ -196,6 +198,21 @@ class Agent:
         host.forget(self._pins)
         return None, HookStatus(host.NAME, "off")
 
+    def _tell_host_pods(self) -> tuple[host_pods.HostPods | None, HookStatus]:
+        if self._host is None:
+            return None, HookStatus(owners.NAME, "off")
+        found, status = host_pods.open_or_status(self._kernel.maps["owners"], cgroup_root())
+        if found is not None:
+            self._hooks.owners = found.owners.of_cgroups
+            found.tell(host_pods.accepting_sockets())
+        return found, status
+
+    def _refresh_host(self) -> None:
+        assert self._host is not None
+        self._host.refresh()
+        if self._host_pods is not None:
+            self._host_pods.tell(host_pods.accepting_sockets())
+
     def _declare_left_waiting(self) -> None:
         """What a predecessor had in memory when it ended, and from now on what we have."""
         journal = self._kernel.journal
@@ -220,6 +237,8 @@ class Agent:
             if time.monotonic() >= due:
                 return False
             self._hooks.poll()
+            if self._host_pods is not None:
+                self._host_pods.poll()
         return True
 
     def _all_hooks(self) -> tuple[HookStatus, ...]:
@@ -228,6 +247,7 @@ class Agent:
             *self._recorder.kernel_hooks,
             *self._hooks.statuses,
             self._host_status,
+            self._host_pods.status if self._host_pods is not None else self._host_pods_status,
             HookStatus("pins", "on" if self._pins is not None else "off"),
             *(self._enforcement.capability if self._enforcement else ()),
             *refused,
@@ -305,12 +325,14 @@ class Agent:
         )
 
     def _publish(self, header: BatchHeader, window: Window, tick_seconds: float, policy: PolicyHealth | None) -> None:
+        uids, bytes_, packets = host_pods.beside(window.books, window.hook_bytes, window.hook_packets, window.own)
         totals = HookTotals(
-            [b.pod_uid for b in window.books],
-            ingress_bytes=window.hook_bytes[:, 1],
-            ingress_packets=window.hook_packets[:, 1],
-            egress_bytes=window.hook_bytes[:, 0],
-            egress_packets=window.hook_packets[:, 0],
+            uids,
+            ingress_bytes=bytes_[:, TO_POD],
+            ingress_packets=packets[:, TO_POD],
+            egress_bytes=bytes_[:, FROM_POD],
+            egress_packets=packets[:, FROM_POD],
+            of_host_pods=len(window.own.pod_uids),
         )
         health = Health(
             tick_seconds=tick_seconds,
@@ -351,6 +373,8 @@ class Agent:
             self._host.close(keep=keep)
         self._tick(final=not keep)
         self._recorder.close()
+        if self._host_pods is not None:
+            self._host_pods.close()
         self._shipper.stop(LAST_SHIPPING_S)
         if self._exporter is not None:
             self._name_fetcher.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -32,6 +32,7 @@ class Context:
     wall_offset_ns: int  # CLOCK_REALTIME - CLOCK_MONOTONIC
     pod_uids: Mapping[int, str | None]  # by interface index
     reason_words: Callable[[NDArray[Any]], Words] | None = None  # names of reason numbers; None: nothing is enforced
+    owners: Mapping[int, str] = field(default_factory=dict)  # host-network pods, by their number in records
 
 
 def columns(edges: Edges, context: Context) -> dict[str, ColumnData]:
@@ -47,7 +48,7 @@ def columns(edges: Edges, context: Context) -> dict[str, ColumnData]:
         "last_seen_ns": _wall(edges.last_ns, context),
         "cluster": Words(one, (context.cluster,)),
         "node": Words(one, (context.node,)),
-        "pod_uid": _pod_uids(keys["ifindex"], context.pod_uids),
+        "pod_uid": _pod_uids(keys["ifindex"], keys["owner"], context),
         "reporter": Words(keys["role"], ROLES),
         "role_source": Words(keys["role_source"], ROLE_SOURCES),
         "src_ip": keys["src"],
@@ -82,10 +83,21 @@ def _wall(monotonic_ns: NDArray[np.uint64], context: Context) -> NDArray[np.int6
     return monotonic_ns.astype(np.int64) + context.wall_offset_ns
 
 
-def _pod_uids(ifindex: NDArray[Any], pod_uids: Mapping[int, str | None]) -> Words:
-    known = np.array(sorted(pod_uids), np.int64)
-    words = (*(pod_uids[int(i)] for i in known), None)
-    if not len(known):
-        return Words(np.zeros(len(ifindex), np.intp), words)
-    at = np.minimum(np.searchsorted(known, ifindex), len(known) - 1)
-    return Words(np.where(known[at] == ifindex, at, len(known)), words)
+def _pod_uids(ifindex: NDArray[Any], owner: NDArray[Any], context: Context) -> Words:
+    """By the interface; where a record has an owner, by that."""
+    of_interface, of_owner = context.pod_uids, context.owners
+    words = (*(of_interface[i] for i in sorted(of_interface)), None, *(of_owner[i] for i in sorted(of_owner)))
+    by_interface = _places(ifindex, sorted(of_interface))
+    by_owner = _places(owner, sorted(of_owner))
+    nobody = len(of_interface)
+    codes = np.where(by_interface < 0, nobody, by_interface)
+    return Words(np.where(owner == 0, codes, np.where(by_owner < 0, nobody, nobody + 1 + by_owner)), words)
+
+
+def _places(values: NDArray[Any], known: list[int]) -> NDArray[np.intp]:
+    """Where each value stands among those that are known, sorted; -1: nowhere."""
+    if not known:
+        return np.full(len(values), -1, np.intp)
+    table = np.array(known, np.int64)
+    at = np.minimum(np.searchsorted(table, values), len(table) - 1)
+    return np.where(table[at] == values, at, -1)

@@ -44,6 +44,7 @@ _MAPS: Final = (
     "interfaces",
     "held",
     "listeners",
+    "owners",
     "epoch",
     "records",
     "dns_tail",

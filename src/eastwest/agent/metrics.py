@@ -50,6 +50,8 @@ class HookTotals:
     ingress_packets: NDArray[Any]
     egress_bytes: NDArray[Any]
     egress_packets: NDArray[Any]
+    of_host_pods: int = 0
+    """That many of the last rows are host-network pods: no interface of their own, so nobody counts their open flows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,7 @@ class AgentMetrics:
 
     def _count_totals(self, totals: HookTotals) -> None:
         rows = self.pods.rows([uid or "" for uid in totals.pod_uids], self._now_s)
+        self.pods.without_active(rows[len(rows) - totals.of_host_pods :])
         self.pods.add(m.INGRESS_BYTES, rows, totals.ingress_bytes)
         self.pods.add(m.INGRESS_PACKETS, rows, totals.ingress_packets)
         self.pods.add(m.EGRESS_BYTES, rows, totals.egress_bytes)

@@ -41,6 +41,7 @@ class PodCounters:
         self._free: list[int] = []
         self._tables: dict[tuple[Family, tuple[str, ...]], NDArray[np.uint64]] = {}
         self._sums: dict[Family, NDArray[np.float64]] = {}
+        self._no_active: set[int] = set()  # rows of pods whose open connections nobody counts
         self._active_known = False  # whether anybody ever said how many connections are open
         self._first_s = np.zeros(64)
         self._last_s = np.zeros(64)
@@ -70,6 +71,10 @@ class PodCounters:
         table[:] = 0
         table[rows] = values
 
+    def without_active(self, rows: Rows) -> None:
+        """Pods without a figure of their own for connections that are open now: none is published, not 0."""
+        self._no_active.update(rows.tolist())
+
     def observe(self, family: Family, rows: Rows, counts: NDArray[Any], sums: NDArray[Any]) -> None:
         """Add histogram buckets of shape (n, len(bounds) + 1), not cumulative, and sums of shape (n,)."""
         np.add.at(self._table(family, ()), rows, counts.astype(np.uint64))
@@ -80,6 +85,7 @@ class PodCounters:
         for uid, row in list(self._row.items()):
             if now_s - self._last_s[row] > KEEP_S:
                 del self._row[uid]
+                self._no_active.discard(row)
                 self._free.append(row)
                 for table in (*self._tables.values(), *self._sums.values()):
                     table[row] = 0
@@ -130,6 +136,9 @@ class PodCounters:
         labels: list[str] = []
         values: list[NDArray[np.uint64]] = []
         times: list[NDArray[np.float64]] = []
+        if family is m.FLOWS_ACTIVE and self._no_active:
+            counted = np.array([row not in self._no_active for row in rows.tolist()], np.bool_)
+            base, rows, created = [b for b, c in zip(base, counted, strict=True) if c], rows[counted], created[counted]
         for words in dict.fromkeys((*seen, *(w for f, w in self._tables if f is family))):
             tail = label_text(names, words)
             column = self._table(family, words)[rows]

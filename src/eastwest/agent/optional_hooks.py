@@ -83,10 +83,10 @@ class Sensed:
 class OptionalHooks:
     """Open from construction to `close`. Never raises because a kernel refuses: see `statuses`."""
 
-    def __init__(self, choice: Choice, flows_fd: int, node_netns: int) -> None:
-        """`flows_fd`: the flow object's map. `node_netns`: inode of the agent's own network namespace."""
+    def __init__(self, choice: Choice, flow_maps: Mapping[str, int], node_netns: int) -> None:
+        """`flow_maps`: the flow object's, by name. `node_netns`: inode of the agent's own network namespace."""
         self._node_netns = node_netns
-        self._resolver, self._sock, sock = _open_sock(choice, flows_fd)
+        self._resolver, self._sock, sock = _open_sock(choice, flow_maps)
         self._drop, drops = drop_hook.open_or_status() if choice.drops else (None, _off("drops", drop_hook.COLUMNS))
         self._dns, dns = (
             dns_hook.open_or_status(choice.dns_ports) if choice.dns else (None, _off("dns", dns_hook.COLUMNS))
@@ -95,6 +95,8 @@ class OptionalHooks:
         self._waiting = Waiting(strangers=choice.host)
         self._unresolved = 0  # connections that had no flow, since the start
         self.statuses: tuple[HookStatus, ...] = (sock, drops, dns)
+        self.owners: Callable[[NDArray[np.uint64]], NDArray[np.uint16]] | None = None
+        """Whose the node's own sockets are, by cgroup; None: the node's."""
 
     @property
     def dns(self) -> dns_hook.DnsHook | None:
@@ -126,7 +128,7 @@ class OptionalHooks:
         self.poll()
         found = None
         if self._sock is not None:
-            found = health.of_edges(self._connections(interface_of), interface_of, self._resolve)
+            found = health.of_edges(self._connections(interface_of), interface_of, self._resolve, self.owners)
         drops = attributed = losses = None
         if self._drop is not None:
             pods = {netns: ifindex for netns, ifindex in interface_of.items() if netns != self._node_netns}
@@ -197,9 +199,11 @@ def _off(name: str, columns: tuple[str, ...]) -> HookStatus:
     return HookStatus(name, "off", None, columns)
 
 
-def _open_sock(choice: Choice, flows_fd: int) -> tuple[Resolver | None, sock_hook.SockHook | None, HookStatus]:
+def _open_sock(
+    choice: Choice, flow_maps: Mapping[str, int]
+) -> tuple[Resolver | None, sock_hook.SockHook | None, HookStatus]:
     try:
-        resolver: Resolver | None = Resolver(flows_fd)
+        resolver: Resolver | None = Resolver(flow_maps)
     except (LoadError, OSError) as error:
         log.warning("connections cannot be joined to their edges and stay on rows of their own: %s", error)
         resolver = None

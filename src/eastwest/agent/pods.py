@@ -31,16 +31,21 @@ class PodProcess:
 def pod_uid(cgroup_text: str) -> str | None:
     """The pod's UID from the text of /proc/PID/cgroup; None for a process of no pod."""
     for line in cgroup_text.splitlines():
-        path = line.split(":", 2)[-1]
-        if "kubepods" not in path:
-            continue
-        systemd = _SYSTEMD.search(path)
-        if systemd:
-            return systemd[1].replace("_", "-")
-        plain = _CGROUPFS.search(path)
-        if plain:
-            return plain[1]
+        uid = pod_of_path(line.split(":", 2)[-1])
+        if uid is not None:
+            return uid
     return None
+
+
+def pod_of_path(path: str) -> str | None:
+    """The same from one path of a cgroup."""
+    if "kubepods" not in path:
+        return None
+    systemd = _SYSTEMD.search(path)
+    if systemd:
+        return systemd[1].replace("_", "-")
+    plain = _CGROUPFS.search(path)
+    return plain[1] if plain else None
 
 
 def find(

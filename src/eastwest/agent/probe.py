@@ -31,7 +31,7 @@ def probe(choice: Choice, *, enforce: bool = False) -> tuple[HookStatus, ...]:
 
 
 def _try_optional(kernel: FlowKernel, choice: Choice) -> tuple[HookStatus, ...]:
-    hooks = OptionalHooks(choice, kernel.maps["flows"], Path("/proc/self/ns/net").stat().st_ino)
+    hooks = OptionalHooks(choice, kernel.maps, Path("/proc/self/ns/net").stat().st_ino)
     hooks.close()
     return hooks.statuses
 

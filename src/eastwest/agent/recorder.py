@@ -19,6 +19,7 @@ from eastwest.agent.bypass import BypassMeter
 from eastwest.agent.columns import Context, columns
 from eastwest.agent.edges import Edges
 from eastwest.agent.folding import fold
+from eastwest.agent.host_pods import SHARED, HostPods, OwnTotals
 from eastwest.agent.interfaces import Interface, Interfaces
 from eastwest.agent.kernel import Drained, FlowKernel
 from eastwest.agent.linkcounters import LinkCounters, LinkCounts
@@ -53,6 +54,8 @@ class Window:
     """(interfaces, protocols of abi.ACTIVE): entries of the flow map at the end; rows as in `books`."""
     pod_of: Mapping[int, str | None] = field(default_factory=dict)
     """Interface index -> UID of its pod."""
+    own: OwnTotals = field(default_factory=OwnTotals)
+    """Of the node's packets, those of host-network pods."""
 
     @property
     def recorded(self) -> Amount:
@@ -71,8 +74,10 @@ class Recorder:
         node: str,
         reason_words: Callable[[NDArray[Any]], Words] | None = None,
         edge_budget: int = DEFAULT_EDGE_BUDGET,
+        host_pods: HostPods | None = None,
     ) -> None:
-        self._edge_budget = edge_budget
+        """`host_pods`: who tells apart whose the node's own sockets are; None where the node itself is not recorded."""
+        self._edge_budget, self._host_pods = edge_budget, host_pods
         self._kernel, self._interfaces, self._hooks = kernel, interfaces, hooks
         self._reason_words = reason_words
         self._backends = backends.instead(kernel.hooks)
@@ -100,6 +105,7 @@ class Recorder:
     def close_window(self, *, final: bool = False) -> Window:
         """Drain now. `final`: nothing may wait for a next window."""
         self._settle()
+        self._look()
         started = time.monotonic()
         sensed = self._hooks.sense(interfaces_by_namespace(self._interfaces.snapshot()))
         passed = self._passed()
@@ -110,6 +116,7 @@ class Recorder:
             if resumed is not None
             else self._bounds(time.time_ns(), time.monotonic_ns())
         )
+        self._look()  # what was met since: numbers are written by the drain
         offset_ns = time.time_ns() - time.monotonic_ns()
         accounted, hold = self._interfaces.drained()
         parts: list[Edges] = []
@@ -121,7 +128,12 @@ class Recorder:
             hold=hold,
         )
         self._purge = False
-        found, optional = self._hooks.columns(edges.merge(parts), sensed)
+        merged = edges.merge(parts)
+        own = OwnTotals()
+        if self._host_pods is not None:
+            merged = self._host_pods.assign(merged)
+            own = self._host_pods.totals(merged)
+        found, optional = self._hooks.columns(merged, sensed)
         if self._backends is not None:
             found = self._backends.name(found)  # the hooks know connections as the pod's interface shows them
         context = Context(
@@ -132,6 +144,7 @@ class Recorder:
             offset_ns,
             {i.ifindex: i.pod_uid for i in accounted},
             self._reason_words,
+            self._host_pods.owners.uids if self._host_pods is not None else {},
         )
         window = self._account(found, accounted, passed, quiet, context, drained, started, _lookups(sensed))
         if resumed is not None and resumed.lossy:
@@ -140,8 +153,18 @@ class Recorder:
         kept = fold({**window.columns, **optional}, window.rows, self._edge_budget)
         marked = tuple(_marked(book, kept.edges) for book in window.books) if kept.edges else window.books
         return replace(
-            window, columns=kept.columns, rows=kept.rows, books=marked, sensed=sensed, pod_of=context.pod_uids
+            window,
+            columns=kept.columns,
+            rows=kept.rows,
+            books=marked,
+            sensed=sensed,
+            pod_of=context.pod_uids,
+            own=own,
         )
+
+    def _look(self) -> None:
+        if self._host_pods is not None:
+            self._host_pods.look()
 
     def _bounds(self, now_ns: int, turned_ns: int | None) -> tuple[int, int]:
         """Where the window begins and ends that ended at `now_ns` and, by CLOCK_MONOTONIC, at `turned_ns`. A window is as
@@ -184,6 +207,12 @@ class Recorder:
         """What the pods' own ends have counted, by interface; without those that are gone or not hooked yet."""
         hooked = [i for i in self._interfaces.drained()[0] if i.hooks and not i.gone and i.bypass.started]
         return {i.ifindex: counts for i in hooked if (counts := self._read(i)) is not None}
+
+    def _also(self, interface: Interface, lookups: Mapping[int, Mapping[str, int]]) -> Mapping[str, int]:
+        """Events of its books that the kernel does not count."""
+        found = lookups.get(interface.ifindex, {})
+        shared = self._host_pods.shared if interface.host and self._host_pods is not None else 0
+        return {**found, SHARED: shared} if shared else found
 
     def _bypassed(self, interface: Interface, before: LinkCounts | None, both: NDArray[Any]) -> Amount:
         """`before`: read before the epoch moved on."""
@@ -244,7 +273,7 @@ class Recorder:
                     window,
                     recorded.get(interface.ifindex, books.NOTHING),
                     self._bypassed(interface, passed.get(interface.ifindex), kernel["set"]),
-                    lookups.get(interface.ifindex),
+                    self._also(interface, lookups),
                 )
             )
             totals.append(window["hook"])

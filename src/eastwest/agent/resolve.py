@@ -7,6 +7,7 @@ part of the record that a drain writes, so that whatever was learned about a con
 from __future__ import annotations
 
 import mmap
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -23,10 +24,11 @@ _WORDS: Final = RECORD_KEY_BYTES // 8
 
 
 class Resolver:
-    """`flows_fd`: the flow object's map. Raises LoadError. One caller at a time."""
+    """`maps`: the flow object's, by name. Raises LoadError. One caller at a time."""
 
-    def __init__(self, flows_fd: int) -> None:
-        self._object = load("resolve", ("resolve_slots",), ("resolve",), shared={"flows": flows_fd})
+    def __init__(self, maps: Mapping[str, int]) -> None:
+        shared = {name: maps[name] for name in ("flows", "owners")}
+        self._object = load("resolve", ("resolve_slots",), ("resolve",), shared=shared)
         size = -(-SLOTS * SLOT.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
         self._memory = mmap.mmap(self._object.maps["resolve_slots"], size)
         self._slots = np.frombuffer(self._memory, SLOT, SLOTS)

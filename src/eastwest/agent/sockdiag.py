@@ -10,8 +10,10 @@ import ctypes
 import os
 import socket
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,9 +24,21 @@ NETLINK_SOCK_DIAG: Final = 4
 SOCK_DIAG_BY_FAMILY: Final = 20
 CLONE_NEWNET: Final = 0x40000000
 TCP_LISTEN, TCP_CLOSE = 10, 7  # include/net/tcp_states.h; an unconnected UDP socket is in state CLOSE
+_MESSAGE_BYTES: Final = 72  # struct inet_diag_msg
+_CGROUP_ID: Final = 21  # INET_DIAG_CGROUP_ID, Linux 5.8
 _NLMSG: Final = struct.Struct("=IHHII")
 _REQUEST: Final = struct.Struct("=BBBxI48x")  # struct inet_diag_req_v2: family, protocol, extensions, states, no id
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """An accepting socket: its address (16 bytes, zeros for any), and the cgroup it was made in."""
+
+    protocol: int
+    port: int
+    address: bytes
+    cgroup_id: int
 
 
 class Namespace:
@@ -40,18 +54,30 @@ class Namespace:
 
     def ports(self, family: int, protocol: Protocol, state: int) -> set[int]:
         """Local ports of the sockets in one state. Raises OSError (ENOENT: the kernel lacks the diag module)."""
+        return {int.from_bytes(answer[4:6], "big") for answer in self._sockets(family, protocol, state)}
+
+    def bound(self, family: int, protocol: Protocol, state: int) -> Iterator[Bound]:
+        """The same sockets, with their cgroups. Raises OSError."""
+        for answer in self._sockets(family, protocol, state):
+            cgroup = _attribute(answer, _CGROUP_ID)
+            if cgroup is not None:
+                address = answer[8:24] if family == socket.AF_INET6 else _mapped(answer[8:12])
+                port = int.from_bytes(answer[4:6], "big")
+                yield Bound(int(protocol), port, address, int.from_bytes(cgroup[:8], sys.byteorder))
+
+    def _sockets(self, family: int, protocol: Protocol, state: int) -> Iterator[bytes]:
+        """struct inet_diag_msg with its attributes, of every socket in one state."""
         body = _REQUEST.pack(family, protocol, 0, 1 << state)
         self.diag.send(_NLMSG.pack(_NLMSG.size + len(body), SOCK_DIAG_BY_FAMILY, 0x301, 1, 0) + body)
-        found: set[int] = set()
         while True:
             for kind, answer in messages(self.diag.recv(1 << 16)):
                 if kind == NLMSG_DONE:
-                    return found
+                    return
                 if kind == NLMSG_ERROR:
                     code = -int.from_bytes(answer[:4], "little", signed=True)
                     raise OSError(code, os.strerror(code))
-                if len(answer) >= 8 and answer[1] == state:
-                    found.add(int.from_bytes(answer[4:6], "big"))
+                if len(answer) >= _MESSAGE_BYTES and answer[1] == state:
+                    yield answer
 
 
 def read(pid: int) -> set[tuple[int, int]]:
@@ -70,6 +96,40 @@ def read(pid: int) -> set[tuple[int, int]]:
         return found
     finally:
         namespace.close()
+
+
+def bound(pid: int) -> list[Bound]:
+    """Every accepting socket of either protocol and family where process `pid` lives. Raises OSError.
+
+    UDP: not connected, whatever its port: whoever asks has seen that it was the server.
+    """
+    namespace = Namespace(pid)
+    try:
+        return [
+            found
+            for family in (socket.AF_INET, socket.AF_INET6)
+            for protocol, state in ((Protocol.TCP, TCP_LISTEN), (Protocol.UDP, TCP_CLOSE))
+            for found in namespace.bound(family, protocol, state)
+        ]
+    finally:
+        namespace.close()
+
+
+def _mapped(ipv4: bytes) -> bytes:
+    return b"\0" * 10 + b"\xff\xff" + ipv4 if any(ipv4) else bytes(16)
+
+
+def _attribute(message: bytes, wanted: int) -> bytes | None:
+    """The value of one attribute behind a struct inet_diag_msg (struct nlattr: length, type)."""
+    at = _MESSAGE_BYTES
+    while at + 4 <= len(message):
+        length, kind = struct.unpack_from("=HH", message, at)
+        if length < 4:
+            return None
+        if kind == wanted:
+            return message[at + 4 : at + length]
+        at += (length + 3) & ~3
+    return None
 
 
 @contextmanager

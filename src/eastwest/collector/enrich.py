@@ -1,7 +1,8 @@
 """Agent records in, named records out: both ends, their places and Services, as of each record's own time.
 
-Precedence: the reporting pod's own UID; an address that a pod, node or Service held at that time; Amazon's published
-ranges (longest prefix, the specific service over EC2 over AMAZON); for what is private and nobody's, a name under
+Precedence: the reporting pod's own UID; an address that a pod, node or Service held at that time; an address that the
+reporting node itself holds (link-local ones are on every node); of a node's port, the host-network pod whose socket its own
+agent saw there, else the one that declares it (`hostports`); Amazon's published ranges (longest prefix, the specific service over EC2 over AMAZON); for what is private and nobody's, a name under
 amazonaws.com by which it was looked up; a public address; unknown.
 
 Fills `COLLECTOR_COLUMNS` and touches nothing else. No Python code runs per row, only per distinct end. Unknown is null.
@@ -18,11 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from eastwest.collector.hostports import DECLARED, SHARED, SOCKET, HostPorts, Key, each_distinct
 from eastwest.collector.ranges import aws
 from eastwest.collector.ranges.endpoints import endpoint
 from eastwest.collector.ranges.public import is_public
 from eastwest.k8s.inventory import AMBIGUOUS, NOBODY, End, Inventory, Naming
-from eastwest.model.flow import EndKind, Reporter
+from eastwest.model.flow import EndKind, Protocol, Reporter
 from eastwest.model.schema import COLLECTOR_COLUMNS
 from eastwest.query.category import with_category
 
@@ -32,6 +34,7 @@ Arrow = Any  # an array or a chunked array: the stubs know neither dictionaries 
 
 NAMED_BY: Final = (
     "unknown", "pod_uid", "pod_ip", "node_ip", "cluster_ip", "aws_ranges", "public_address", "ambiguous", "aws_dns",
+    SOCKET, DECLARED, SHARED,
 )  # fmt: skip
 _BY_KIND: Final = {EndKind.POD: 2, EndKind.NODE: 3, EndKind.SERVICE: 4}
 _END_FIELDS: Final[dict[str, Callable[[End], str | None]]] = {
@@ -54,6 +57,7 @@ class Enricher:
         self._ranges = ranges
         self._naming: Naming | None = None
         self._book = _Book(())
+        self._ports = HostPorts()
 
     def enrich(self, table: pa.Table) -> pa.Table:
         """`table` with every one of COLLECTOR_COLUMNS added (or replaced).
@@ -64,22 +68,30 @@ class Enricher:
         naming = self._inventory.naming()
         if naming is not self._naming:
             self._naming, self._book = naming, _Book(naming.ends)
+            self._ports.take(naming)
         first, last = _numbers(table, "first_seen_ns"), _numbers(table, "last_seen_ns")
         local, local_is_dst = self._local(table, naming)
         named: dict[str, Any] = {}
+        uids = _words(table, "pod_uid")
+        of_host = _per_value(uids, lambda uid: int(self._ports.is_host_pod(uid)), 0) > 0
         for side in ("src", "dst"):
             ips = _addresses(table, f"{side}_ip")
             found = naming.resolve(ips, first, last)
             mine = (local != NOBODY) & (local_is_dst == (side == "dst"))
+            how = np.where(mine, np.where(of_host, NAMED_BY.index(SOCKET), 1), 0)
             if side == "dst":
                 bare = np.flatnonzero((found == NOBODY) & ~mine)
                 ports = _numbers(table, "dst_port")[bare].astype(np.uint16)
                 found[bare] = naming.resolve_service(ips[bare], ports, first[bare], last[bare])
                 service = self._service(table, naming, first, last, found)
+            self._own_node(table, naming, ips, found)
+            if side == "dst":
+                self._learn(table, ips, np.flatnonzero(mine & of_host))
+                self._host_ports(table, ips, np.flatnonzero(~mine), found, how)
             found[mine] = local[mine]
             self._outside(ips, found)
             self._by_name(table, f"{side}_dns_name", found)
-            named.update(self._book.columns(side, found, mine))
+            named.update(self._book.columns(side, found, how))
         named |= self._book.service_columns(service)
         return _categorised(_append(table, named))
 
@@ -93,6 +105,55 @@ class Enricher:
             return np.full(rows, NOBODY, np.int64), np.zeros(rows, bool)
         server = _per_value(table["reporter"], lambda word: int(word == Reporter.SERVER), 0)
         return local, server.astype(bool)
+
+    def _own_node(self, table: pa.Table, naming: Naming, ips: Bytes, found: Ints) -> None:
+        """An address that nobody alone has is the reporting node's where that node has it."""
+        if not naming.own_addresses:
+            return
+        rows = np.flatnonzero(found == NOBODY)
+        nodes = _words(table, "node")
+        for name in set(nodes.take(pa.array(rows, pa.int64())).to_pylist()) & naming.own_addresses.keys():
+            home, own = naming.nodes_by_name.get(name, NOBODY), naming.own_addresses[name]
+            there = rows[_per_value(nodes, lambda word, name=name: int(word == name), 0)[rows] > 0]  # type: ignore[misc]
+            distinct, inverse = _distinct(ips[there])
+            found[there[np.array([raw.tobytes() in own for raw in distinct], np.bool_)[inverse]]] = home
+
+    def _learn(self, table: pa.Table, ips: Bytes, rows: NDArray[np.intp]) -> None:
+        """Sockets of host-network pods that their own node's agent saw serving."""
+        part = table.take(pa.array(rows, pa.int64())) if len(rows) else None
+        if part is None or not {"node", "protocol"} <= set(part.column_names):
+            return
+        where: list[Any] = [part[name].to_pylist() for name in ("node", "protocol", "dst_port", "pod_uid")]
+        told = zip(where[0], [ips[r].tobytes() for r in rows.tolist()], *where[1:], strict=True)
+        self._ports.learn(((node, ip, protocol, port), uid) for node, ip, protocol, port, uid in set(told))
+
+    def _host_ports(self, table: pa.Table, ips: Bytes, rows: NDArray[np.intp], found: Ints, how: Ints) -> None:
+        """Far ends that are a node (or an address that the reporting node holds for a Service): whose port it is. A node
+        says of its own TCP sockets whose they are."""
+        if "protocol" not in table.column_names:
+            return
+        protocols, ports, reporters = _numbers(table, "protocol"), _numbers(table, "dst_port"), _words(table, "node")
+        near = _per_value(_words(table, "reporter"), lambda word: int(word == Reporter.SERVER), 0) > 0
+        rows = rows[
+            (found[rows] >= 0) & self._book.has_ports[found[rows]] & ~(near & (protocols == Protocol.TCP))[rows]
+        ]
+        node_of = self._book.node_of
+
+        def ask(at: int, first_ns: int, last_ns: int) -> tuple[int, str] | None:
+            row = int(rows[at])
+            node = node_of[found[row]]
+            place = node if node is not None else reporters[row].as_py() or ""
+            key: Key = (place, ips[row].tobytes(), int(protocols[row]), int(ports[row]))
+            return self._ports.find(key, first_ns, last_ns, declared=node is not None)
+
+        first, last = _numbers(table, "first_seen_ns")[rows], _numbers(table, "last_seen_ns")[rows]
+        words = np.ascontiguousarray(ips[rows]).view(np.uint64).reshape(len(rows), 2)
+        reporter = _per_value(reporters, _counter(), -1)[rows]
+        agree = (found[rows], reporter, protocols[rows], ports[rows], words[:, 0], words[:, 1])
+        for group, (end, word) in each_distinct(agree, first, last, ask):
+            how[rows[group]] = NAMED_BY.index(word)
+            if end >= 0:
+                found[rows[group]] = end
 
     def _service(self, table: pa.Table, naming: Naming, first: Ints, last: Ints, dst: Ints) -> Ints:
         """Index of the Service the client connected to: behind service_ip, or the destination itself."""
@@ -153,6 +214,8 @@ class _Book:
         self._arrays: dict[str, Arrow] | None = None
         kinds = [end.kind is EndKind.SERVICE for end in ends]
         self.is_service = np.array([*kinds, False, False], bool)
+        self.node_of = [end.node if end.kind is EndKind.NODE else None for end in ends]
+        self.has_ports = self.is_service | np.array([*(n is not None for n in self.node_of), False, False], bool)
 
     def outside(self, key: Outside) -> int:
         """The index of an end outside the cluster."""
@@ -161,14 +224,13 @@ class _Book:
             self._arrays = None
         return self._outside[key]
 
-    def columns(self, side: str, found: Ints, by_uid: NDArray[np.bool_]) -> dict[str, Arrow]:
-        """The columns of one side."""
+    def columns(self, side: str, found: Ints, how: Ints) -> dict[str, Arrow]:
+        """The columns of one side. `how`: index into NAMED_BY, 0 where the kind of end says it."""
         arrays = self._table()
         rows: Arrow = pa.array(np.where(found < 0, found + len(arrays["kind"]), found))
         out = {f"{side}_{name}": arrays[name].take(rows) for name in (*_END_FIELDS, "aws_service")}
         words: Arrow = pa.array(NAMED_BY)
-        how = np.where(by_uid, 1, self._how[np.asarray(rows)])
-        out[f"{side}_named_by"] = words.take(pa.array(how))
+        out[f"{side}_named_by"] = words.take(pa.array(np.where(how > 0, how, self._how[np.asarray(rows)])))
         return out
 
     def service_columns(self, found: Ints) -> dict[str, Arrow]:
@@ -227,6 +289,17 @@ def _numbers(table: pa.Table, name: str) -> Ints:
     column: Arrow = table[name]
     values: Ints = pc.fill_null(column, 0).combine_chunks().cast(pa.int64()).to_numpy(zero_copy_only=False)
     return values
+
+
+def _words(table: pa.Table, name: str) -> Arrow:
+    """A column of text, all null where the table has none."""
+    return table[name] if name in table.column_names else pa.chunked_array([pa.nulls(table.num_rows, pa.string())])
+
+
+def _counter() -> Callable[[str], int]:
+    """Numbers words as they come."""
+    numbers: dict[str, int] = {}
+    return lambda word: numbers.setdefault(word, len(numbers))
 
 
 def _valid(column: Arrow) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from eastwest.k8s.services import NODE_ADDRESSES, node, service
 from eastwest.k8s.sources import Event, EventType, Identity, Source, identity
 from eastwest.k8s.workloads import TEMPLATES, TERMINATED, Owners, owner, pod
 from eastwest.model.cluster import ClusterState, Node, Pod, Service
-from eastwest.model.flow import EndKind, ip_bytes
+from eastwest.model.flow import EndKind, ip_bytes, protocol_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,18 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
+class HostPod:
+    """A host-network pod within [from_ns, to_ns): which end it is, and the ports it declares (IP protocol, number)."""
+
+    end: int
+    uid: str
+    node: str
+    ports: frozenset[tuple[int, int]]
+    from_ns: int
+    to_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Naming:
     """An immutable answer book: addresses and pod UIDs to `ends`."""
 
@@ -51,6 +63,9 @@ class Naming:
     nodes_by_name: Mapping[str, int]
     _owners: IpIndex
     _services: IpIndex
+    host_pods: Sequence[HostPod] = ()
+    own_addresses: Mapping[str, frozenset[bytes]] = field(default_factory=dict)
+    """Node -> the 16 bytes of each address that its agent told; other nodes may have the same."""
 
     def resolve(self, ips: NDArray[np.uint8], first_ns: Ints, last_ns: Ints) -> Ints:
         """(n, 16) addresses over [first_ns, last_ns] to indices into `ends`; NOBODY (-1) or AMBIGUOUS (-2)."""
@@ -212,7 +227,8 @@ class Inventory:
         """The present answer book; made anew only after a change."""
         with self._lock:
             if self._naming is None:
-                self._naming = _Builder(self._histories, self._whole).build()
+                told = {n: frozenset(map(ip_bytes, a)) for n, a in self._node_addresses.items()}
+                self._naming = replace(_Builder(self._histories, self._whole).build(), own_addresses=told)
             return self._naming
 
     def resolve(self, ips: NDArray[np.uint8], first_ns: Ints, last_ns: Ints) -> Ints:
@@ -232,6 +248,7 @@ class _Builder:
         self._ends: list[End] = []
         self._claims: list[Claim] = []
         self._service_claims: list[Claim] = []
+        self._host_pods: list[HostPod] = []
         self._owners = Owners(v.parsed for v in self._latest(*TEMPLATES))
 
     def build(self) -> Naming:
@@ -244,7 +261,14 @@ class _Builder:
             self._service(versions)
         shared = _shared_addresses(self._service_claims)
         claims = [c for c in self._service_claims if c.port or c.ip not in shared]
-        return Naming(tuple(self._ends), pods_by_uid, nodes_by_name, IpIndex(self._claims), IpIndex(claims))
+        return Naming(
+            tuple(self._ends),
+            pods_by_uid,
+            nodes_by_name,
+            IpIndex(self._claims),
+            IpIndex(claims),
+            tuple(self._host_pods),
+        )
 
     def _all(self, *kinds: str) -> Iterator[list[Version]]:
         """The versions of each object, parsed."""
@@ -279,6 +303,8 @@ class _Builder:
         )  # fmt: skip
         if latest.uid:
             by_uid[latest.uid] = at
+            if latest.host_network and place:
+                self._host_pods.append(_host_pod(at, latest.uid, place, versions))
         for version in versions:
             if not version.parsed.host_network:
                 self._claim(version.parsed.ips, version, at)
@@ -300,6 +326,13 @@ class _Builder:
             self._claims.append(Claim(ip_bytes(text), version.from_ns, version.to_ns, owner_index))
 
 
+def _host_pod(end: int, uid: str, node: str, versions: list[Version]) -> HostPod:
+    """From its first version to its end, or to when all of its containers had ended."""
+    over = next((v.from_ns for v in versions if v.parsed.phase in TERMINATED), versions[-1].to_ns)
+    ports = {(protocol_number(p.protocol), p.port) for v in versions for p in v.parsed.ports}
+    return HostPod(end, uid, node, frozenset(ports), versions[0].from_ns, over)
+
+
 def _stands(history: History) -> bool:
     """Whether the object exists, as far as was heard."""
     return bool(history.versions) and history.versions[-1].to_ns == FOREVER
@@ -316,4 +349,4 @@ def _shared_addresses(claims: Iterable[Claim]) -> set[bytes]:
     return {claim.ip for claim in claims if first.setdefault(claim.ip, claim.owner) != claim.owner}
 
 
-__all__ = ["AMBIGUOUS", "NOBODY", "End", "Event", "EventType", "Inventory", "Naming"]
+__all__ = ["AMBIGUOUS", "NOBODY", "End", "Event", "EventType", "HostPod", "Inventory", "Naming"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from eastwest.lab.runtime import Lab
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +28,12 @@ class HeldReport:
 class Held:
     """A connection that `Lab.hold` keeps open: a message and its echo every `interval_s`."""
 
-    ask: Callable[..., Any]  # `Lab.call`
+    lab: Lab
     number: int
 
     def report(self) -> HeldReport:
         """Raises LabError when it is gone."""
-        return HeldReport(**self.ask("held", number=self.number))
+        return HeldReport(**self.lab.call("held", number=self.number))
 
     def alive(self, within_s: float = 1.5) -> bool:
         """Whether a message sent after this call comes back in time."""
@@ -45,4 +47,4 @@ class Held:
             time.sleep(0.02)
 
     def end(self) -> None:
-        self.ask("let_go", number=self.number)
+        self.lab.call("let_go", number=self.number)

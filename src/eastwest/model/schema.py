@@ -110,7 +110,8 @@ def _end(side: str, who: str) -> tuple[Column, ...]:
         named(
             "named_by",
             f"how the {who} was named: pod_uid, pod_ip, node_ip, cluster_ip, aws_ranges, public_address, aws_dns (a name under "
-            "amazonaws.com, for private addresses), "
+            "amazonaws.com, for private addresses), of a host-network pod host_socket (the node's agent saw its socket's "
+            "cgroup) or host_port (it declares the port), host_port_shared (several do: it stays the node), "
             "ambiguous (the address changed hands during the record), unknown",
             Role.PROVENANCE,
         ),

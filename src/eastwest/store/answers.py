@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Final
 
 from eastwest.model.schema import COLUMNS, Stage, Type
-from eastwest.store import denials
+from eastwest.store import denials, hosts
 from eastwest.store.costs import sort_key, sums, with_costs
 from eastwest.store.edges import EDGE_COLUMNS, EDGE_SUMS, edges
 from eastwest.store.questions import (
@@ -85,10 +85,11 @@ def statement(question: Question, scope: Scope) -> Statement:
 
 
 def doubts(range_: Range, scope: Scope) -> Statement:
-    """One row `unsure`, `unnamed`: whether the range holds what Scope asks."""
+    """One row `unsure`, `unnamed`, `hosted`: whether the range holds what Scope asks."""
     binder = Binder()
-    reports = relation(range_, ["reporter", "src_kind", "dst_kind"], scope, binder)
-    sql = f"""SELECT max(reporter = 'unknown') AS unsure, max(src_kind = 'unknown' OR dst_kind = 'unknown') AS unnamed
+    reports = relation(range_, ["reporter", "src_kind", "dst_kind", "src_named_by", "dst_named_by"], scope, binder)
+    sql = f"""SELECT max(reporter = 'unknown') AS unsure, max(src_kind = 'unknown' OR dst_kind = 'unknown') AS unnamed,
+  max(ifNull(src_named_by IN {hosts.KNOWN} OR dst_named_by IN {hosts.KNOWN}, 0)) AS hosted
 FROM {reports}"""
     return Statement(sql, binder.parameters)
 

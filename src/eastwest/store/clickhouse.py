@@ -39,7 +39,9 @@ class ClickHouseStore:
         scope = Scope(self._records_from_ns())
         if isinstance(question, Flows | Edges | Talkers | Totals | Costs):
             (found,) = self._engine.query(doubts(question.range, scope)).to_pylist()
-            scope = Scope(scope.records_from_ns, bool(found["unsure"]), bool(found["unnamed"]))
+            scope = Scope(
+                scope.records_from_ns, **{name: bool(found[name]) for name in ("unsure", "unnamed", "hosted")}
+            )
         return self._engine.query(statement(question, scope))
 
     def insert(self, part: Part) -> None:

@@ -2,7 +2,8 @@
 """How reports become edges: the one place that knows that both ends report the same traffic.
 
 1. reports  a report that cannot tell initiator from server is turned the way the known reports of the same two ports
-            say, else with the lower port as the server's, so that the two ends' reports meet in one edge
+            say, else with the lower port as the server's, so that the two ends' reports meet in one edge; host-network
+            pods that it knows by their node's address only are named (`hosts`)
 2. sides    sums per edge and rank: client's reports (1), server's (2), unknown seen from source (3), destination (4)
 3. edges    the best rank there is; a report whose far end had no name at the time is dropped where the other end names
             itself
@@ -13,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from eastwest.model.schema import BY_NAME, COLUMNS, Merge
-from eastwest.store import verdicts
+from eastwest.store import hosts, verdicts
 from eastwest.store.ddl import ROLLUP_COLUMNS
 from eastwest.store.predicates import Predicate
 from eastwest.store.questions import Range
@@ -94,9 +95,9 @@ def _reports(range_: Range, scope: Scope, binder: Binder, where: Predicate) -> s
     columns = [n for n in _READ if n != "src_port"]
     known = relation(range_, _READ, scope, binder, ["reporter != 'unknown'", condition_text])
     certain = f"SELECT {', '.join(columns)}, toUInt8(if(reporter = 'client', 1, 2)) AS rank FROM {known}"
-    return (
-        certain if not scope.unsure else f"{certain} UNION ALL {_late(range_, scope, binder, columns, condition_text)}"
-    )
+    if scope.unsure:
+        certain = f"{certain} UNION ALL {_late(range_, scope, binder, columns, condition_text)}"
+    return hosts.named(certain, columns, range_, scope, binder) if scope.hosted else certain
 
 
 def _late(range_: Range, scope: Scope, binder: Binder, columns: list[str], condition_text: str) -> str:

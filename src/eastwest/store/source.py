@@ -20,11 +20,12 @@ ROLLUP_FROM_NS = 10 * MINUTE_NS
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is known of a range before it is read; the two doubts cost time, so they are looked up first."""
+    """What is known of a range before it is read; the doubts cost time, so they are looked up first."""
 
     records_from_ns: int | None = None  # single records older than this are gone; None: never
     unsure: bool = True  # some reports could not tell initiator from server
     unnamed: bool = True  # some ends had no name
+    hosted: bool = True  # some ends are host-network pods
 
 
 def pieces(range_: Range, records_from_ns: int | None) -> tuple[list[Range], Range | None]:

@@ -24,6 +24,8 @@ Increments = NDArray[Any]
 Words = NDArray[np.uint64]
 Column = NDArray[np.uint64]
 Resolve = Callable[[NDArray[Any]], tuple[Words, NDArray[np.bool_]]]
+Owners = Callable[[NDArray[np.uint64]], NDArray[np.uint16]]
+"""Cgroup ids (n,) to numbers of host-network pods (n,), as abi.RECORD has them."""
 
 _SUMS: Final = {
     "connection_attempts": ("attempts", None),
@@ -64,11 +66,14 @@ def on_the_wire(increments: Increments) -> NDArray[np.bool_]:
     return np.asarray(~(inside | (remote == increments["local"]).all(axis=1)))
 
 
-def of_edges(increments: Increments, ifindex_of: Mapping[int, int], resolve: Resolve) -> Health:
-    """Add up per edge. `ifindex_of`: inode of a pod's network namespace -> the host's end of its veth."""
+def of_edges(
+    increments: Increments, ifindex_of: Mapping[int, int], resolve: Resolve, owners: Owners | None = None
+) -> Health:
+    """Add up per edge. `ifindex_of`: inode of a pod's network namespace -> the host's end of its veth. `owners`: whose
+    the node's own sockets are; None: the node's."""
     ifindex = _translate(increments["netns"], ifindex_of)
     words, found = resolve(_flow_keys(increments, ifindex))
-    words = np.where(found[:, None], words, _own_words(increments, ifindex))
+    words = np.where(found[:, None], words, _own_words(increments, ifindex, owners))
     distinct, first, row = _distinct(words)
     columns = _fold(increments, row, len(distinct))
     times = np.zeros(len(distinct), np.uint64)
@@ -120,7 +125,7 @@ def _flow_keys(increments: Increments, ifindex: NDArray[np.uint32]) -> NDArray[A
     return keys
 
 
-def _own_words(increments: Increments, ifindex: NDArray[np.uint32]) -> Words:
+def _own_words(increments: Increments, ifindex: NDArray[np.uint32], owners: Owners | None) -> Words:
     """The edge as the socket itself knows it: a Service's address stays the destination."""
     keys = np.zeros(len(increments), KEY)
     role = increments["role"]
@@ -130,6 +135,8 @@ def _own_words(increments: Increments, ifindex: NDArray[np.uint32]) -> Words:
     keys["dst_port"] = np.where(server, increments["local_port"], increments["remote_port"])
     keys["src_port"] = np.where(role == Role.UNKNOWN, increments["local_port"], 0)
     keys["ifindex"], keys["protocol"], keys["role"] = ifindex, Protocol.TCP, role
+    if owners is not None:
+        keys["owner"] = np.where(ifindex == 0, owners(increments["cgroup_id"]), 0)
     source = np.where(
         role == Role.UNKNOWN, ROLE_SOURCES.index(RoleSource.UNKNOWN), ROLE_SOURCES.index(RoleSource.HANDSHAKE)
     )

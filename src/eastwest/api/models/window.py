@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 
 class Window(BaseModel):
@@ -13,12 +11,3 @@ class Window(BaseModel):
     start_ns: int
     end_ns: int
     recorded: bool = False
-
-
-Incomplete = Annotated[
-    list[str],
-    Field(
-        default_factory=list,
-        description="what is missing from the answer's range, in words, worst first (the sentences of /api/v1/coverage)",
-    ),
-]
