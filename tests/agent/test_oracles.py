@@ -111,7 +111,7 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             client.run(DIAL_SCTP.format(host=here, port=ASSOCIATION, count=MESSAGES))
             socket = told_by_ss(client)
             counted = counters(net)
-            tracked = {p: conntrack(net, family, p) for p in (TCP, UDP, SCTP)}
+            tracked = {p: conntrack(net, family, p) for p in (TCP, UDP, SCTP, echo(family))}
             held.stdin.close()
             held.wait(10)
         seen.assert_books_closed()
@@ -160,12 +160,18 @@ def counters(net: Node) -> dict[str, tuple[int, int]]:
 
 
 def conntrack(net: Node, family: int, protocol: int) -> tuple[int, int]:
-    """L3 bytes (towards the server, back) of every connection to the ports that have ended."""
+    """L3 bytes (towards the server, back) of every connection to the ports that have ended, and of the echoes."""
     text = net.exec("conntrack", "-L", "-f", f"ipv{family}", "-p", str(protocol), "-o", "extended")
     ports = "|".join(str(p) for p in (IPERF, IPERF_UDP, ASSOCIATION))
-    lines = [line for line in text.splitlines() if re.search(rf"dport=({ports}) ", line)]
+    ours = r"type=(8|128) " if protocol == echo(family) else rf"dport=({ports}) "
+    lines = [line for line in text.splitlines() if re.search(ours, line)]
     pairs = [[int(b) for b in re.findall(r"bytes=(\d+)", line)] for line in lines]
     return sum(p[0] for p in pairs), sum(p[1] for p in pairs)
+
+
+def echo(family: int) -> int:
+    """The protocol of pings."""
+    return 1 if family == 4 else 58
 
 
 def told_by_ss(pod: Pod) -> dict[str, int]:
@@ -180,7 +186,7 @@ def told_by_ss(pod: Pod) -> dict[str, int]:
     [("tcp", TCP, IPERF), ("udp", UDP, IPERF_UDP), ("icmp", 0, 0), ("sctp", SCTP, ASSOCIATION)],
 )
 def test_nft_counts_the_same(world: World, reporter: str, kind: str, protocol: int, port: int) -> None:
-    edge = world.edge(reporter, protocol or (1 if world.family == 4 else 58), port)
+    edge = world.edge(reporter, protocol or echo(world.family), port)
     for way, ours in (("up", "forward"), ("down", "reverse")):
         assert (edge[f"bytes_{ours}"], edge[f"packets_{ours}"]) == world.nft[f"{kind}_{way}"], way
         assert edge[f"packets_{ours}"] > 0
@@ -191,10 +197,12 @@ def test_conntrack_counts_the_same(world: World) -> None:
         TCP: [world.edge("client", TCP, IPERF), world.edge("client", TCP, IPERF_UDP)],  # the second carries its control
         UDP: [world.edge("client", UDP, IPERF_UDP)],
         SCTP: [world.edge("client", SCTP, ASSOCIATION)],
+        echo(world.family): [world.edge("client", echo(world.family), 0)],
     }
     for protocol, found in edges.items():
         ours = sum(e["bytes_forward"] for e in found), sum(e["bytes_reverse"] for e in found)
         assert ours == world.tracked[protocol], protocol
+        assert min(ours) > 0
 
 
 def test_an_open_connection_equals_its_socket(world: World) -> None:
@@ -226,6 +234,6 @@ def test_iperf3_reports_the_same(world: World) -> None:
 
 
 def test_echoes_are_all_there(world: World) -> None:
-    edge = world.edge("client", 1 if world.family == 4 else 58, 0)
+    edge = world.edge("client", echo(world.family), 0)
     size = PINGS * (200 + 8 + world.header)
     assert (edge["bytes_forward"], edge["bytes_reverse"], edge["packets_forward"]) == (size, size, PINGS)

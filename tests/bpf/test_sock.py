@@ -131,7 +131,8 @@ def test_each_connection_is_counted_once_at_each_end(world: World, hook: SockHoo
     assert sum(v for k, v in counters.items() if k not in ("followed", "closed_seen")) == 0
 
 
-def test_retransmissions_equal_the_kernel_s_own_counters(world: World, hook: SockHook) -> None:
+@pytest.mark.parametrize("host", ["10.77.0.2", "fd77::2"])
+def test_retransmissions_equal_the_kernel_s_own_counters(world: World, hook: SockHook, host: str) -> None:
     for netns in (world.client_ns, world.server_ns):
         nft(netns, "table inet t { chain i { type filter hook input priority 0; numgen random mod 100 < 4 drop; }; }")
     before = {netns: tcp_counters(netns) for netns in (world.client_ns, world.server_ns)}
@@ -145,9 +146,9 @@ def sink(n):
 import threading
 t = threading.Thread(target=sink, args=(30,)); t.start()
 """)
-    world.client.do("""
+    world.client.do(f"""
 for _ in range(30):
-    s = socket.create_connection(("10.77.0.2", 8080), timeout=60)
+    s = socket.create_connection(({host!r}, 8080), timeout=60)
     s.sendall(b"x" * 500000); s.shutdown(socket.SHUT_WR)
     while s.recv(1 << 20): pass
     s.close()
