@@ -4,7 +4,7 @@ import SpaceBetween from "@cloudscape-design/components/space-between";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
 import Table, { type TableProps } from "@cloudscape-design/components/table";
 import type { Coverage, NodeCoverage } from "../api/types";
-import { badge, gapsText, lostText, missingHooks } from "../domain/coverage";
+import { badge, clockText, gapsText, lostText, missingHooks } from "../domain/coverage";
 import { bytes, clock, moment } from "../domain/format";
 import { Value } from "./value";
 
@@ -37,6 +37,11 @@ const COLUMNS: readonly TableProps.ColumnDefinition<NodeCoverage>[] = [
     ),
   },
   { id: "gaps", header: "Windows missing", cell: gapsText },
+  {
+    id: "clock",
+    header: "Clock",
+    cell: (node) => <Value text={clockText(node)} why={node.clock_skew_ns == null ? NO_REPORT : null} />,
+  },
   { id: "hooks", header: "Hooks not on", cell: (node) => missingHooks(node).join("; ") || "none" },
   {
     id: "last",

@@ -138,7 +138,8 @@ function health(word: keyof FlowRow, title: string, format: (value: number) => s
       return { text: UNKNOWN, why: `${row.protocol} does not tell it.` };
     return {
       text: UNKNOWN,
-      why: (coverage && hookReason(coverage, hook)) ?? "Nothing was measured in this range.",
+      why:
+        (coverage && hookReason(coverage, hook, [row.src_node, row.dst_node])) ?? "Nothing was measured in this range.",
     };
   };
   return { id: word, title, section: "Health", numeric: true, word, cell };

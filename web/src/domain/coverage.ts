@@ -1,6 +1,6 @@
 /** The coverage badge: how much of what happened is in the data, never rounded in our favour. */
 import type { Coverage, NodeCoverage } from "../api/types";
-import { bytes, duration, percent, plural } from "./format";
+import { bytes, duration, percent, plural, UNKNOWN } from "./format";
 
 export interface Badge {
   text: string;
@@ -25,6 +25,13 @@ export function lostText(lost: Coverage["lost"]): string {
     .sort(([, a], [, b]) => b.bytes - a.bytes)
     .map(([cause, loss]) => `${cause.replaceAll("_", " ")} ${bytes(loss.bytes)}`)
     .join(", ");
+}
+
+/** How far a node's clock is from the server's. */
+export function clockText(node: NodeCoverage): string {
+  if (node.clock_skew_ns == null) return UNKNOWN;
+  const seconds = node.clock_skew_ns / 1e9;
+  return `${seconds < 0 ? "−" : "+"}${Math.abs(seconds).toFixed(1)} s`;
 }
 
 export function gapsText(node: NodeCoverage): string {
