@@ -40,8 +40,8 @@ def agent() -> tuple[Any, Callable[[int], None]]:
     """An agent's metrics, and what closes its next window: every family of every pod has values."""
     import numpy as np
 
-    from agent.factories_metrics import TCP, Traffic, make_metrics, tick
-    from eastwest.agent import metrics_families as m
+    from agent.metrics.factories_metrics import TCP, Traffic, make_metrics, tick
+    from eastwest.agent.metrics.agent import families as m
     from eastwest.model.batch import HookStatus
 
     metrics = make_metrics(reference_names=True)
@@ -85,7 +85,7 @@ def server() -> Any:
 
 def scrape_ms(render: Callable[[Any], bytes], before: Callable[[int], None], times: int) -> tuple[float, float]:
     """Median CPU ms of the publishing process per scrape, and of one scrape more in the same window."""
-    from eastwest.agent.metrics_exporter import Exporter
+    from eastwest.agent.metrics.exporter import Exporter
 
     exporter = Exporter("127.0.0.1:0", render)
     exporter.start()

@@ -15,8 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 from prometheus_client.openmetrics import parser
 
-from eastwest.agent.metrics_fetch import NameFetcher
-from eastwest.agent.metrics_names import PodNames
+from eastwest.agent.metrics.fetch import NameFetcher
+from eastwest.agent.metrics.names import PodNames
 from eastwest.api.routes.metrics import metrics_router, names_router
 from eastwest.query.metrics_traffic import FAMILIES, TrafficMetrics
 from eastwest.runtime.openmetrics import Exposition, TextFormat, negotiate

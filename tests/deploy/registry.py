@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from eastwest.agent import metrics_families, metrics_reference
+from eastwest.agent.metrics import families as metrics_families
+from eastwest.agent.metrics import reference as metrics_reference
 from eastwest.collector import metrics as collector_metrics
 from eastwest.enforce import metrics as enforce_metrics
 from eastwest.enforce.rollout import metrics as rollout_metrics

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from agent.factories_metrics import TCP, Traffic, make_columns
+from agent.metrics.factories_metrics import TCP, Traffic, make_columns
 from agent.test_hoststats_ethtool import ENA, Driver
 from deploy.synthetic_enforcement import agent_health, server_families
-from eastwest.agent import metrics_families as m
 from eastwest.agent.hoststats_ethtool import AllowanceReader
-from eastwest.agent.metrics import ActiveFlows, AgentMetrics, HookTotals
-from eastwest.agent.metrics_exporter import Exporter
-from eastwest.agent.metrics_names import PodNames
-from eastwest.agent.metrics_node import Health
+from eastwest.agent.metrics import families as m
+from eastwest.agent.metrics.agent import ActiveFlows, AgentMetrics, HookTotals
+from eastwest.agent.metrics.exporter import Exporter
+from eastwest.agent.metrics.names import PodNames
+from eastwest.agent.metrics.node import Health
 from eastwest.collector.counts import Counts
 from eastwest.collector.metrics import exposer, own_families
 from eastwest.collector.prices import shipped

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from eastwest.agent.metrics_node import PolicyHealth
+from eastwest.agent.metrics.node import PolicyHealth
 from eastwest.enforce.metrics import families
 from eastwest.enforce.planner import Planner
 from eastwest.enforce.realised import Register

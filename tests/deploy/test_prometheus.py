@@ -14,7 +14,7 @@ from deploy import prometheus
 from deploy.pages import filled_in, panels, rules
 from deploy.prometheus import Prometheus
 from deploy.synthetic import World
-from eastwest.agent.metrics_families import OF_THE_KERNEL
+from eastwest.agent.metrics.families import OF_THE_KERNEL
 
 pytestmark = prometheus.needed
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics import parser
 from prometheus_client.samples import Sample
 
-from eastwest.agent.metrics_families import LATENCY_BOUNDS_S
+from eastwest.agent.metrics.families import LATENCY_BOUNDS_S
 from eastwest.model.histogram import BOUNDS_US
 from eastwest.query.metrics import MEASURES, FlowMetrics
 from eastwest.query.metrics_labels import OTHER, category

@@ -19,12 +19,12 @@ from eastwest.agent.abi import ACTIVE, FROM_POD, TO_POD
 from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.interfaces import Interfaces
 from eastwest.agent.kernel import FlowKernel, Patience, PolicySizes, Sizes
-from eastwest.agent.metrics import ActiveFlows, AgentMetrics, HookTotals
-from eastwest.agent.metrics_exporter import Exporter
-from eastwest.agent.metrics_fetch import NameFetcher
-from eastwest.agent.metrics_hooks import Increment, of_dns, of_drops
-from eastwest.agent.metrics_names import PodNames
-from eastwest.agent.metrics_node import Health, PolicyHealth
+from eastwest.agent.metrics.agent import ActiveFlows, AgentMetrics, HookTotals
+from eastwest.agent.metrics.exporter import Exporter
+from eastwest.agent.metrics.fetch import NameFetcher
+from eastwest.agent.metrics.hooks import Increment, of_dns, of_drops
+from eastwest.agent.metrics.names import PodNames
+from eastwest.agent.metrics.node import Health, PolicyHealth
 from eastwest.agent.optional_hooks import Choice, OptionalHooks, cgroup_root
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
 from eastwest.agent.policy import forward

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eastwest.agent import metrics_families
-from eastwest.agent.metrics import AgentMetrics, HookTotals
-from eastwest.agent.metrics_node import Health, PolicyHealth
+from eastwest.agent.metrics import families
+from eastwest.agent.metrics.agent import AgentMetrics, HookTotals
+from eastwest.agent.metrics.node import Health, PolicyHealth
 from eastwest.agent.policy import counts
 from eastwest.agent.policy.choice import LogChoice
 from eastwest.agent.policy.events import EventLog, PodName
@@ -127,7 +127,7 @@ def test_packets_by_pod_and_by_policy_reach_the_metrics() -> None:
             apply_seconds=[0.0015, 0.5], packets=counts.by_policy(columns, book()),
         ),
     )  # fmt: skip
-    header = make_header(records=0, hooks=(HookStatus(metrics_families.POLICY_HOOK, "on"),))
+    header = make_header(records=0, hooks=(HookStatus(families.POLICY_HOOK, "on"),))
     nothing = np.zeros(0, np.uint64)
     metrics.tick(
         header, {}, HookTotals([], nothing, nothing, nothing, nothing), health, more=list(counts.by_pod(columns))

@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eastwest.agent import metrics_families as m
-from eastwest.agent.metrics_hooks import Increment
+from eastwest.agent.metrics import families as m
+from eastwest.agent.metrics.hooks import Increment
 from eastwest.agent.policy.events import known
 from eastwest.agent.policy.reasons import ReasonBook
 from eastwest.wire.batch import Columns, Words

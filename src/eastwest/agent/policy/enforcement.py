@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.interfaces import Interfaces
 from eastwest.agent.kernel import FlowKernel
-from eastwest.agent.metrics_node import PolicyHealth
+from eastwest.agent.metrics.node import PolicyHealth
 from eastwest.agent.policy import counts, forward, surroundings
 from eastwest.agent.policy.choice import EnforceConfig
 from eastwest.agent.policy.cni_socket import CniSocket

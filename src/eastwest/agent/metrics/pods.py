@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eastwest.agent import metrics_families as m
+from eastwest.agent.metrics import families as m
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 
 Rows = NDArray[np.intp]
@@ -95,7 +95,7 @@ class PodCounters:
         return list(self._row)
 
     def value(self, family: Family, pod_uid: str, labels: tuple[str, ...] = ()) -> int:
-        """One counter, for other spellings of it (`metrics_reference`) and tests; 0 when never counted."""
+        """One counter, for other spellings of it (`reference`) and tests; 0 when never counted."""
         table = self._tables.get((family, labels))
         row = self._row.get(pod_uid)
         return 0 if table is None or row is None else int(table[row])

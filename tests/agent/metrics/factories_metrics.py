@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from prometheus_client.openmetrics import parser
 
-from eastwest.agent.metrics import ActiveFlows, AgentMetrics, HookTotals
-from eastwest.agent.metrics_hooks import Increment
-from eastwest.agent.metrics_node import Health
+from eastwest.agent.metrics.agent import ActiveFlows, AgentMetrics, HookTotals
+from eastwest.agent.metrics.hooks import Increment
+from eastwest.agent.metrics.node import Health
 from eastwest.model.batch import Amount, BatchHeader, Books, HookStatus
 from eastwest.runtime.openmetrics import TextFormat
 from eastwest.wire.batch import Columns, Maybe, Words

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from eastwest.agent import hoststats
-from eastwest.agent import metrics_families as m
 from eastwest.agent.hoststats_ethtool import AllowanceReader, Allowances
+from eastwest.agent.metrics import families as m
 from eastwest.model.batch import BatchHeader
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from agent.factories_metrics import Samples, read, value
+from agent.metrics.factories_metrics import Samples, read, value
 from agent.netlab import CALL, Node, bpffs, wait_for
 from agent.receiver import Receiver, agent
 from deploy.relay import Relay
-from eastwest.agent.metrics_families import FAMILIES, OF_THE_KERNEL
+from eastwest.agent.metrics.families import FAMILIES, OF_THE_KERNEL
 from eastwest.runtime.openmetrics import Kind
 
 pytestmark = pytest.mark.root

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eastwest.agent import metrics_families as m
 from eastwest.agent.dns.tally import Amount
+from eastwest.agent.metrics import families as m
 from eastwest.runtime.openmetrics import Family
 
 PodOf = Mapping[int, str | None]

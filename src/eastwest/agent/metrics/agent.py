@@ -1,6 +1,6 @@
 """The agent's metrics: takes in each closed window once, answers any number of scrapes with the same bytes.
 
-The agent's loop calls `tick`; `metrics_exporter` calls `render`. A scrape reads no kernel state and changes nothing.
+The agent's loop calls `tick`; `exporter` calls `render`. A scrape reads no kernel state and changes nothing.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eastwest.agent import hoststats, metrics_reference
-from eastwest.agent import metrics_families as m
-from eastwest.agent.metrics_hooks import Increment
-from eastwest.agent.metrics_names import PodNames
-from eastwest.agent.metrics_node import Health, NodeMetrics
-from eastwest.agent.metrics_pods import PodCounters
+from eastwest.agent import hoststats
+from eastwest.agent.metrics import families as m
+from eastwest.agent.metrics import reference
+from eastwest.agent.metrics.hooks import Increment
+from eastwest.agent.metrics.names import PodNames
+from eastwest.agent.metrics.node import Health, NodeMetrics
+from eastwest.agent.metrics.pods import PodCounters
 from eastwest.model.batch import BatchHeader
 from eastwest.model.flow import Protocol
 from eastwest.runtime.openmetrics import Exposition, Family, TextFormat
@@ -97,7 +98,7 @@ class AgentMetrics:
     ) -> None:
         """Count one closed window: its books and hooks, its records (for connections), its totals by direction.
 
-        `more`: what optional hooks add (see `metrics_hooks`).
+        `more`: what optional hooks add (see `hooks`).
         """
         if self._names:
             self._names.read_pod_logs()
@@ -134,7 +135,7 @@ class AgentMetrics:
         self.pods.render(out, self._now_s, self._node.hooks_on)
         self._node.render(out)
         if self._reference:
-            metrics_reference.render(
+            reference.render(
                 out,
                 self.pods,
                 self._node.allowances,

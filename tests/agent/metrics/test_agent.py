@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics import parser
 
-from agent.factories_metrics import START_S, Traffic, make_metrics, scrape, tick, value
-from eastwest.agent import metrics_families
+from agent.metrics.factories_metrics import START_S, Traffic, make_metrics, scrape, tick, value
 from eastwest.agent.dns.tally import DnsTally
 from eastwest.agent.dns.transactions import Lookup
-from eastwest.agent.metrics_hooks import of_dns, of_drops
-from eastwest.agent.metrics_names import PodNames, parse_names
+from eastwest.agent.metrics import families
+from eastwest.agent.metrics.hooks import of_dns, of_drops
+from eastwest.agent.metrics.names import PodNames, parse_names
 from eastwest.model.batch import HookStatus
 from eastwest.runtime.openmetrics import TextFormat
 
@@ -231,10 +231,10 @@ def test_reference_names_are_counters_with_the_reference_labels() -> None:
 def test_everything_published_is_registered() -> None:
     metrics = make_metrics()
     tick(metrics, 0, Traffic("a", ingress=5, lost=1), hooks=[HookStatus(h, "on") for h in ("sock_ops", "dns", "drops")])
-    known = {f.name for f in metrics_families.FAMILIES}
+    known = {f.name for f in families.FAMILIES}
     published = {f.name for f in parser.text_string_to_metric_families(metrics.render(TextFormat.OPENMETRICS).decode())}
     assert published <= known
-    assert {f.name for f in metrics_families.POD_FAMILIES} - published == {
+    assert {f.name for f in families.POD_FAMILIES} - published == {
         "eastwest_pod_dns_errors", "eastwest_pod_dropped_packets", "eastwest_pod_lost_packets",
         "eastwest_pod_policy_packets",
     }  # fmt: skip

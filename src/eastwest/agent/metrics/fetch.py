@@ -8,7 +8,7 @@ import urllib.parse
 from collections.abc import Callable, Collection
 from typing import Final
 
-from eastwest.agent.metrics_names import NAMES_PATH, PodNames, parse_names
+from eastwest.agent.metrics.names import NAMES_PATH, PodNames, parse_names
 from eastwest.wire import http1
 from eastwest.wire.client import TIMEOUT_S
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from eastwest.agent import metrics_families as m
 from eastwest.agent.hoststats_ethtool import EXCEEDED, Allowances
-from eastwest.agent.metrics_pods import PodCounters
+from eastwest.agent.metrics import families as m
+from eastwest.agent.metrics.pods import PodCounters
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 
 POD_LABELS: Final = ("instance_id", "iface", "pod", "namespace", "node")

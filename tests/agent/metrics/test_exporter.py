@@ -11,10 +11,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from agent.factories_metrics import Traffic, make_metrics, read, tick, value
-from eastwest.agent import metrics_exporter
-from eastwest.agent.metrics import AgentMetrics
-from eastwest.agent.metrics_exporter import Exporter
+from agent.metrics.factories_metrics import Traffic, make_metrics, read, tick, value
+from eastwest.agent.metrics import exporter as module
+from eastwest.agent.metrics.agent import AgentMetrics
+from eastwest.agent.metrics.exporter import Exporter
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_twenty_scrapers_at_once_read_the_same(exporter: Exporter, metrics: Agen
 def test_a_stuck_client_holds_nobody_up_and_too_many_are_turned_away(
     exporter: Exporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stuck = [socket.create_connection(exporter.address) for _ in range(metrics_exporter.MAX_CONNECTIONS - 1)]
+    stuck = [socket.create_connection(exporter.address) for _ in range(module.MAX_CONNECTIONS - 1)]
     assert get(exporter)[0] == 200
     more = [socket.create_connection(exporter.address) for _ in range(3)]
     deadline = time.monotonic() + 10
