@@ -12,7 +12,7 @@
 struct ew_case {
 	struct ew_flow_key key;
 	__u32 dir;
-	__u32 tcp_flags;
+	__u32 flags;
 	struct ew_policy_state state;
 	struct ew_policed sides;
 	struct question question;
@@ -64,7 +64,7 @@ static __always_inline bool spoofed(const struct ew_case *c, const struct ew_flo
 /* Who opened it, as the entry or this packet tells. An ICMP error about nothing we know is its sender's own. */
 static __always_inline void first_opinion(struct ew_case *c, const struct ew_flow *flow)
 {
-	const struct packet p = {.key = &c->key, .dir = c->dir, .tcp_flags = c->tcp_flags};
+	const struct packet p = {.key = &c->key, .dir = c->dir, .flags = c->flags};
 
 	if (c->key.variant == EW_VARIANT_ICMP_OTHER)
 		c->role = c->dir == EW_FROM_POD ? EW_ROLE_CLIENT : EW_ROLE_SERVER;
@@ -81,7 +81,7 @@ static __always_inline void second_opinion(struct __sk_buff *skb, struct ew_case
 		return;
 	if (c->dir == EW_TO_POD)
 		c->asked = read_conntrack(skb, &c->tracked);
-	else if ((c->tcp_flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+	else if ((c->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
 		c->asked = find_conntrack(skb, &c->key, &c->tracked);
 	if (!c->asked)
 		return;
@@ -106,7 +106,7 @@ static __always_inline struct ew_case *open_case(const struct packet *p, const s
 	__builtin_memset(c, 0, sizeof(*c));
 	c->key = *p->key;
 	c->dir = p->dir;
-	c->tcp_flags = p->tcp_flags;
+	c->flags = p->flags;
 	c->state = *state;
 	c->question.set = state->generation & 1;
 	c->question.prefix = PREFIX_PORT;

@@ -68,7 +68,7 @@ static __always_inline bool ended(const struct ew_flow *flow, const struct ew_fl
 
 	if (closed)
 		quiet_ns = d->closed_ns;
-	else if (key->protocol == PROTO_TCP && talked && !cut_off)
+	else if (has_handshake(key->protocol) && talked && !cut_off)
 		quiet_ns = d->idle_tcp_ns;
 	return key->ghost || d->now_ns > flow->quiet_since_ns + quiet_ns;
 }

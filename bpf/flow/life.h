@@ -13,7 +13,7 @@ static __always_inline void begin(struct ew_flow *flow, const struct packet *p)
 	flow->opened_ns = p->now_ns;
 	flow->quiet_since_ns = p->now_ns;
 	first_role(flow, p);
-	if (p->key->protocol != PROTO_TCP) {
+	if (!has_handshake(p->key->protocol)) {
 		flow->flags = EW_FLAG_OPEN;
 	} else if (is_syn(p)) {
 		flow->flags = EW_FLAG_OPEN | EW_FLAG_SYN;
@@ -94,16 +94,16 @@ static __always_inline bool answers(const struct ew_flow *flow, const struct pac
 
 	if ((flow->flags & (EW_FLAG_OPEN | EW_FLAG_ANSWERED)) != EW_FLAG_OPEN || !by_server)
 		return false;
-	return flow->role != EW_ROLE_UNKNOWN && !(p->tcp_flags & TCP_RST);
+	return flow->role != EW_ROLE_UNKNOWN && !(p->flags & TCP_RST);
 }
 
 static __always_inline void track(struct __sk_buff *skb, struct ew_flow *flow, const struct packet *p)
 {
 	__u32 wanted = seen_flag(p->dir);
 
-	if (p->tcp_flags & TCP_RST)
+	if (p->flags & TCP_RST)
 		wanted |= EW_FLAG_RST;
-	if (p->tcp_flags & TCP_FIN)
+	if (p->flags & TCP_FIN)
 		wanted |= p->dir == EW_FROM_POD ? EW_FLAG_FIN_FROM_POD : EW_FLAG_FIN_TO_POD;
 	if (p->dir == EW_TO_POD && !(flow->flags & EW_FLAG_CT_READ))
 		learn(skb, flow, p);

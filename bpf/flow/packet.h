@@ -21,8 +21,8 @@ struct packet {
 	__u32 segments;
 	__u64 bytes; /* L3 */
 	__u64 now_ns;
-	__u32 seq; /* TCP */
-	__u32 tcp_flags;
+	__u32 seq;   /* TCP's sequence number; of an SCTP INIT its initiate tag */
+	__u32 flags; /* TCP's; of SCTP's first chunk those that mean the same */
 	__u32 quote; /* offset of the packet that an ICMP error quotes; 0: this is none */
 };
 

@@ -45,8 +45,31 @@ static __always_inline enum parsed parse_tcp(struct __sk_buff *skb, struct packe
 	if (READ(skb, offset, &tcp) < 0)
 		return PARSED_TRUNCATED;
 	p->seq = (__u32)bpf_ntohs(tcp.seq[0]) << 16 | bpf_ntohs(tcp.seq[1]);
-	p->tcp_flags = tcp.flags;
+	p->flags = tcp.flags;
 	set_ports(p, tcp.src_port, tcp.dst_port);
+	return PARSED;
+}
+
+/* The first chunk tells: an INIT, its answer and a SHUTDOWN COMPLETE are alone in their packets (RFC 9260 section 3.3). One
+ * that cannot be read might open, so the packet counts as truncated. */
+static __always_inline enum parsed parse_sctp(struct __sk_buff *skb, struct packet *p, __u32 offset)
+{
+	struct sctp_header sctp;
+	struct sctp_init init;
+
+	if (READ(skb, offset, &sctp) < 0)
+		return PARSED_TRUNCATED;
+	set_ports(p, sctp.ports.src, sctp.ports.dst);
+	if (sctp.chunk == SCTP_INIT) {
+		if (READ(skb, offset + sizeof(sctp), &init) < 0)
+			return PARSED_TRUNCATED;
+		p->seq = (__u32)bpf_ntohs(init.tag[0]) << 16 | bpf_ntohs(init.tag[1]);
+		p->flags = TCP_SYN;
+	} else if (sctp.chunk == SCTP_INIT_ACK) {
+		p->flags = TCP_SYN | TCP_ACK;
+	} else if (sctp.chunk == SCTP_ABORT || sctp.chunk == SCTP_SHUTDOWN_COMPLETE) {
+		p->flags = TCP_RST;
+	}
 	return PARSED;
 }
 
@@ -58,8 +81,9 @@ static __always_inline enum parsed parse_l4(struct __sk_buff *skb, struct packet
 	switch (p->key->protocol) {
 	case PROTO_TCP:
 		return parse_tcp(skb, p, offset);
-	case PROTO_UDP:
 	case PROTO_SCTP:
+		return parse_sctp(skb, p, offset);
+	case PROTO_UDP:
 		if (READ(skb, offset, &ports) < 0)
 			return PARSED_TRUNCATED;
 		set_ports(p, ports.src, ports.dst);

@@ -9,12 +9,12 @@
 
 static __always_inline bool is_syn(const struct packet *p)
 {
-	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
+	return (p->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_SYN;
 }
 
 static __always_inline bool is_syn_ack(const struct packet *p)
 {
-	return (p->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK);
+	return (p->flags & (TCP_SYN | TCP_ACK | TCP_RST)) == (TCP_SYN | TCP_ACK);
 }
 
 /* The pod's role, if this packet is part of a handshake. */
@@ -43,7 +43,7 @@ static __always_inline void first_role(struct ew_flow *flow, const struct packet
 		flow->role_source = EW_SOURCE_LISTENER;
 		return;
 	}
-	if (p->key->protocol == PROTO_TCP || p->key->variant == EW_VARIANT_ICMP_OTHER)
+	if (has_handshake(p->key->protocol) || p->key->variant == EW_VARIANT_ICMP_OTHER)
 		return;
 	flow->role = p->dir == EW_FROM_POD ? EW_ROLE_CLIENT : EW_ROLE_SERVER;
 	flow->role_source = EW_SOURCE_FIRST_PACKET;

@@ -32,13 +32,13 @@ static __always_inline bool decide(struct __sk_buff *skb, struct ew_flow *flow, 
 	return true;
 }
 
-/* Whoever spoke first was denied and never got through, so this packet of the other end's is no answer: it opens. TCP says
- * so by itself. */
+/* Whoever spoke first was denied and never got through, so this packet of the other end's is no answer: it opens. TCP and
+ * SCTP say so by themselves. */
 static __always_inline bool turns(struct ew_flow *flow, const struct packet *p)
 {
 	__u32 opener = flow->role == EW_ROLE_CLIENT ? EW_FROM_POD : EW_TO_POD;
 
-	if (p->key->protocol == PROTO_TCP || p->key->variant != EW_VARIANT_NONE || p->quote)
+	if (has_handshake(p->key->protocol) || p->key->variant != EW_VARIANT_NONE || p->quote)
 		return false;
 	if (flow->role == EW_ROLE_UNKNOWN || p->dir == opener || (flow->flags & seen_flag(opener)))
 		return false;

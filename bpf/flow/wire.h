@@ -25,6 +25,11 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
+#define SCTP_INIT 1
+#define SCTP_INIT_ACK 2
+#define SCTP_ABORT 6
+#define SCTP_SHUTDOWN_COMPLETE 14
+
 struct ipv4_header {
 	__u8 version_ihl;
 	__u8 tos;
@@ -65,6 +70,22 @@ struct ports {
 	__be16 dst;
 };
 
+/* The beginning of an SCTP packet, its first chunk's header included, in halves as above. */
+struct sctp_header {
+	struct ports ports;
+	__be16 verification_tag[2];
+	__be16 checksum[2];
+	__u8 chunk;
+	__u8 flags;
+	__be16 length;
+};
+_Static_assert(sizeof(struct sctp_header) == 16, "sctp_header");
+
+/* What follows in an INIT: the initiate tag, another one for each association. */
+struct sctp_init {
+	__be16 tag[2];
+};
+
 struct icmp_header {
 	__u8 type;
 	__u8 code;
@@ -82,6 +103,12 @@ struct ipv6_fragment {
 	__be16 offset; /* in 8 bytes, times 8; the lowest bit: more fragments */
 	__be16 identification[2];
 };
+
+/* Who opens and when it ends is told by the packets themselves. */
+static __always_inline bool has_handshake(__u8 protocol)
+{
+	return protocol == PROTO_TCP || protocol == PROTO_SCTP;
+}
 
 static __always_inline bool has_ports(__u8 protocol)
 {

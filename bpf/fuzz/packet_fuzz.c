@@ -36,7 +36,7 @@ static void ask(const __u8 *frame, __u32 length, __u32 linear, __u32 dir, __u32 
 	a->key.ifindex = 1;
 	a->parsed = parse(&skb, &p);
 	a->seq = p.seq;
-	a->flags = p.tcp_flags;
+	a->flags = p.flags;
 	a->quote = p.quote;
 	if (a->parsed == PARSED && p.quote)
 		a->has_quoted = quoted_flow(&skb, &p, &a->quoted);
@@ -67,6 +67,8 @@ int LLVMFuzzerTestOneInput(const __u8 *input, size_t size)
 		require(length >= ETH_HEADER + (protocol == bpf_htons(ETHERTYPE_IPV6) ? 40 : 20));
 		require(!has_ports(whole.key.protocol) || length >= ETH_HEADER + 20 + 4);
 		require(whole.key.protocol != PROTO_TCP || length >= ETH_HEADER + 20 + 14);
+		require(whole.key.protocol != PROTO_SCTP || length >= ETH_HEADER + 20 + 16);
+		require(!whole.seq || has_handshake(whole.key.protocol));
 		require(!whole.key.pod_port || has_ports(whole.key.protocol));
 		require(whole.key.ghost == 0 && whole.key.pad == 0);
 	}

@@ -15,6 +15,7 @@ from eastwest.api.models.events import LiveEvent
 from eastwest.api.models.flows import FlowPage
 from eastwest.api.models.health import Health
 from eastwest.api.models.servicemap import ServiceMap
+from eastwest.cli.main import main
 from store.factories_flows import SECOND
 
 
@@ -157,6 +158,21 @@ def test_coverage_closes(shop: RunningServer) -> None:
     assert {n["state"] for n in answer["nodes"]} == {"silent"}  # the shop sent one batch a minute ago
     assert not answer["complete"]
     assert "silent" in answer["sentences"][0]
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [("flows", ["flows"]), ("top", ["top", "workload"]), ("costs", ["costs"]), ("service-map", ["map"])],
+)
+def test_what_is_missing_stands_beside_what_it_affects(
+    shop: RunningServer, path: str, command: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = ask(shop, "/api/v1/coverage")["sentences"]
+    assert "silent" in missing[0]
+    answer = ask(shop, f"/api/v1/{path}")
+    assert (answer["incomplete"] if path != "service-map" else answer["coverage"]["sentences"]) == missing
+    assert main([*command, "--server", shop.url]) == 0
+    assert f"# incomplete: {missing[0]}" in capsys.readouterr().out.splitlines()
 
 
 def test_coverage_pod_by_pod_and_window_by_window(shop: RunningServer) -> None:

@@ -6,7 +6,8 @@ import ipaddress
 import struct
 
 SYN, ACK, FIN, RST, PSH = 0x02, 0x10, 0x01, 0x04, 0x08
-TCP, UDP, ICMP, ICMPV6 = 6, 17, 1, 58
+TCP, UDP, ICMP, ICMPV6, SCTP = 6, 17, 1, 58, 132
+DATA, INIT, INIT_ACK, ABORT, COOKIE_ECHO, COOKIE_ACK, SHUTDOWN_COMPLETE = 0, 1, 2, 6, 10, 11, 14
 ETHERTYPES = {4: 0x0800, 6: 0x86DD}
 
 
@@ -16,6 +17,12 @@ def tcp(src_port: int, dst_port: int, flags: int, seq: int = 1, payload: bytes =
 
 def udp(src_port: int, dst_port: int, payload: bytes = b"") -> bytes:
     return struct.pack("!HHHH", src_port, dst_port, 8 + len(payload), 0) + payload
+
+
+def sctp(src_port: int, dst_port: int, chunk: int, tag: int = 1) -> bytes:
+    """With one chunk of 20 bytes (RFC 9260 section 3); `tag` is the initiate tag of an INIT or its answer."""
+    head = struct.pack("!HHII", src_port, dst_port, 0 if chunk == INIT else 7, 0)
+    return head + struct.pack("!BBHIIHHI", chunk, 0, 20, tag, 65536, 1, 1, 1)
 
 
 def icmp(kind: int, code: int = 0) -> bytes:

@@ -30,6 +30,7 @@ flags = st.integers(0, 63)
 segments = st.one_of(
     st.builds(p.tcp, ports, ports, flags, st.integers(0, 3)).map(lambda b: (p.TCP, b)),
     st.builds(p.udp, ports, ports).map(lambda b: (p.UDP, b)),
+    st.builds(p.sctp, ports, ports, st.integers(0, 15), st.integers(0, 3)).map(lambda b: (p.SCTP, b)),
     st.builds(p.icmp, st.integers(0, 255)).map(lambda b: (p.ICMP, b)),
     st.tuples(st.integers(0, 255), st.binary(max_size=64)),
 )

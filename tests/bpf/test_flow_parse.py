@@ -173,6 +173,9 @@ def test_do_not_fragment_is_no_fragment() -> None:
     [
         p.ip(POD4, PEER4, p.TCP, b"\0" * 13),
         p.ip(POD4, PEER4, p.UDP, b"\0" * 3),
+        p.ip(POD4, PEER4, p.SCTP, p.sctp(1, 2, p.DATA)[:15]),
+        p.ip(POD4, PEER4, p.SCTP, p.sctp(1, 2, p.INIT)[:19]),
+        p.ip(POD4, PEER4, p.SCTP, p.sctp(1, 2, p.INIT)[:16], fragment=0x2000),  # of the smallest that hide who opens
         p.ip(POD4, PEER4, p.ICMP, b"\0"),
         p.ip(POD6, PEER6, 0, b"\x06"),
         p.ip(POD6, PEER6, 0, p.extension(0) * 7),

@@ -78,7 +78,7 @@ def test_ingress_is_decided_by_the_pods_port(mine: str, peer: str) -> None:
 @pytest.mark.parametrize(
     ("frame", "rule"),
     [
-        (p.ip(POD, PEER, 132, p.udp(5000, 36412)), (132, 36412)),
+        (p.ip(POD, PEER, p.SCTP, p.sctp(5000, 36412, p.INIT)), (132, 36412)),
         (datagram(POD, PEER, 5000, 53), (17, 53)),
         (p.ip(POD, PEER, p.ICMP, p.icmp(8)), (0, -1)),
         (p.ip(POD6, PEER6, p.ICMPV6, p.icmp(128)), (0, -1)),

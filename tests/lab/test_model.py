@@ -15,7 +15,7 @@ from eastwest.lab.addresses import Full, NodePlan, Pool
 from eastwest.lab.controllers import Controllers
 from eastwest.lab.endpoints import frontends, slices
 from eastwest.lab.internet import HOSTS
-from eastwest.lab.runtime import SCENARIOS, scenario_names
+from eastwest.lab.shipped import SCENARIOS, scenario_names
 from eastwest.lab.state import LabError, LabFiles
 from eastwest.lab.watch import Objects
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from eastwest.lab.runtime import Lab, scenario_names
+from eastwest.lab.runtime import Lab
+from eastwest.lab.shipped import scenario_names
 
 pytestmark = pytest.mark.root
 

@@ -7,14 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from eastwest.model.cluster import Node
+from eastwest.model.cluster import ClusterState, Node, Pod
 from eastwest.model.flow import Direction, Workload
 from eastwest.model.policy import LabelSelector
 from eastwest.policy import Engine
-from eastwest.policy.generate import generate
+from eastwest.policy.generate import INCOMPLETE, generate
 from eastwest.policy.generate_report import Watch
 from eastwest.policy.replay import replay
 from eastwest.policy.verify_intent import parse_intent
+from eastwest.policy.watch import watched
 from policy.factories_evidence import ContainerPort, Shop, all_policies, cidrs, ports, selects
 
 
@@ -181,7 +182,21 @@ def test_10b_incomplete_coverage_is_refused_unless_accepted() -> None:
     assert generated.refused
     assert generated.policies == {}
     assert generated.report.refused == ("shop/a[Deployment]: node n1 lost 5 packets (map_full)",)
-    assert not shop.generate(accept_gaps=True).refused
+    accepted = shop.generate(accept_gaps=True)
+    assert not accepted.refused
+    told = {p.name: p.annotations.get(INCOMPLETE) for p in all_policies(accepted)}
+    assert told == {"a": "node n1 lost 5 packets (map_full)\n", "b": None, "default-deny": told["a"]}, "in the YAML"
+
+
+def test_10c_edges_without_a_name_are_a_gap() -> None:
+    """A node that had more edges than its budget: some of them are in no record by name."""
+    owner = Workload("shop", "Deployment", "a")
+    running = Pod("shop", "a-0", owner, "uid-a", {"app": "a"}, ("10.0.0.1",), "n1")
+    node = {"node": "n1", "state": "reporting", "folded_edges": 3}
+    watch = watched({"uid-a": [(0, 10)]}, ClusterState(pods=(running,)), {"nodes": [node]}, 0)
+    assert watch[owner].gaps == ("node n1: 3 edges beyond its budget have no name",)
+    complete = watched({"uid-a": [(0, 10)]}, ClusterState(pods=(running,)), {"nodes": [node | {"folded_edges": 0}]}, 0)
+    assert complete[owner].gaps == ()
 
 
 def test_11_names_and_order_depend_on_the_evidence_alone() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from eastwest.cli._client import (
     ServerError,
@@ -17,6 +17,9 @@ from eastwest.cli._client import (
     window_parameters,
 )
 from eastwest.cli._table import View, show, watch
+
+SHOWN: Final = 5
+"""Sentences about what is missing; the rest are counted."""
 
 
 def add_ask_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,11 +45,10 @@ def ask(args: argparse.Namespace, path: str, params: dict[str, str], view: Calla
     return 0
 
 
-def coverage_notes(coverage: dict[str, Any]) -> list[str]:
+def coverage_notes(sentences: list[str]) -> list[str]:
     """What is missing, in the server's words, next to the data it affects."""
-    if coverage["complete"]:
-        return []
-    return [f"incomplete: {sentence}" for sentence in coverage["sentences"][:5]]
+    more = [f"incomplete: {len(sentences) - SHOWN} more, see eastwest coverage"] if len(sentences) > SHOWN else []
+    return [f"incomplete: {sentence}" for sentence in sentences[:SHOWN]] + more
 
 
 def recorded_note(window: dict[str, Any]) -> list[str]:

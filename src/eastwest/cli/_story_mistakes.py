@@ -79,7 +79,7 @@ def _restart_shop(scene: Scene) -> None:
 def _without_first_run(scene: Scene) -> list[Path]:
     import yaml
 
-    from eastwest.lab.runtime import scenario_path
+    from eastwest.lab.shipped import scenario_path
 
     folder = scene.folder / "scenario"
     folder.mkdir(exist_ok=True)

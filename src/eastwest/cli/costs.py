@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from eastwest.cli import _cost
-from eastwest.cli._ask import add_ask_arguments, ask, recorded_note
+from eastwest.cli._ask import add_ask_arguments, ask, coverage_notes, recorded_note
 from eastwest.cli._table import Head, View, bytes_text, number
 
 EXAMPLES = """examples:
@@ -41,7 +41,7 @@ def _view(answer: dict[str, Any]) -> View:
         for of, group in groups
         for row in group
     ]
-    notes = recorded_note(answer["window"]) + _cost.notes(answer)
+    notes = recorded_note(answer["window"]) + coverage_notes(answer["incomplete"]) + _cost.notes(answer)
     currency = f" {answer['prices']['currency']}" if answer["prices"] else ""
     return View(f"cost {_cost.cost_text(answer)}{currency}", heads, rows, notes)
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from eastwest.cli import _cost, _health, _verdict
-from eastwest.cli._ask import add_ask_arguments, ask, recorded_note
+from eastwest.cli._ask import add_ask_arguments, ask, coverage_notes, recorded_note
 from eastwest.cli._parser import Parser
 from eastwest.cli._table import UNKNOWN, Head, View, bytes_text, count_text, number
 
@@ -106,7 +106,7 @@ MORE = {
 
 
 def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
-    notes = recorded_note(answer["window"])
+    notes = recorded_note(answer["window"]) + coverage_notes(answer["incomplete"])
     if answer["next_cursor"]:
         notes.append(f"more rows: --cursor {answer['next_cursor']}")
     if not answer["rows"]:

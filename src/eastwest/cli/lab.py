@@ -10,7 +10,8 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, Final
 
-from eastwest.lab.runtime import Lab, remove, scenario_names
+from eastwest.lab.runtime import Lab, remove
+from eastwest.lab.shipped import scenario_names
 from eastwest.lab.state import NETWORKS, LabError, known_labs
 
 _EPILOG: Final = """\

@@ -66,7 +66,7 @@ def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
         more = _health if columns == "health" else _verdict
         heads = [*heads[:3], *more.HEADS]
         rows = [[*row[:3], *more.cells(e)] for row, e in zip(rows, edges, strict=True)]
-    notes = recorded_note(answer["window"]) + coverage_notes(answer["coverage"])
+    notes = recorded_note(answer["window"]) + coverage_notes(answer["coverage"]["sentences"])
     if columns == "cost":
         zones = {node["id"]: node["zone"] or UNKNOWN for node in answer["nodes"]}
         heads = [*heads[:3], *_cost.HEADS]

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from eastwest.cli import _cost
-from eastwest.cli._ask import add_ask_arguments, ask, recorded_note
+from eastwest.cli._ask import add_ask_arguments, ask, coverage_notes, recorded_note
 from eastwest.cli._table import Head, View, bytes_text, count_text, number
 
 EXAMPLES = """examples:
@@ -59,7 +59,7 @@ def _view(answer: dict[str, Any]) -> View:
         ]
         for r in answer["rows"]
     ]
-    notes = recorded_note(answer["window"]) + _cost.notes(answer)
+    notes = recorded_note(answer["window"]) + coverage_notes(answer["incomplete"]) + _cost.notes(answer)
     return View(f"top {answer['by']}s by {answer['metric']}", heads, rows, notes)
 
 

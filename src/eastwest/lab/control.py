@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from eastwest.k8s.raw import load_raw
+from eastwest.k8s.raw import RawObject, load_raw
 from eastwest.lab import admission, nodedns, origin
 from eastwest.lab.controllers import is_ready
 from eastwest.lab.endpoints import pod_ips
 from eastwest.lab.faults import change, listing
-from eastwest.lab.probe import ProbeTargets
+from eastwest.lab.held import HeldConnections
+from eastwest.lab.labrun import LabRun
+from eastwest.lab.probe import probe
 from eastwest.lab.state import LabError
-
-if TYPE_CHECKING:
-    from eastwest.lab.daemon import Daemon
+from eastwest.lab.targets import Targets
 
 Json = dict[str, Any]
 
@@ -24,8 +24,9 @@ Json = dict[str, Any]
 class Control:
     """Dispatches `call(method, params)` to the method `on_<method>`."""
 
-    def __init__(self, daemon: Daemon) -> None:
-        self._daemon = daemon
+    def __init__(self, lab: LabRun) -> None:
+        self._lab = lab
+        self._held = HeldConnections(lab.processes)
 
     async def call(self, method: str, params: Json) -> Any:
         """Raises LabError for what a person can mend."""
@@ -38,7 +39,7 @@ class Control:
         return "pong"
 
     async def on_down(self) -> None:
-        self._daemon.down.set()
+        self._lab.down.set()
 
     async def on_apply(self, paths: list[str]) -> Json:
         """Files and folders; all or nothing. Returns keys and warnings."""
@@ -58,98 +59,97 @@ class Control:
             raise LabError("\n".join(errors))
         if not bodies:
             raise LabError(f"no Kubernetes objects in {', '.join(paths)}")
-        return {"keys": self._daemon.cluster.apply(bodies),
+        return {"keys": self._lab.cluster.apply(bodies),
                 "warnings": [str(p) for p in problems if p.severity != "error"]}  # fmt: skip
 
     async def on_apply_objects(self, objects: list[Json]) -> Json:
         """Objects given as they are."""
-        from eastwest.k8s.raw import RawObject
-
         bodies = [admission.check(RawObject(body, f"object {i}")) for i, body in enumerate(objects)]
-        return {"keys": self._daemon.cluster.apply(bodies), "warnings": []}
+        return {"keys": self._lab.cluster.apply(bodies), "warnings": []}
 
     async def on_delete(self, kind: str, namespace: str, name: str) -> bool:
-        return self._daemon.cluster.delete((kind, namespace, name))
+        return self._lab.cluster.delete((kind, namespace, name))
 
     async def on_scale(self, kind: str, namespace: str, name: str, replicas: int) -> None:
-        body = self._daemon.objects.get(kind, namespace, name)
+        body = self._lab.objects.get(kind, namespace, name)
         if body is None or "replicas" not in {"replicas": 1, **body.get("spec", {})}:
             raise LabError(f"no {kind} {namespace}/{name}")
-        self._daemon.objects.put({**body, "spec": {**body["spec"], "replicas": replicas}})
-        self._daemon.cluster.touch()
+        self._lab.objects.put({**body, "spec": {**body["spec"], "replicas": replicas}})
+        self._lab.cluster.touch()
 
     async def on_wait(self, keys: list[list[str]] | None = None, timeout: float = 60.0) -> None:
         wanted = None if keys is None else [(k[0], k[1], k[2]) for k in keys]
-        await self._daemon.cluster.wait_ready(wanted, timeout)
+        await self._lab.cluster.wait_ready(wanted, timeout)
 
     async def on_not_ready(self) -> list[str]:
-        return self._daemon.cluster.not_ready()
+        return self._lab.cluster.not_ready()
 
     async def on_settled(self) -> None:
-        self._daemon.cluster.touch()
-        await self._daemon.cluster.settled()
+        self._lab.cluster.touch()
+        await self._lab.cluster.settled()
 
     async def on_trigger(self, namespace: str, name: str) -> str:
-        job = self._daemon.cluster.cronjobs.fire(namespace, name)
+        job = self._lab.cluster.cronjobs.fire(namespace, name)
         if job is None:
             raise LabError(f"no CronJob {namespace}/{name}")
         return job
 
     async def on_objects(self, kind: str) -> list[Json]:
-        return list(self._daemon.objects.of(kind))
+        return list(self._lab.objects.of(kind))
 
     async def on_enter(self, namespace: str, pod: str) -> Json:
         """What a process needs to join a pod."""
-        found = origin.find(self._daemon, f"{namespace}/{pod}")
+        found = origin.find(self._lab, f"{namespace}/{pod}")
         return {"pid": found.process.pid, "cgroup": str(found.cgroup), "cgroup_root": str(found.cgroup.parent)}
 
     async def on_probe(self, cells: list[Json], timeout: float, parallel: int) -> list[Json]:
         """See `Lab.probe_many`."""
-        return await self._targets().run(cells, timeout, parallel, lambda name: origin.find(self._daemon, name))
+        origins = {name: origin.find(self._lab, name) for name in dict.fromkeys(cell["from"] for cell in cells)}
+        return await probe(cells, timeout, parallel, origins, self._targets())
 
     async def on_hold(self, source: str, target: str, port: int, protocol: str, family: int, **more: Any) -> int:
         """See `Lab.hold`."""
-        return await self._daemon.held.open(
-            origin.find(self._daemon, source), self._targets().address(target, family), port, protocol, **more
+        return await self._held.open(
+            origin.find(self._lab, source), self._targets().address(target, family), port, protocol, **more
         )
 
     async def on_held(self, number: int) -> Json:
-        return await self._daemon.held.report(number)
+        return await self._held.report(number)
 
     async def on_let_go(self, number: int) -> None:
-        await self._daemon.held.end(number)
+        await self._held.end(number)
 
     async def on_node_local_dns(self) -> str:
         """See `Lab.node_local_dns`."""
-        daemon = self._daemon
-        if daemon.cluster.pods.dns != nodedns.ADDRESS:
-            zone = str(daemon.files.zone)
-            await asyncio.gather(*(node.process.call("local_dns", zone=zone) for node in daemon.nodes))
-            daemon.cluster.pods.dns = nodedns.ADDRESS
+        lab = self._lab
+        if lab.cluster.pods.dns != nodedns.ADDRESS:
+            zone = str(lab.files.zone)
+            await asyncio.gather(*(node.process.call("local_dns", zone=zone) for node in lab.nodes))
+            lab.cluster.pods.dns = nodedns.ADDRESS
         return nodedns.ADDRESS
 
     async def on_outside(self, addresses: list[str], ports: list[list[Any]]) -> None:
         """See `Lab.outside`."""
-        await self._daemon.outside(addresses, ports)
+        await self._lab.outside(addresses, ports)
 
     async def on_changed_ns(self) -> int:
         """When the newest object was written."""
-        return self._daemon.objects.changed_ns
+        return self._lab.objects.changed_ns
 
     async def on_fault(self, **request: Any) -> Any:
-        return await change(self._daemon, request)
+        return await change(self._lab, request)
 
     async def on_load(self, paused: bool) -> None:
-        self._daemon.load.paused = paused
-        await self._daemon.load.refresh(may_start=True)
+        self._lab.load.paused = paused
+        await self._lab.load.refresh(may_start=True)
 
     async def on_stats(self) -> list[Json]:
         """Counters of the load generators."""
-        folder = self._daemon.files.clients
+        folder = self._lab.files.clients
         return [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
 
     async def on_status(self) -> Json:
-        daemon = self._daemon
+        lab = self._lab
         pods = [
             {
                 "namespace": p["metadata"]["namespace"],
@@ -159,9 +159,9 @@ class Control:
                 "ready": is_ready(p),
                 "restarts": sum(c["restartCount"] for c in p["status"].get("containerStatuses") or []),
                 "ips": pod_ips(p),
-                "note": daemon.cluster.pods.notes.get(f"{p['metadata']['namespace']}/{p['metadata']['name']}"),
+                "note": lab.cluster.pods.notes.get(f"{p['metadata']['namespace']}/{p['metadata']['name']}"),
             }
-            for p in daemon.objects.of("Pod")
+            for p in lab.objects.of("Pod")
         ]
         services = [
             {
@@ -174,19 +174,19 @@ class Control:
                 ],
                 "ports": [f"{p['port']}/{p.get('protocol', 'TCP')}" for p in s["spec"].get("ports") or []],
             }
-            for s in daemon.objects.of("Service")
+            for s in lab.objects.of("Service")
         ]
         return {
-            "name": daemon.files.name,
-            "network": daemon.mode,
-            "nodes": [{"name": p.name, "zone": p.zone, "ips": [p.ipv4, p.ipv6]} for p in daemon.plans],
+            "name": lab.files.name,
+            "network": lab.mode,
+            "nodes": [{"name": p.name, "zone": p.zone, "ips": [p.ipv4, p.ipv6]} for p in lab.plans],
             "pods": pods,
             "services": services,
             "clients": await self.on_stats(),
-            "not_ready": daemon.cluster.not_ready(),
-            "problem": daemon.cluster.problem,
-            "faults": listing(daemon),
+            "not_ready": lab.cluster.not_ready(),
+            "problem": lab.cluster.problem,
+            "faults": listing(lab),
         }
 
-    def _targets(self) -> ProbeTargets:
-        return ProbeTargets(self._daemon.objects, {p.name: p for p in self._daemon.plans})
+    def _targets(self) -> Targets:
+        return Targets(self._lab.objects, {p.name: p for p in self._lab.plans})

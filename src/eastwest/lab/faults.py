@@ -8,17 +8,15 @@ there is no delay. A smaller MTU is that of the end which sends towards the targ
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from eastwest.lab import podspec
+from eastwest.lab.labrun import LabRun
 from eastwest.lab.network import VXLAN_MTU
 from eastwest.lab.nodeproc import run
-from eastwest.lab.probe import ProbeTargets
+from eastwest.lab.podrun import NodeRun
 from eastwest.lab.state import LabError
-
-if TYPE_CHECKING:
-    from eastwest.lab.daemon import Daemon
-    from eastwest.lab.podrun import NodeRun
+from eastwest.lab.targets import Targets
 
 Json = dict[str, Any]
 _MTU = 1500
@@ -26,17 +24,17 @@ _MTU_MIN = 1280
 _RATE = re.compile(r"\d+(\.\d+)?[kmg]?bit")
 
 
-async def change(daemon: Daemon, request: Json) -> list[Json]:
+async def change(lab: LabRun, request: Json) -> list[Json]:
     """Set or clear the fault of `target` (`ns/pod` or `node:name`); `clear` with no target clears all. The faults left."""
     target = request.get("target")
     if request.get("clear"):
-        for name in [target] if target else list(daemon.faults):
-            if daemon.faults.pop(name, None) is None:
+        for name in [target] if target else list(lab.faults):
+            if lab.faults.pop(name, None) is None:
                 raise LabError(f"{name} has no fault")
-            await _apply(daemon, name, None, None, None)
-        return listing(daemon)
+            await _apply(lab, name, None, None, None)
+        return listing(lab)
     if target is None:
-        return listing(daemon)
+        return listing(lab)
     loss, rate, mtu = request.get("loss"), request.get("rate"), request.get("mtu")
     if loss is None and rate is None and mtu is None:
         raise LabError("say what: --loss PERCENT, --rate RATE, --mtu BYTES, or --clear")
@@ -46,43 +44,43 @@ async def change(daemon: Daemon, request: Json) -> list[Json]:
         raise LabError(f"loss {loss} is not a percentage above 0")
     if rate is not None and not _RATE.fullmatch(str(rate)):
         raise LabError(f"rate {rate!r} is not a rate such as 10mbit or 500kbit")
-    await _apply(daemon, target, loss, rate, mtu)
-    link = _link(daemon, target)[1]
-    daemon.faults[target] = {"target": target, "loss_percent": loss, "rate": rate, "mtu": mtu, "link": link}
-    return listing(daemon)
+    await _apply(lab, target, loss, rate, mtu)
+    link = _link(lab, target)[1]
+    lab.faults[target] = {"target": target, "loss_percent": loss, "rate": rate, "mtu": mtu, "link": link}
+    return listing(lab)
 
 
-def listing(daemon: Daemon) -> list[Json]:
+def listing(lab: LabRun) -> list[Json]:
     """The faults in force. One whose link is gone (its pod was replaced) is forgotten."""
-    for target, fault in list(daemon.faults.items()):
+    for target, fault in list(lab.faults.items()):
         try:
-            gone = _link(daemon, target)[1] != fault["link"]
+            gone = _link(lab, target)[1] != fault["link"]
         except LabError:
             gone = True
         if gone:
-            del daemon.faults[target]
-    return list(daemon.faults.values())
+            del lab.faults[target]
+    return list(lab.faults.values())
 
 
-def _link(daemon: Daemon, target: str) -> tuple[NodeRun, str]:
+def _link(lab: LabRun, target: str) -> tuple[NodeRun, str]:
     if target.startswith("node:"):
-        for node in daemon.nodes:
+        for node in lab.nodes:
             if node.plan.name == target[5:]:
                 return node, "eth0"
         raise LabError(f"no node {target[5:]!r}")
     namespace, _, name = target.partition("/")
     if not name:
         raise LabError(f"{target!r} is not ns/pod or node:name")
-    pod = ProbeTargets(daemon.objects, {}).pod(namespace, name)
-    run = daemon.cluster.pods.runs.get(pod["metadata"]["uid"])
+    pod = Targets(lab.objects, {}).pod(namespace, name)
+    run = lab.cluster.pods.runs.get(pod["metadata"]["uid"])
     if run is None or pod["spec"].get("hostNetwork"):
         raise LabError(f"{target} has no link of its own")
     return run.node, podspec.host_link(run.uid)
 
 
-async def _apply(daemon: Daemon, target: str, loss: float | None, rate: str | None, mtu: int | None) -> None:
+async def _apply(lab: LabRun, target: str, loss: float | None, rate: str | None, mtu: int | None) -> None:
     try:
-        node, link = _link(daemon, target)
+        node, link = _link(lab, target)
     except LabError:
         if loss is None and rate is None and mtu is None:
             return  # the pod is gone and its fault with it
@@ -104,5 +102,5 @@ async def _apply(daemon: Daemon, target: str, loss: float | None, rate: str | No
     if target.startswith("node:"):  # this process is the fabric
         await run(["ip", "-batch", "-"], f"link set {node.plan.name} mtu {mtu or _MTU}\n")
     else:
-        whole = VXLAN_MTU if daemon.mode == "vxlan" else _MTU
+        whole = VXLAN_MTU if lab.mode == "vxlan" else _MTU
         await node.process.call("ip", batch=f"link set {link} mtu {mtu or whole}\n")

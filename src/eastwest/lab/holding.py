@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from eastwest.lab.runtime import Lab
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +26,12 @@ class HeldReport:
 class Held:
     """A connection that `Lab.hold` keeps open: a message and its echo every `interval_s`."""
 
-    lab: Lab
+    ask: Callable[..., Any]  # `Lab.call`
     number: int
 
     def report(self) -> HeldReport:
         """Raises LabError when it is gone."""
-        return HeldReport(**self.lab.call("held", number=self.number))
+        return HeldReport(**self.ask("held", number=self.number))
 
     def alive(self, within_s: float = 1.5) -> bool:
         """Whether a message sent after this call comes back in time."""
@@ -47,4 +45,4 @@ class Held:
             time.sleep(0.02)
 
     def end(self) -> None:
-        self.lab.call("let_go", number=self.number)
+        self.ask("let_go", number=self.number)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from eastwest.lab.probe import ProbeTargets
+from eastwest.lab.labrun import LabRun
+from eastwest.lab.processes import Process
 from eastwest.lab.state import LabError
-
-if TYPE_CHECKING:
-    from eastwest.lab.daemon import Daemon
-    from eastwest.lab.processes import Process
+from eastwest.lab.targets import Targets
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,25 +26,25 @@ class Origin:
     address: str | None = None
 
 
-def find(daemon: Daemon, name: str) -> Origin:
+def find(lab: LabRun, name: str) -> Origin:
     """Raises LabError."""
     kind, _, rest = name.partition(":")
     if kind == "node":
-        for node in daemon.nodes:
+        for node in lab.nodes:
             if node.plan.name == rest:
                 return Origin(name, node.process, node.cgroup / "system.slice")
-        raise LabError(f"no node {rest!r}; there are {', '.join(n.plan.name for n in daemon.nodes)}")
+        raise LabError(f"no node {rest!r}; there are {', '.join(n.plan.name for n in lab.nodes)}")
     try:
         address = str(ipaddress.ip_address(name))
     except ValueError:
-        return _pod(daemon, name)
-    return Origin(address, daemon.internet, daemon.cgroup / "lab", address)
+        return _pod(lab, name)
+    return Origin(address, lab.internet, lab.cgroup / "lab", address)
 
 
-def _pod(daemon: Daemon, name: str) -> Origin:
+def _pod(lab: LabRun, name: str) -> Origin:
     namespace, _, pod = name.partition("/")
-    found: dict[str, Any] = ProbeTargets(daemon.objects, {}).pod(namespace, pod)
-    run = daemon.cluster.pods.runs.get(found["metadata"]["uid"])
+    found: dict[str, Any] = Targets(lab.objects, {}).pod(namespace, pod)
+    run = lab.cluster.pods.runs.get(found["metadata"]["uid"])
     if run is None or run.sandbox is None:
         raise LabError(f"{name} is not running")
     own = next((c.id for c in run.containers if c.process is not None), "")

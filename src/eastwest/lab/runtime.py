@@ -21,30 +21,15 @@ from typing import Any, Final, cast
 from eastwest.lab import cgroups, client, container
 from eastwest.lab.addresses import ZONES
 from eastwest.lab.holding import Held
-from eastwest.lab.probe import ProbeResult, parse_target
+from eastwest.lab.shipped import scenario_path
 from eastwest.lab.state import NETWORKS, LabError, LabFiles, LabState, Network, NodeState, known_labs
+from eastwest.lab.targets import ProbeResult, parse_target
 
 Json = dict[str, Any]
-SCENARIOS: Final = Path(__file__).parent / "scenarios"
 PROBE_TIMEOUT_S: Final = 1.0
 _NEEDED: Final = ("ip", "nft", "tc", "sh", "nsenter")
 _GO_BACK: Final = 'cd "$1" && shift && exec "$@"'
 _JOIN: Final = 'echo 0 > "$1" && shift && exec "$@"'
-
-
-def scenario_names() -> list[str]:
-    """The scenarios that ship with eastwest."""
-    return sorted(p.name for p in SCENARIOS.iterdir() if p.is_dir() and not p.name.startswith("_"))
-
-
-def scenario_path(text: str | Path) -> Path:
-    """A folder or file as given, else the shipped scenario of that name. Raises LabError."""
-    path = Path(text)
-    if path.exists():
-        return path.resolve()
-    if (SCENARIOS / path.name).is_dir() and path.name == str(text):
-        return SCENARIOS / path.name
-    raise LabError(f"no folder and no scenario {str(text)!r}; scenarios are {', '.join(scenario_names())}")
 
 
 class Lab:
@@ -213,7 +198,7 @@ class Lab:
         to, port, protocol = parse_target(target)
         number = self.call("hold", source=source, target=to, port=port, protocol=protocol, family=family,
                            interval_s=interval_s, size_bytes=size_bytes)  # fmt: skip
-        return Held(self, int(number))
+        return Held(self.call, int(number))
 
     def outside(self, addresses: Sequence[str], ports: Sequence[tuple[int, str]]) -> None:
         """Give the internet these addresses and serve `(port, protocol)` on them. Raises LabError."""

@@ -26,6 +26,8 @@ DEFAULT_DENY: Final = "default-deny"
 EVIDENCE: Final = "eastwest.dev/evidence"
 WORKLOAD: Final = "eastwest.dev/workload"
 NOT_OBSERVED: Final = "eastwest.dev/not-observed"
+INCOMPLETE: Final = "eastwest.dev/incomplete"
+"""What the record lacks that the policy was made from."""
 _TYPES: Final = {Direction.INGRESS: "Ingress", Direction.EGRESS: "Egress"}
 _EMPTY: Final[Watch] = Watch()
 
@@ -79,7 +81,8 @@ def generate(
             continue
         made = _rules(group, traffic, maker)
         quiet = tuple(d for d in Direction if not any(r.direction is d for r in made))
-        policy = _policy(group, names[group], made, quiet) if made else None
+        missing = sorted({gap for w in group.workloads for gap in (watched or {}).get(w, _EMPTY).gaps})
+        policy = _policy(group, names[group], made, quiet, missing) if made else None
         policies.setdefault(group.namespace, [])
         if policy is not None:
             policies[group.namespace].append(policy)
@@ -117,11 +120,16 @@ def _rules(group: Group, traffic: Traffic, maker: RuleMaker) -> list[GeneratedRu
     return [] if used is None else [r for d in Direction for r in maker.rules(group, d, used[d])]
 
 
-def _policy(group: Group, name: str, rules: list[GeneratedRule], quiet: tuple[Direction, ...]) -> NetworkPolicy:
-    """Only the directions that were seen are isolated here; the others are left to the default deny, and named."""
+def _policy(
+    group: Group, name: str, rules: list[GeneratedRule], quiet: tuple[Direction, ...], missing: list[str]
+) -> NetworkPolicy:
+    """Only the directions that were seen are isolated here; the others are left to the default deny, and named.
+    `missing`: what the record lacks; whoever reviews the policy reads it there."""
     annotations = {WORKLOAD: str(group), EVIDENCE: "".join(f"{rule.line()}\n" for rule in rules)}
     if quiet:
         annotations[NOT_OBSERVED] = " and ".join(map(str, quiet))
+    if missing:
+        annotations[INCOMPLETE] = _lines(missing)
     return NetworkPolicy(
         namespace=group.namespace,
         name=name,
@@ -141,8 +149,15 @@ def _default_deny(namespace: str, workloads: list[WorkloadReport], report: Repor
     ]
     annotations = {EVIDENCE: f"traffic seen between {instant(report.start_ns)} and {instant(report.end_ns)}\n"}
     if quiet:
-        annotations[NOT_OBSERVED] = "".join(f"{line}\n" for line in quiet)
+        annotations[NOT_OBSERVED] = _lines(quiet)
+    missing = sorted({gap for w in workloads if w.workload.namespace == namespace for gap in w.watch.gaps})
+    if missing:
+        annotations[INCOMPLETE] = _lines(missing)
     return NetworkPolicy(namespace, DEFAULT_DENY, LabelSelector(), ("Ingress", "Egress"), annotations=annotations)
+
+
+def _lines(texts: list[str]) -> str:
+    return "".join(f"{text}\n" for text in texts)
 
 
 def _names(groups: list[Group]) -> dict[Group, str]:

@@ -69,6 +69,8 @@ def _of_node(node: Mapping[str, Any]) -> list[str]:
     for cause, amount in lost.items() if isinstance(lost, dict) else ():
         if isinstance(amount, dict) and (amount.get("packets") or amount.get("bytes")):
             out.append(f"node {name} lost {amount.get('packets')} packets ({cause})")
+    if node.get("folded_edges"):
+        out.append(f"node {name}: {node['folded_edges']} edges beyond its budget have no name")
     if node.get("unexplained_packets") or node.get("unexplained_bytes"):
         out.append(f"node {name}: the books do not close")
     return out

@@ -1,18 +1,11 @@
 /** The columns of the flow table: titles, how to read a value, and why one may be unknown. */
 import type { Coverage, FlowRow, PricesUsed } from "../api/types";
+import type { Cell } from "./cell";
 import { costCell } from "./cost";
 import { bytes, count, microseconds, shortMoment, UNKNOWN } from "./format";
 import { hookReason } from "./hooks";
 import type { FlowView } from "./url";
 import { NOBODY, verdictCell } from "./verdict";
-
-export interface Cell {
-  text: string;
-  /** Why the value is unknown; null when it is known. */
-  why: string | null;
-  /** A second line: what exactly. */
-  note?: string;
-}
 
 /** What a row itself does not say: why a figure is unknown, and in which currency amounts are. */
 export interface Around {

@@ -1,6 +1,6 @@
 /** Amounts of money, never without what they rest on. */
 import type { MapEdge, PricesUsed } from "../api/types";
-import type { Cell } from "./columns";
+import type { Cell } from "./cell";
 import { bytes, UNKNOWN } from "./format";
 
 export type Priced = Pick<MapEdge, "cost" | "unpriced_bytes" | "unpriced_reason">;

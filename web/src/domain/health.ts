@@ -1,6 +1,6 @@
 /** How an edge's connections fared: figures, and why one is not known. */
 import type { Coverage, MapEdge } from "../api/types";
-import type { Cell } from "./columns";
+import type { Cell } from "./cell";
 import { count, microseconds, UNKNOWN } from "./format";
 import { hookReason } from "./hooks";
 

@@ -1,6 +1,6 @@
 /** What the policies decided about an edge: words, signs, reasons, and what is missing. Colour is never alone. */
 import type { FlowRow, MapEdge } from "../api/types";
-import type { Cell } from "./columns";
+import type { Cell } from "./cell";
 import { count, UNKNOWN } from "./format";
 
 export type Verdict = NonNullable<MapEdge["verdict"]>;

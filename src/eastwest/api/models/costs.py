@@ -8,7 +8,7 @@ from pydantic import Field
 
 from eastwest.api.models.prices import Cost, PricesUsed
 from eastwest.api.models.top import TopRow
-from eastwest.api.models.window import Window
+from eastwest.api.models.window import Incomplete, Window
 
 
 class CostGroup(Cost):
@@ -28,3 +28,4 @@ class Costs(Cost):
     categories: list[CostGroup] = Field(description="dearest first; every edge is in one of them")
     zone_pairs: list[CostGroup] = Field(description="dearest first; edges whose two zones are known")
     rows: list[TopRow] = Field(description="who pays, most first")
+    incomplete: Incomplete

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from eastwest.api.models.edge import TcpHealth, Verdict
 from eastwest.api.models.prices import Cost, PricesUsed
-from eastwest.api.models.window import Window
+from eastwest.api.models.window import Incomplete, Window
 
 
 class FlowRow(TcpHealth, Verdict, Cost):
@@ -66,3 +66,4 @@ class FlowPage(BaseModel):
     next_cursor: str | None
     total: int | None = Field(None, description="rows in the whole answer, when known")
     prices: PricesUsed | None = None
+    incomplete: Incomplete

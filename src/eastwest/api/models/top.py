@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from eastwest.api.models.prices import Cost, PricesUsed
-from eastwest.api.models.window import Window
+from eastwest.api.models.window import Incomplete, Window
 
 
 class TopRow(Cost):
@@ -29,3 +29,4 @@ class Top(BaseModel):
     metric: Literal["bytes", "packets", "connections", "cost"]
     rows: list[TopRow]
     prices: PricesUsed | None = None
+    incomplete: Incomplete

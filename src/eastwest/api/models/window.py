@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from typing import Annotated
+
+from pydantic import BaseModel, Field
 
 
 class Window(BaseModel):
@@ -11,3 +13,12 @@ class Window(BaseModel):
     start_ns: int
     end_ns: int
     recorded: bool = False
+
+
+Incomplete = Annotated[
+    list[str],
+    Field(
+        default_factory=list,
+        description="what is missing from the answer's range, in words, worst first (the sentences of /api/v1/coverage)",
+    ),
+]

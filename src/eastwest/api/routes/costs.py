@@ -10,6 +10,7 @@ from eastwest.api.asked import condition_of, prices_of, range_of, window_of
 from eastwest.api.models.costs import Costs
 from eastwest.api.parameters import By, EndText, FilterText, KnownOnly, NamespaceText, StartText, WindowText
 from eastwest.api.problems import RESPONSES
+from eastwest.api.routes.coverage import coverage_of
 from eastwest.api.services import Given
 from eastwest.query.costs import answer
 
@@ -31,4 +32,5 @@ def costs(
     range_ = range_of(services, window, start, end)
     where = condition_of(filter, namespace)
     found = answer(services.store, range_, where, services.prices, by, limit)
-    return Costs(window=window_of(services, range_), prices=prices_of(services), by=by, **found)
+    missing = coverage_of(services, range_).sentences
+    return Costs(window=window_of(services, range_), prices=prices_of(services), by=by, incomplete=missing, **found)

@@ -19,6 +19,7 @@ from eastwest.api.parameters import (
     WindowText,
 )
 from eastwest.api.problems import RESPONSES
+from eastwest.api.routes.coverage import coverage_of
 from eastwest.api.services import Given
 from eastwest.query import views
 from eastwest.query.flows import Table, page
@@ -57,5 +58,6 @@ def flows(
         next_cursor=found.next_cursor,
         total=found.total,
         prices=prices_of(services),
+        incomplete=coverage_of(services, found.range).sentences,
     )
     return json_response(answer)

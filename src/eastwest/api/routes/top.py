@@ -10,6 +10,7 @@ from eastwest.api.asked import condition_of, prices_of, range_of, window_of
 from eastwest.api.models.top import Top, TopRow
 from eastwest.api.parameters import By, EndText, FilterText, KnownOnly, Metric, NamespaceText, StartText, WindowText
 from eastwest.api.problems import RESPONSES
+from eastwest.api.routes.coverage import coverage_of
 from eastwest.api.services import Given
 from eastwest.query.top import top as query
 
@@ -37,4 +38,5 @@ def top(
         metric=metric,
         rows=[TopRow(**row) for row in rows],
         prices=prices_of(services),
+        incomplete=coverage_of(services, range_).sentences,
     )
