@@ -50,7 +50,8 @@ check: lint types
 
 # --- the long ones; `make test` runs a fixed sample of each and prints how large it is ------------------------------
 bench: setup
-	@.venv/bin/python bench/policy.py && .venv/bin/python bench/metrics.py && .venv/bin/python bench/enforce.py && .venv/bin/python bench/agent.py $(ARGS)
+	@past=0; for b in policy metrics enforce; do .venv/bin/python bench/$$b.py || past=1; done; \
+		.venv/bin/python bench/agent.py $(ARGS) || past=1; .venv/bin/python bench/table.py || past=1; exit $$past
 conformance: setup
 	@.venv/bin/eastwest policy conformance tests/golden/policy/cases
 	@.venv/bin/eastwest lab conformance tests/golden/policy/cases $(ARGS)

@@ -1,6 +1,6 @@
 """Measures the agent against its limits; prints a table and writes bench-results/agent.json. Needs root and quiet minutes.
 
-    .venv/bin/python bench/agent.py [--blocks 40] [--skip throughput,process,burst]
+    .venv/bin/python bench/agent.py [--blocks 40] [--skip 'throughput;process;burst']
 
 Exit code 1 when a figure that repeats well (memory, CPU, burst) is past its limit; ratios are reported, not judged, because
 a shared machine's noise is larger than the effect.
@@ -28,13 +28,15 @@ def main() -> int:
     parser.add_argument(
         "--skip",
         default="",
-        help="parts to leave out: program, drain, process, every hook, burst, throughput, enforcing",
+        help="parts to leave out, between semicolons: program; drain; process; every hook; policies; "
+        "policies, 10,000 flows; policies, 500 flows; burst; connection; throughput",
     )
+    parser.add_argument("--only", default="", help="of the throughput workloads those whose name has this in it")
     args = parser.parse_args()
     if os.geteuid() != 0:
         print("bench/agent.py needs root: network namespaces and eBPF", file=sys.stderr)
         return 2
-    results = measure(set(args.skip.split(",")), args.blocks)
+    results = measure(set(args.skip.split(";")), args.blocks, args.only)
     target = ROOT / "bench-results" / "agent.json"
     target.parent.mkdir(exist_ok=True)
     target.write_text(json.dumps(results, indent=2) + "\n")
@@ -43,17 +45,21 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def measure(skip: set[str], blocks: int) -> dict[str, Any]:
-    from bench import agent_kernel, agent_process, agent_throughput
+def measure(skip: set[str], blocks: int, only: str = "") -> dict[str, Any]:
+    from bench import agent_connection, agent_kernel, agent_process, agent_throughput
 
     parts = {
         "program": agent_kernel.program_ns,
         "drain": agent_kernel.drain_ms,
         "process": agent_process.at_100k_flows,
-        "every hook": agent_process.every_hook_at_100k_flows,
+        "every hook": lambda: agent_process.every_hook(policies=False),
+        "policies": lambda: agent_process.every_hook(policies=True),
+        "policies, 10,000 flows": lambda: agent_process.every_hook(10_000, policies=True),
+        "policies, 500 flows": lambda: agent_process.every_hook(500, policies=True),
         "burst": agent_process.burst,
-        "throughput": lambda: agent_throughput.ratios(blocks),
-        "enforcing": lambda: agent_throughput.ratios(blocks, enforcing=True),
+        "connection": agent_connection.costs,
+        "verdicts": None,  # measured with "connection"
+        "throughput": lambda: agent_throughput.ratios(blocks, only),
     }
     found: dict[str, Any] = {
         "machine": {
@@ -61,13 +67,31 @@ def measure(skip: set[str], blocks: int) -> dict[str, Any]:
             "cpus": os.cpu_count(),
             "load before": os.getloadavg()[0],
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "seconds": {},
         }
     }
     for name, part in parts.items():
-        if name not in skip:
+        if part is not None and name not in skip:
             print(f"measuring {name} …", file=sys.stderr, flush=True)
-            found[name] = part()
+            began, result = time.monotonic(), part()
+            found |= result if name == "connection" else {name: result}
+            found["machine"]["seconds"][name] = round(time.monotonic() - began)
     return found
+
+
+TITLES = {
+    "program": "per packet, ns beyond an empty program",
+    "drain": "one tick at 100,000 flows and 5,000 edges, ms of CPU",
+    "process": "the process at 100,000 flows per 5 s, flows alone",
+    "every hook": "with TCP health, DNS and drops too; every packet is dropped, which is their worst case",
+    "policies": "with policies in force too, 100,000 flows per 5 s",
+    "policies, 10,000 flows": "with policies, 10,000 flows per 5 s",
+    "policies, 500 flows": "with policies, 500 flows per 5 s",
+    "burst": "100 new pods at once",
+    "connection": "a new connection between two pods of the node, every hook on and policies in force",
+    "verdicts": "what policies cost the agent at the full rate of new connections",
+    "throughput": "throughput with the agent, every hook and policies, of what it is without (median of paired blocks)",
+}
 
 
 def show(results: dict[str, Any]) -> bool:
@@ -75,16 +99,7 @@ def show(results: dict[str, Any]) -> bool:
     from bench.limits import limit_of, wanted
 
     broken = False
-    titles = {
-        "program": "per packet, ns beyond an empty program",
-        "drain": "one tick at 100,000 flows and 5,000 edges, ms of CPU",
-        "process": "the process at 100,000 flows per 5 s, map of 131,072",
-        "every hook": "the same with TCP health, DNS and drops on; every packet is dropped, which is their worst case",
-        "burst": "100 new pods at once",
-        "throughput": "throughput with the hooks, of what it is without (median of paired blocks)",
-        "enforcing": "the same, with policies in force for both pods",
-    }
-    for part, title in titles.items():
+    for part, title in TITLES.items():
         if part not in results:
             continue
         print(f"\n{title}")
@@ -94,17 +109,17 @@ def show(results: dict[str, Any]) -> bool:
             broken |= past
             note = f"  (limit {limit:g}{', BROKEN' if past else ''})" if limit is not None else ""
             if isinstance(value, dict):
-                note = (
-                    f"  [{value['ratio low quartile']} … {value['ratio high quartile']}], off/off {value['control']}; "
-                )
-                note += f"for the same CPU {value['cpu ratio']} (off/off {value['cpu control']}); "
-                share = wanted()[
-                    "new connections" if "new" in name else "keep-alive" if "alive" in name else "request/response"
-                ]
-                note += f"{value['rate']} a second without, {value['blocks']} blocks; wanted ≥ {share:g}"
-                value = value["ratio"]
-            print(f"  {name:<34} {value:>10}{note}")
+                value, note = value["ratio"], _throughput(name, value, wanted())
+            print(f"  {name:<40} {value:>10}{note}")
     return broken
+
+
+def _throughput(name: str, found: dict[str, float], wanted: dict[str, float]) -> str:
+    share = next((f"; wanted ≥ {least:g}" for word, least in wanted.items() if word in name), "")
+    note = f"  [{found['ratio low quartile']} … {found['ratio high quartile']}], off/off {found['control']}; "
+    note += f"for the same CPU {found['cpu ratio']} (off/off {found['cpu control']}); "
+    note += f"{found['rate']} a second without; hooks {found['hook us a trip']} and agent {found['agent us a trip']} us a trip "
+    return note + f"of {found['CPU us a trip']}, {found['blocks']} blocks{share}"
 
 
 if __name__ == "__main__":

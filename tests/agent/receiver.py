@@ -37,7 +37,10 @@ class Receiver:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = gzip.decompress(self.rfile.read(int(self.headers["Content-Length"])))
+                sent = self.rfile.read(int(self.headers["Content-Length"]))
+                if self.path.split("?")[0].endswith("/realised"):
+                    return self.reply(204)
+                body = gzip.decompress(sent)
                 status = receiver.status
                 if self.headers["Authorization"] != f"Bearer {TOKEN}":
                     status = 401
@@ -45,12 +48,13 @@ class Receiver:
                     header, table = decode(body)
                     if (header.boot_id, header.seq) not in [(h.boot_id, h.seq) for h, _ in receiver.batches]:
                         receiver.batches.append((header, table.to_pylist()))
-                self.send_response(status)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
+                return self.reply(status)
 
             def do_GET(self) -> None:
-                self.send_response(404)
+                self.reply(404)
+
+            def reply(self, status: int) -> None:
+                self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
