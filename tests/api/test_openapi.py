@@ -18,6 +18,7 @@ def test_every_route_is_described_with_its_answer() -> None:
         "/api/v1/bundle",
         "/api/v1/events",
         "/api/v1/overview",
+        "/api/v1/history",
         "/api/v1/policies",
         "/api/v1/policies/effect",
         "/api/v1/policies/download",

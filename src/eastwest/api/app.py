@@ -20,6 +20,7 @@ from eastwest.api.routes import (
     filters,
     flows,
     health,
+    history,
     inventory,
     overview,
     policies,
@@ -67,6 +68,7 @@ def create_app(
         app.include_router(module.router)
     for module in (
         overview,
+        history,
         servicemap,
         flows,
         top,

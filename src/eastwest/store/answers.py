@@ -16,6 +16,7 @@ from eastwest.store.questions import (
     Established,
     Extent,
     Flows,
+    History,
     KnownBatches,
     Lookups,
     NodeBooks,
@@ -33,7 +34,7 @@ from eastwest.store.questions import (
 )
 from eastwest.store.source import Scope, relation
 from eastwest.store.statement import Binder, Statement
-from eastwest.store.summary import lookups, totals
+from eastwest.store.summary import history, lookups, totals
 from eastwest.store.verdicts import of_many
 from eastwest.store.where import column, condition, type_of
 
@@ -55,6 +56,8 @@ def statement(question: Question, scope: Scope) -> Statement:
             sql = _costs(question, scope, binder)
         case Totals():
             sql = totals(question, scope, binder)
+        case History():
+            sql = history(question, scope, binder)
         case Lookups():
             sql = lookups(question, binder)
         case Words():

@@ -11,7 +11,7 @@ from eastwest.store.answers import doubts, statement
 from eastwest.store.ddl import HOUR_NS, Keeping, migrations, statements
 from eastwest.store.parts import Part
 from eastwest.store.protocol import Engine, Status
-from eastwest.store.questions import Costs, Edges, Flows, Question, Talkers, Totals
+from eastwest.store.questions import Costs, Edges, Flows, History, Question, Talkers, Totals
 from eastwest.store.source import Scope
 from eastwest.store.statement import Statement
 
@@ -37,7 +37,7 @@ class ClickHouseStore:
     def ask(self, question: Question) -> pa.Table:
         """See Store."""
         scope = Scope(self._records_from_ns())
-        if isinstance(question, Flows | Edges | Talkers | Totals | Costs):
+        if isinstance(question, Flows | Edges | Talkers | Totals | History | Costs):
             (found,) = self._engine.query(doubts(question.range, scope)).to_pylist()
             scope = Scope(
                 scope.records_from_ns, **{name: bool(found[name]) for name in ("unsure", "unnamed", "hosted")}

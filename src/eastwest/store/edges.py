@@ -89,20 +89,20 @@ def _turned(name: str) -> str:
     return name if other == name or name == "src_port" else f"if(turn, r.{other}, r.{name}) AS {name}"
 
 
-def _reports(range_: Range, scope: Scope, binder: Binder, where: Predicate) -> str:
+def _reports(range_: Range, scope: Scope, binder: Binder, where: Predicate, step_ns: int) -> str:
     """Reports with their rank and one direction per connection."""
     condition_text = condition(early(where), binder)
-    columns = [n for n in _READ if n != "src_port"]
-    known = relation(range_, _READ, scope, binder, ["reporter != 'unknown'", condition_text])
+    columns = [*(n for n in _READ if n != "src_port"), *(["step"] if step_ns else [])]
+    known = relation(range_, _READ, scope, binder, ["reporter != 'unknown'", condition_text], step_ns)
     certain = f"SELECT {', '.join(columns)}, toUInt8(if(reporter = 'client', 1, 2)) AS rank FROM {known}"
     if scope.unsure:
-        certain = f"{certain} UNION ALL {_late(range_, scope, binder, columns, condition_text)}"
+        certain = f"{certain} UNION ALL {_late(range_, scope, binder, columns, condition_text, step_ns)}"
     return hosts.named(certain, columns, range_, scope, binder) if scope.hosted else certain
 
 
-def _late(range_: Range, scope: Scope, binder: Binder, columns: list[str], condition_text: str) -> str:
+def _late(range_: Range, scope: Scope, binder: Binder, columns: list[str], condition_text: str, step_ns: int) -> str:
     """The reports of agents that came too late to see who began, turned the way that the others say."""
-    unknown = relation(range_, _READ, scope, binder, ["reporter = 'unknown'"])
+    unknown = relation(range_, _READ, scope, binder, ["reporter = 'unknown'"], step_ns)
     told = relation(
         range_,
         ["cluster", "src_ip", "dst_ip", "protocol", "dst_port"],
@@ -137,9 +137,9 @@ def _wire_bytes(way: str) -> str:
     return f"bytes_{way} + {repeated} * ({l3} + {l4}) + 14 * greatest(segments_{way}, packets_{way})"
 
 
-def edges(range_: Range, where: Predicate, scope: Scope, binder: Binder) -> str:
-    """A subquery with EDGE_COLUMNS, one row per edge that fulfils `where`."""
-    keys = ", ".join(EDGE_KEYS)
+def edges(range_: Range, where: Predicate, scope: Scope, binder: Binder, step_ns: int = 0) -> str:
+    """A subquery with EDGE_COLUMNS, one row per edge that fulfils `where`; with `step_ns` one per edge and `step`."""
+    keys = ", ".join((*EDGE_KEYS, *(["step"] if step_ns else [])))
     # A hash of anything and NULL is NULL; no name is empty.
     hashed = ", ".join(f"ifNull({n}, '')" if BY_NAME[n].nullable else n for n in EDGE_KEYS)
     sums = ", ".join(f"sum(s.{n}) AS {n}" for n in EDGE_SUMS)
@@ -149,7 +149,7 @@ def edges(range_: Range, where: Predicate, scope: Scope, binder: Binder) -> str:
     sides = f"""(
   SELECT {keys}, rank, {attributes}, {sums}, min(s.{_LEAST}) AS {_LEAST}, min(s.first_seen_ns) AS first_seen_ns, max(s.last_seen_ns) AS last_seen_ns,
     argMax(tuple({via}), (isNotNull(s.service_ip), s.bytes_forward)) AS via
-  FROM ({_reports(range_, scope, binder, where)}) AS s
+  FROM ({_reports(range_, scope, binder, where, step_ns)}) AS s
   GROUP BY {keys}, rank
 )"""
     # Sums of a nullable column pass over null, and are null when all is.
@@ -162,15 +162,15 @@ SELECT {keys}, {", ".join(_ATTRIBUTES)}, {service},
   min(x.first_seen_ns) OVER (PARTITION BY {keys}) AS first_seen_ns, max(x.last_seen_ns) OVER (PARTITION BY {keys}) AS last_seen_ns,
   {_wire_bytes("forward")} AS wire_bytes_forward, {_wire_bytes("reverse")} AS wire_bytes_reverse,
   lower(hex(sipHash128({hashed}))) AS edge_id, rank
-FROM {_certain_ends(sides) if scope.unnamed else sides} AS x
+FROM {_certain_ends(sides, step_ns) if scope.unnamed else sides} AS x
 ORDER BY rank
 LIMIT 1 BY {keys}
 ))"""
 
 
-def _certain_ends(sides: str) -> str:
+def _certain_ends(sides: str, step_ns: int) -> str:
     """Without the reports whose far end has no name where the other end, naming itself, tells of the same traffic."""
-    address = "cluster, src_ip, dst_ip, protocol, dst_port"
+    address = f"cluster, src_ip, dst_ip, protocol, dst_port{', step' if step_ns else ''}"
     named = "src_kind != 'unknown' AND dst_kind != 'unknown'"
     return f"""(
   SELECT * FROM (

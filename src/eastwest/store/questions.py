@@ -190,6 +190,16 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class History:
+    """Per `step` (when it began, at multiples of step_ns; whole minutes for ranges of 10 minutes and more) with anything
+    in it: the columns of Totals, and `batches`, the agents' windows that began in it."""
+
+    range: Range
+    step_ns: int
+    where: Predicate = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
 class Lookups:
     """Per (pod_uid, outcome): lookups, of the questions that pods asked themselves; from agents whose DNS hook is on."""
 
@@ -199,6 +209,7 @@ class Lookups:
 Question = (
     Flows
     | Totals
+    | History
     | Lookups
     | Edges
     | Talkers

@@ -42,8 +42,13 @@ def pieces(range_: Range, records_from_ns: int | None) -> tuple[list[Range], Ran
     return [r for r in edges if r.start_ns < r.end_ns], Range(first, last)
 
 
-def relation(range_: Range, columns: Sequence[str], scope: Scope, binder: Binder, where: Sequence[str] = ()) -> str:
-    """A subquery with `columns` of every report in the range that fulfils all of `where`."""
+def relation(
+    range_: Range, columns: Sequence[str], scope: Scope, binder: Binder, where: Sequence[str] = (), step_ns: int = 0
+) -> str:
+    """A subquery with `columns` of every report in the range that fulfils all of `where`.
+
+    With `step_ns` (whole minutes where minutes are read) also `step`: when its stretch of that length began.
+    """
     records, minutes = pieces(range_, scope.records_from_ns)
     names = ", ".join(columns)
     selects = []
@@ -52,11 +57,15 @@ def relation(range_: Range, columns: Sequence[str], scope: Scope, binder: Binder
             f"(window_start_ns >= {binder.integer(r.start_ns)} AND window_start_ns < {binder.integer(r.end_ns)})"
             for r in records
         )
-        selects.append(_select(names, "flows", [f"({times})", *where]))
+        selects.append(_select(names + _step("window_start_ns", step_ns), "flows", [f"({times})", *where]))
     if minutes is not None:
         span = f"minute_ns >= {binder.integer(minutes.start_ns)} AND minute_ns < {binder.integer(minutes.end_ns)}"
-        selects.append(_select(names, "edges_1m", [span, *where]))
+        selects.append(_select(names + _step("minute_ns", step_ns), "edges_1m", [span, *where]))
     return "(" + " UNION ALL ".join(selects) + ")"
+
+
+def _step(time: str, step_ns: int) -> str:
+    return f", intDiv({time}, {step_ns:d}) * {step_ns:d} AS step" if step_ns else ""
 
 
 def _select(names: str, table: str, where: Sequence[str]) -> str:

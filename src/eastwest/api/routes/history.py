@@ -1,0 +1,29 @@
+"""How a range went, step by step."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from eastwest.api.asked import condition_of, range_of, window_of
+from eastwest.api.models.history import History, HistoryPoint
+from eastwest.api.parameters import EndText, FilterText, KnownOnly, NamespaceText, StartText, WindowText
+from eastwest.api.problems import RESPONSES
+from eastwest.api.services import Given
+from eastwest.query.history import history as query
+
+router = APIRouter(tags=["flows"])
+
+
+@router.get("/api/v1/history", operation_id="history", responses=RESPONSES, dependencies=[KnownOnly])
+def history(
+    services: Given,
+    namespace: NamespaceText = None,
+    filter: FilterText = "",
+    window: WindowText = None,
+    start: StartText = None,
+    end: EndText = None,
+) -> History:
+    """Traffic, TCP health and verdicts of what the filter selects, over time."""
+    range_ = range_of(services, window, start, end)
+    points = query(services.store, range_, condition_of(filter, namespace))
+    return History(window=window_of(services, range_), points=[HistoryPoint(**point) for point in points])
