@@ -4,7 +4,12 @@ import { Facts, type Fact } from "../../components/facts";
 import { SidePanel } from "../../components/side-panel";
 import { Value } from "../../components/value";
 import { FLOW_COLUMNS, type Around, type FlowColumn } from "../../domain/columns";
-import { term } from "../../domain/filter";
+import { both, term } from "../../domain/filter";
+import { pathOf } from "../../domain/path";
+import type { Range } from "../../domain/range";
+import { NOBODY } from "../../domain/verdict";
+import { HistoryChart } from "../../components/history";
+import { Path } from "./path";
 
 const SECTIONS: readonly FlowColumn["section"][] = [
   "Policy",
@@ -37,15 +42,26 @@ function factOf(column: FlowColumn, row: FlowRow, around: Around, onNarrow: (ter
   };
 }
 
-/** Every field of one row; a funnel narrows the table to the same value. */
+/** The terms that pick this very row. */
+const rowFilter = (row: FlowRow): string =>
+  both(
+    term("src_ip", row.src_ip),
+    term("dst_ip", row.dst_ip),
+    term("protocol", row.protocol),
+    row.dst_port ? term("dst_port", row.dst_port) : "",
+  );
+
+/** The way of one row, its history, and every field of it; a funnel narrows the table to the same value. */
 export function FlowPanel({
   row,
   around,
+  range,
   onNarrow,
   onClose,
 }: {
   row: FlowRow;
   around: Around;
+  range: Range;
   onNarrow: (term: string) => void;
   onClose: () => void;
 }) {
@@ -57,7 +73,16 @@ export function FlowPanel({
       subtitle={`${row.protocol}${row.dst_port ? ` ${row.dst_port}` : ""}`}
       onClose={onClose}
     >
-      {SECTIONS.map((section) => (
+      <h3>Network path</h3>
+      <Path hops={pathOf(row, around.prices?.currency)} />
+      <h3>History</h3>
+      <HistoryChart filter={rowFilter(row)} range={range} />
+      {row.verdict == null && (
+        <p className="ew-soft ew-small">
+          <strong>No verdict.</strong> {NOBODY}
+        </p>
+      )}
+      {SECTIONS.filter((section) => section !== "Policy" || row.verdict != null).map((section) => (
         <section key={section}>
           <h3>{section}</h3>
           <Facts

@@ -116,7 +116,15 @@ export default function FlowsView({
             onChoose={(row) => setView({ row: rowId(row) })}
           />
         </div>
-        {chosen && <FlowPanel row={chosen} around={around} onNarrow={narrow} onClose={() => setView({ row: null })} />}
+        {chosen && (
+          <FlowPanel
+            row={chosen}
+            around={around}
+            range={view.range}
+            onNarrow={narrow}
+            onClose={() => setView({ row: null })}
+          />
+        )}
       </div>
     </main>
   );

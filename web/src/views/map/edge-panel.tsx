@@ -1,5 +1,6 @@
 import Button from "@cloudscape-design/components/button";
 import type { MapEdge, MapNode, PolicyEdge, ServiceMap } from "../../api/types";
+import { HistoryChart } from "../../components/history";
 import { Facts, type Fact } from "../../components/facts";
 import { SidePanel } from "../../components/side-panel";
 import { Value } from "../../components/value";
@@ -143,6 +144,8 @@ function Single({ edge, map, range }: { edge: MapEdge; map: ServiceMap; range: R
       <Button variant="primary" onClick={open}>
         View flows
       </Button>
+      <h3>History</h3>
+      <HistoryChart filter={edgeFilter(edge, ends.source, ends.target)} range={range} />
       <Traffic edge={edge} seconds={(end_ns - start_ns) / 1e9} />
       <p className="ew-soft ew-small">
         L3 bytes as counted at the pod’s interface; average rates from {clock(start_ns)} to {clock(end_ns)} UTC.
