@@ -130,9 +130,9 @@ def _serve(args: argparse.Namespace) -> int:
     from eastwest.store.errors import StoreError
     from eastwest.wire.bundle import BundleError
 
-    log.set_up(args.log_level)
     if args.manifests is not None and not args.manifests.exists():
-        return _fail(ValueError(f"{args.manifests}: no such file or folder (--manifests)"))
+        return _fail(f"{args.manifests}: no such file or folder (--manifests)")
+    log.set_up(args.log_level)
     try:
         prices = read(args.prices) if args.prices else shipped()
         host, port = _serving.parse_listen(args.listen)
