@@ -115,6 +115,12 @@ def test_gaps_are_refused_unless_accepted(locked: RunningServer) -> None:
     assert ask(locked)["gaps"]
     refused = locked.get("/api/v1/policies/download")
     assert (refused.status_code, refused.json()["parameter"]) == (400, "accept_gaps")
+    workload, _, gap = ask(locked)["gaps"][0].partition(": ")
+    namespace = workload.partition("/")[0]
+    accepted = locked.get("/api/v1/policies/download", accept_gaps="true", namespace=namespace)
+    with zipfile.ZipFile(io.BytesIO(accepted.content)) as archive:
+        annotations = yaml.safe_load(archive.read(f"{namespace}/default-deny.yaml"))["metadata"]["annotations"]
+    assert gap in annotations["eastwest.dev/incomplete"].splitlines(), "whoever reviews the policy reads it there"
 
 
 @pytest.mark.parametrize(
