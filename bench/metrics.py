@@ -41,7 +41,7 @@ def agent() -> tuple[Any, Callable[[int], None]]:
     import numpy as np
 
     from agent.metrics.factories_metrics import TCP, Traffic, make_metrics, tick
-    from eastwest.agent.metrics.agent import families as m
+    from eastwest.agent.metrics import families as m
     from eastwest.model.batch import HookStatus
 
     metrics = make_metrics(reference_names=True)

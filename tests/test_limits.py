@@ -77,3 +77,15 @@ def test_what_is_written_replaces_what_was_measured_before() -> None:
         "True",
         "True",
     ]
+
+
+def test_a_scrape_is_measured() -> None:
+    code = """
+from bench import metrics
+metrics.ROUNDS = 1
+found = metrics.measure()
+assert found["agent"]["scrape CPU ms"] > 0
+assert found["agent"]["series"] > 10_000
+assert found["server"]["kB"] > 1_000
+"""
+    bench(code)
