@@ -1,0 +1,1 @@
+"""One node: what its kernel counts becomes batches, and what the server plans becomes the kernel's tables."""

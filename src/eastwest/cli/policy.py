@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 from typing import Final
 
 SUBCOMMANDS: Final[dict[str, str]] = {
@@ -48,14 +47,11 @@ def _module(name: str) -> str:
 
 
 def register(parser: argparse.ArgumentParser) -> None:
-    """Every subcommand whose file is present."""
+    """Every subcommand, by name only: its own file adds the rest when it is asked for."""
     parser.epilog = EXAMPLES
     sub = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True, parser_class=_LazyParser)
     for name, summary in SUBCOMMANDS.items():
-        if importlib.util.find_spec(_module(name)) is not None:
-            sub.add_parser(
-                name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
-            )
+        sub.add_parser(name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,0 +1,1 @@
+"""The only code that knows Kubernetes objects: read from manifests or watched, written, and as of any moment."""
