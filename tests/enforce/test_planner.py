@@ -129,44 +129,6 @@ def test_a_have_that_is_none(text: str) -> None:
         Have.parse(text)
 
 
-BROKEN = policy("db", "db", ("api", 99999))
-DOMAINS = {
-    "apiVersion": "policy.networking.k8s.io/v1alpha2",
-    "kind": "ClusterNetworkPolicy",
-    "metadata": {"name": "out"},
-    "spec": {
-        "tier": "Admin",
-        "priority": 1,
-        "subject": {"namespaces": {}},
-        "egress": [{"action": "Accept", "to": [{"domainNames": ["*.example.org"]}]}],
-    },
-}
-
-
-@pytest.mark.parametrize(("bad", "name"), [(BROKEN, "shop/db"), (DOMAINS, "out")], ids=["broken", "domains"])
-def test_a_bad_policy_is_named_and_changes_nothing(tmp_path: Path, bad: dict[str, object], name: str) -> None:
-    edited = Edited(*shop(), policy("db", "db", ("api", 5432)))
-    found = planner(tmp_path, edited)
-    found.settings.set("shop", Mode.ENFORCE)
-    found.compile()
-    before, ns = versions(found), edited.now_ns
-    edited.put(bad)
-    edited.put(policy("web", "web"))
-    found.compile()
-    assert found.trouble is not None
-    assert found.trouble.policy == name
-    assert versions(found) == before
-    assert found.planned is not None
-    assert found.planned.inventory_ns == ns, "the plans do not take it into account"
-    said = status(found, Register(lambda: 0))
-    assert said.trouble is not None
-    assert name in said.trouble.message
-    edited.remove(bad)
-    found.compile()
-    assert found.trouble is None
-    assert versions(found) != before
-
-
 def test_a_posture_reaches_the_engine(tmp_path: Path) -> None:
     found = planner(tmp_path, Edited(*shop()))
     found.settings.set("shop", Mode.ENFORCE)

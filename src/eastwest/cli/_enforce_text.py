@@ -21,9 +21,18 @@ def status(found: Json, by: str | None) -> Iterator[View]:
     for name in (by,) if by else ("namespace", "policy", "node"):
         view = tables[name](found)
         if name == (by or "namespace") and found["trouble"]:
-            trouble = f"not compiled since {clock(found['trouble']['since_ns'])}: {found['trouble']['message']}"
-            view = View(view.title, view.heads, view.rows, [trouble, *view.notes])
+            view = View(view.title, view.heads, view.rows, [*_held_back(found), *view.notes])
         yield view
+
+
+def _held_back(found: Json) -> Iterator[str]:
+    """Everything that is not in force as the cluster has it, one line each."""
+    for one in found["held_back"]:
+        who = [f"{one['pods']} pods"] * bool(one["pods"]) + [f"nodes {', '.join(one['nodes'])}"] * bool(one["nodes"])
+        held = ", ".join(who) or "nobody at present"
+        yield f"held back since {clock(one['since_ns'])}: {one['message']}; {one['scope']} ({held})"
+    if not found["held_back"]:
+        yield f"not compiled since {clock(found['trouble']['since_ns'])}: {found['trouble']['message']}"
 
 
 def _namespaces(found: Json) -> View:

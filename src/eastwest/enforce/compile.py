@@ -17,10 +17,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eastwest.enforce import limits
 from eastwest.enforce.addresses import Ends, NodeIdentities
 from eastwest.enforce.cells import CellMaker, Key, TableCells
-from eastwest.enforce.limits import Limits, RefusedError
+from eastwest.enforce.limits import RefusedError
 from eastwest.enforce.modes import EVERY_NAMESPACE, Snapshot
 from eastwest.enforce.numbering import Book, ReasonSlots, carried
 from eastwest.enforce.reason_book import ReasonBook
@@ -47,14 +46,13 @@ class _Numbers:
 class Compiler:
     """Keeps the numbers of what did not change. Not safe for several threads."""
 
-    limits: Limits = limits.DEFAULT
     _ends: Ends | None = None
     _rows: Book[bytes] = field(default_factory=Book)
     _reasons: ReasonBook = field(default_factory=ReasonBook)
     _numbers: dict[str, _Numbers] = field(default_factory=dict)
 
     def compile(self, engine: Engine, snapshot: Snapshot) -> dict[str, NodePlan]:
-        """The plans of all nodes. Raises RefusedError, naming the policy, and changes nothing then."""
+        """The plans of all nodes, of any size. Raises RefusedError, naming the policy, and changes nothing then."""
         refuse_domains(engine)
         self._rows.begin()
         self._reasons.begin()
@@ -62,7 +60,6 @@ class Compiler:
         plans, numbers = {}, {}
         for node in sorted(engine.universe.node_index):
             plans[node], numbers[node] = run.plan(node, self._numbers.get(node) or _Numbers())
-            limits.check(plans[node], self.limits)
         self._rows.keep()
         self._reasons.keep()
         self._ends, self._numbers = run.ends, numbers
@@ -73,7 +70,7 @@ def refuse_domains(engine: Engine) -> None:
     """Raise RefusedError for the first rule with domain names: nothing here can enforce them yet."""
     for rule in engine.undecided_domains():
         raise RefusedError(
-            f"ClusterNetworkPolicy {rule.ref}: domainNames cannot be enforced yet; the last plan stays in force. Use "
+            f"ClusterNetworkPolicy {rule.ref}: domainNames cannot be enforced yet. Use "
             "networks (CIDRs) instead, or remove the rule",
             rule.policy,
         )

@@ -1,6 +1,6 @@
 """What one node's kernel tables can hold, checked when a plan is made: a plan that does not fit is refused whole.
 
-The figures are half of the maps' default sizes (`agent.kernel.PolicySizes`), for each holds two sets; the agent checks its
+Agents tell what a plan may need on their node (`Realised.limits`); until one did, the defaults count. The agent checks its
 own maps again before it flips, and says so when a plan does not fit there.
 """
 
@@ -8,22 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Final
 
-from eastwest.model.plan import NodePlan
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Most entries of one plan, by table."""
-
-    pods: int = 1_024
-    identities: int = 65_536
-    cells: int = 131_072
-    ports: int = 262_144
-    reasons: int = 262_144
-
+from eastwest.model.plan import Limits, NodePlan
 
 DEFAULT: Final = Limits()
 
@@ -39,21 +27,25 @@ class RefusedError(ValueError):
 def check(plan: NodePlan, limits: Limits) -> None:
     """Raise RefusedError, naming table, figures and the policy that takes most of it, when the plan does not fit."""
     for field in fields(Limits):
-        most, has = getattr(limits, field.name), len(getattr(plan, field.name))
+        most, has = getattr(limits, field.name), _needed(plan, field.name)
         if has > most:
             policy, count = _largest(plan, field.name)
             share = f"; {policy} alone needs {count}: give it fewer or wider rules" if policy else ""
             raise RefusedError(
-                f"node {plan.node}: {has} {field.name} are needed, {most} fit into the kernel's table{share}", policy
+                f"node {plan.node}: {has} {field.name} are needed, {most} fit into its kernel's table{share}", policy
             )
 
 
+def _needed(plan: NodePlan, table: str) -> int:
+    return sum(len(p.addresses) for p in plan.pods) if table == "addresses" else len(getattr(plan, table))
+
+
 def _largest(plan: NodePlan, table: str) -> tuple[str | None, int]:
-    """The policy with most entries: in `ports` by what its rules take, in `reasons` by their number."""
+    """The policy with most entries: in `ports` by what its rules take, in `cells` by their number."""
     counts: Mapping[str | None, int]
     if table == "ports":
         counts = _count(plan, plan.ports["reason"].tolist())
-    elif table in ("cells", "reasons"):
+    elif table == "cells":
         counts = _count(plan, range(len(plan.reasons)))
     else:
         return None, 0

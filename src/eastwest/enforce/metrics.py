@@ -40,10 +40,23 @@ _POLICY_PODS: Final = Family(
 _TROUBLE: Final = Family(
     "eastwest_enforcement_refused",
     Kind.GAUGE,
-    "1 while the newest policies cannot be compiled and the last plans stay.",
+    "1 while some policy, or all, cannot be put in force and what was before it stays.",
+)
+_HELD: Final = Family(
+    "eastwest_enforcement_pods_held",
+    Kind.GAUGE,
+    "Pods that keep earlier policies because this one, or what it needs, cannot be put in force.",
+    labels=("policy",),
+)
+_FROZEN: Final = Family(
+    "eastwest_enforcement_nodes_held",
+    Kind.GAUGE,
+    "Nodes that keep their last plan as a whole, because nothing smaller could be held.",
 )
 _COMPILATIONS: Final = Family("eastwest_enforcement_compilations", Kind.COUNTER, "Compilations of all policies.")
-_REFUSALS: Final = Family("eastwest_enforcement_refusals", Kind.COUNTER, "Compilations that were refused.")
+_REFUSALS: Final = Family(
+    "eastwest_enforcement_refusals", Kind.COUNTER, "Compilations after which something was refused or held."
+)
 _PLANS: Final = Family("eastwest_enforcement_plans", Kind.COUNTER, "Plans that differed from the node's last one.")
 _SECONDS: Final = Family("eastwest_enforcement_compile_seconds", Kind.COUNTER, "Time spent compiling.", "seconds")
 
@@ -68,6 +81,11 @@ def families(planner: Planner, register: Register) -> Callable[[Exposition], Non
         out.write(_POLICY_PODS, words, [pods for _, pods in by_state])
         out.write(_TROUBLE, [""], [int(now.trouble is not None)])
         counts = planner.counts
+        held = dict[str, int]()
+        for one in now.held_back:
+            held[one.policy or ""] = held.get(one.policy or "", 0) + one.pods
+        out.write(_HELD, [label_text(_HELD.labels, (p,)) for p in held], list(held.values()))
+        out.write(_FROZEN, [""], [len({n for one in now.held_back for n in one.nodes})])
         out.write(_COMPILATIONS, [""], [counts.compilations], born)
         out.write(_REFUSALS, [""], [counts.refused], born)
         out.write(_PLANS, [""], [counts.plans], born)

@@ -1,8 +1,8 @@
 """Keeps every node's plan up to date: follows the inventory and the settings, compiles, versions, wakes who waits.
 
 One thread compiles. The first change after a quiet time is compiled at once; while changes keep coming it rests as long
-as a compilation takes, so a burst costs half a core at most and is answered with few plans. What cannot be compiled
-changes nothing: the last good plans stay, and `trouble` names the object.
+as a compilation takes, so a burst costs half a core at most and is answered with few plans. What cannot be put in force
+holds only those whom it concerns (`enforce.holds`), and `trouble` names the object.
 """
 
 from __future__ import annotations
@@ -16,23 +16,27 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+from eastwest.enforce import limits, refusals
 from eastwest.enforce.compile import Compiler
+from eastwest.enforce.holds import Arrangement, Hold, Holds
 from eastwest.enforce.limits import RefusedError
 from eastwest.enforce.modes import Snapshot
 from eastwest.enforce.offers import Offers
+from eastwest.enforce.refusals import Refused
 from eastwest.enforce.settings import EnforcementSettings
 from eastwest.enforce.versions import Versions
 from eastwest.k8s.inventory import Present
 from eastwest.model.cluster import ClusterState
-from eastwest.model.plan import NodePlan
+from eastwest.model.plan import Limits, NodePlan
 from eastwest.policy.engine import Engine
+from eastwest.policy.kept import PolicySet
 from eastwest.policy.options import Options
+from eastwest.policy.universe import Universe
 from eastwest.runtime.topic import Topic
 from eastwest.wire.plan import sealed
 
 log = logging.getLogger(__name__)
 
-POLICY_KINDS: Final = ("NetworkPolicy ", "ClusterNetworkPolicy ")
 REST_MOST_S: Final = 1.0
 
 
@@ -44,7 +48,7 @@ class Inventory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why the newest state is not in the plans. policy: the object to change, None when it is not one policy's fault."""
+    """Why the newest state is not in all plans. policy: the object to change, None when it is not one policy's fault."""
 
     message: str
     policy: str | None
@@ -56,7 +60,8 @@ class Planned:
     """One compilation that succeeded. inventory_ns: the newest event that it takes into account.
 
     policy_since: for each policy the version of each node's plan from which on it is in force as it is now, in the modes
-    of now.
+    of now. holds: what could not be put in force, and how many pods keep earlier policies for each. frozen: nodes that keep
+    their last plan as a whole (one that has none is not in `plans`), and why.
     """
 
     engine: Engine
@@ -66,6 +71,30 @@ class Planned:
     inventory_ns: int
     at_ns: int
     seconds: float
+    holds: tuple[tuple[Hold, int], ...] = ()
+    frozen: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What one compilation is made of."""
+
+    state: ClusterState
+    snapshot: Snapshot
+    refused: tuple[Refused, ...]
+    limits: Mapping[str, Limits]
+
+    def same(self, other: _Asked) -> bool:
+        return (self.snapshot, self.refused, self.limits) == (other.snapshot, other.refused, other.limits) and alike(
+            self.state, other.state
+        )
+
+
+@dataclass(frozen=True)
+class _Made:
+    engine: Engine
+    arrangement: Arrangement
+    plans: Mapping[str, NodePlan]
 
 
 @dataclass
@@ -95,7 +124,9 @@ class Planner:
     _wake: threading.Event = field(default_factory=threading.Event, repr=False)
     _stopping: threading.Event = field(default_factory=threading.Event, repr=False)
     _thread: threading.Thread | None = field(default=None, repr=False)
-    _last: tuple[ClusterState, Snapshot] | None = field(default=None, repr=False)
+    _last: _Asked | None = field(default=None, repr=False)
+    _holds: Holds = field(default_factory=Holds, repr=False)
+    _limits: dict[str, Limits] = field(default_factory=dict, repr=False)
 
     def start(self) -> None:
         """The first compilation is done, or refused, when this returns."""
@@ -115,6 +146,12 @@ class Planner:
         """Something may have changed. From any thread; returns at once."""
         self._wake.set()
 
+    def capacity(self, node: str, told: Limits | None) -> None:
+        """What a plan may need on a node, by its agent's word; None: it did not say. From any thread; returns at once."""
+        if self._limits.get(node, limits.DEFAULT) != (told or limits.DEFAULT):
+            self._limits = {**self._limits, node: told or limits.DEFAULT}
+            self.wake()
+
     def _run(self) -> None:
         while True:
             self._wake.wait()
@@ -130,41 +167,53 @@ class Planner:
         before = self.trouble
         try:
             self._compile()
-            self.trouble = None
-        except RefusedError as error:
-            self.counts.refused += 1
-            self._note(str(error), error.policy)
+            self.trouble = self._held()
         except Exception as error:
             log.exception("compiling policies")
-            self._note(f"policies could not be compiled, the last plans stay: {type(error).__name__}: {error}", None)
+            self.counts.refused += 1
+            self._note(f"policies could not be compiled, the last plans stay: {type(error).__name__}: {error}")
         if self.trouble is not None and (before is None or before.message != self.trouble.message):
             log.warning("enforcement: %s", self.trouble.message)
 
-    def _note(self, message: str, policy: str | None) -> None:
+    def _note(self, message: str) -> None:
         before = self.trouble
         same = before is not None and before.message == message
-        self.trouble = before if same else Trouble(message, policy, self.clock())
+        self.trouble = before if same else Trouble(message, None, self.clock())
+
+    def _held(self) -> Trouble | None:
+        """What holds back some pods, the oldest first."""
+        holds = self.planned.holds if self.planned is not None else ()
+        if not holds:
+            return None
+        first, _ = holds[0]
+        more = f" (and {len(holds) - 1} more)" if len(holds) > 1 else ""
+        return Trouble(f"{first.message}; {first.scope}{more}", first.policy, first.since_ns)
 
     def _compile(self) -> None:
-        snapshot = self.settings.snapshot()  # before the inventory: a change in between wakes again
+        snapshot, told = self.settings.snapshot(), self._limits  # before the inventory: a change in between wakes again
         present = self.inventory.present()
-        refuse_broken(present)
+        asked = _Asked(present.state, snapshot, refusals.refused(present), told)
         last, planned = self._last, self.planned
-        if planned is not None and last is not None and last[1] == snapshot and alike(last[0], present.state):
-            self._last = present.state, snapshot
+        if planned is not None and last is not None and last.same(asked):
+            self._last = asked
             self.planned = _at(planned, present.latest_ns)
             return
         began = time.perf_counter()
         with _no_collection():
-            engine = Engine(present.state, Options(posture=snapshot.postures))
-            plans = self._versioned(self.compiler.compile(engine, snapshot))
+            made, frozen = self._made(asked)
+            plans = self._versioned(made.plans, frozen)
         seconds = time.perf_counter() - began
         changed = {n for n, p in plans.items() if planned is None or planned.plans.get(n) is not p}
-        same_modes = last is not None and last[1] == snapshot
-        since = _since(planned if same_modes else None, last[0] if last else None, present.state, plans)
-        self.planned = Planned(engine, snapshot, plans, since, present.latest_ns, self.clock(), seconds)
-        self._last = present.state, snapshot
+        same_modes = last is not None and last.snapshot == snapshot
+        since = _since(planned if same_modes else None, last.state if last else None, present.state, plans)
+        holds = tuple(zip(self._holds.all(), made.arrangement.held, strict=True))
+        self.planned = Planned(
+            made.engine, snapshot, plans, since, present.latest_ns, self.clock(), seconds, holds, frozen
+        )
+        self._last = asked
+        self._holds.before = PolicySet.of(made.arrangement.state)
         self.counts.compilations += 1
+        self.counts.refused += bool(holds)
         self.counts.seconds += seconds
         self.counts.plans += len(changed)
         for node in changed:
@@ -172,11 +221,36 @@ class Planner:
         if changed:
             self.news.publish(frozenset(changed))
 
-    def _versioned(self, plans: Mapping[str, NodePlan]) -> dict[str, NodePlan]:
-        """A plan whose content is that of the node's last one is the last one; others get a new version."""
+    def _made(self, asked: _Asked) -> tuple[_Made, dict[str, str]]:
+        """Plans that fit, and the nodes (with the reason) whose plan does not count."""
+        self._holds.refuse(asked.refused, self.clock())
+        made = self._attempt(asked, nodes=False)
+        errors = _too_large(made, asked.limits)
+        self._holds.too_large(errors, self.clock())
+        if errors:
+            made = self._attempt(asked, nodes=True)
+            errors = _too_large(made, asked.limits)
+        return made, {**{node: str(error) for node, error in errors.items()}, **made.arrangement.frozen}
+
+    def _attempt(self, asked: _Asked, *, nodes: bool) -> _Made:
+        """One compilation under the present holds, with or without those of nodes whose plan does not fit."""
+        options = Options(posture=asked.snapshot.postures)
+        arrangement = Arrangement(asked.state, (), {}, ())
+        if self._holds.all(nodes=nodes):
+            arrangement = self._holds.arrange(asked.state, Universe(asked.state, options), nodes=nodes)
+        engine = Engine(arrangement.state, options, kept=arrangement.kept)
+        return _Made(engine, arrangement, self.compiler.compile(engine, asked.snapshot))
+
+    def _versioned(self, plans: Mapping[str, NodePlan], frozen: Mapping[str, str]) -> dict[str, NodePlan]:
+        """A plan whose content is that of the node's last one is the last one; others get a new version. Frozen nodes have
+        their last one, if any."""
         out = {}
         for node, plan in plans.items():
             before = self.offers.newest(node)
+            if node in frozen:
+                if before is not None:
+                    out[node] = before
+                continue
             new = sealed(plan, before.version if before is not None else 0)
             if before is not None and before.digest == new.digest:
                 out[node] = before
@@ -185,14 +259,16 @@ class Planner:
         return out
 
 
-def refuse_broken(present: Present) -> None:
-    """Raise RefusedError for a policy that cannot be read: leaving it out would open what it closed."""
-    for problem in present.problems:
-        if problem.severity == "error" and problem.object.startswith(POLICY_KINDS):
-            name = problem.object.partition(" ")[2]
-            raise RefusedError(
-                f"{problem.object}: {problem.field}: {problem.message}; the last plans stay in force", name
-            )
+def _too_large(made: _Made, told: Mapping[str, Limits]) -> dict[str, RefusedError]:
+    """The nodes whose plan is larger than their agent's tables; those that keep their last one anyway do not count."""
+    out = {}
+    for node, plan in made.plans.items():
+        try:
+            limits.check(plan, told.get(node, limits.DEFAULT))
+        except RefusedError as error:
+            if node not in made.arrangement.frozen:
+                out[node] = error
+    return out
 
 
 def alike(one: ClusterState, other: ClusterState) -> bool:

@@ -85,6 +85,8 @@ class InForce:
         planned, trouble = self._planner.planned, self._planner.trouble
         if planned is None or planned.snapshot.revision != self._planner.settings.snapshot().revision:
             return trouble.message if trouble is not None else "the settings are not compiled yet"
+        if node in planned.frozen:
+            return f"the node keeps its last plan: {planned.frozen[node]}"
         plan = planned.plans.get(node)
         if plan is None:
             return "the cluster has no such node"

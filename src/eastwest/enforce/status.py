@@ -63,7 +63,8 @@ class NamespaceStatus:
 
 @dataclass(frozen=True, slots=True)
 class PolicyStatus:
-    """pods: those that it selects and whose side is not off; off: selected ones whose side is off."""
+    """pods: those that it selects and whose side is not off; off: selected ones whose side is off. held: those that it
+    selects and that keep earlier policies. earlier: what is in force is not what the cluster has now, which may be nothing."""
 
     policy: str
     tier: str
@@ -72,6 +73,22 @@ class PolicyStatus:
     off: int
     waiting: tuple[str, ...]  # nodes
     text: str
+    held: int = 0
+    earlier: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """What cannot be put in force. policy: the one to change; node: whose plan would not fit; pods: how many keep the
+    policies of before; nodes: those that keep their last plan as a whole."""
+
+    message: str
+    scope: str
+    policy: str | None
+    node: str | None
+    since_ns: int
+    pods: int
+    nodes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,7 @@ class Status:
     nodes: tuple[NodeStatus, ...]
     namespaces: tuple[NamespaceStatus, ...]
     policies: tuple[PolicyStatus, ...]
+    held_back: tuple[HeldBack, ...] = ()
 
 
 def status(planner: Planner, register: Register) -> Status:
@@ -103,13 +121,49 @@ def status(planner: Planner, register: Register) -> Status:
         planned.seconds,
         planner.trouble,
         snapshot,
-        tuple(_node(plan, register, missing[node]) for node, plan in planned.plans.items()),
+        (
+            *(_node(plan, register, missing[n], planned.frozen.get(n)) for n, plan in planned.plans.items()),
+            *(_without_plan(n, register, why) for n, why in planned.frozen.items() if n not in planned.plans),
+        ),
         tuple(_namespaces(planned, snapshot, missing)),
         tuple(_policies(planned, register)),
+        tuple(
+            HeldBack(
+                hold.message,
+                hold.scope,
+                hold.policy,
+                hold.node,
+                hold.since_ns,
+                pods,
+                tuple(n for n, why in planned.frozen.items() if why == hold.message),
+            )
+            for hold, pods in planned.holds
+        ),
     )
 
 
-def _node(plan: NodePlan, register: Register, missing: list[tuple[PlanPod, Direction, str]]) -> NodeStatus:
+def _without_plan(node: str, register: Register, why: str) -> NodeStatus:
+    """A node that keeps what its agent has, of which this server knows no plan."""
+    told = register.told(node)
+    realised = told.realised if told else None
+    return NodeStatus(
+        node,
+        0,
+        realised.version if realised else 0,
+        realised.generation if realised else None,
+        realised.since_ns if realised and realised.version else None,
+        told.at_ns if told else None,
+        0,
+        0,
+        (),
+        realised.capability if realised else (),
+        f"the node keeps its last plan: {why}",
+    )
+
+
+def _node(
+    plan: NodePlan, register: Register, missing: list[tuple[PlanPod, Direction, str]], frozen: str | None
+) -> NodeStatus:
     told = register.told(plan.node)
     sides = [s for p in plan.pods for s in (p.egress, p.ingress) if s.mode is not Mode.OFF]
     return NodeStatus(
@@ -123,7 +177,7 @@ def _node(plan: NodePlan, register: Register, missing: list[tuple[PlanPod, Direc
         len(sides),
         tuple(Waiting(p.uid, p.namespace, p.name, d, why) for p, d, why in missing),
         told.realised.capability if told else (),
-        register.node_waits(plan),
+        f"the node keeps its last plan: {frozen}" if frozen is not None else register.node_waits(plan),
     )
 
 
@@ -162,13 +216,19 @@ def _policies(planned: Planned, register: Register) -> Iterable[PolicyStatus]:
     by_name: dict[tuple[str, str], list[int]] = {}
     for at, policy in enumerate(engine.policies):
         by_name.setdefault((policy.policy, str(policy.tier)), []).append(at)
+    refused = {hold.refused.name for hold, _ in planned.holds if hold.refused is not None}
     for (name, tier), members in sorted(by_name.items()):
+        now = [at for at in members if name not in refused and not engine.policies[at].earlier]
         sides: dict[str, list[Direction]] = {}
-        for at in members:
+        held = np.zeros(len(engine.universe.pods), np.bool_)
+        for at in now or members:
             policy = engine.policies[at]
             for pod in np.flatnonzero(policy.subject).tolist():
                 sides.setdefault(uid(engine, pod), []).append(policy.direction)
-        yield _policy(planned, register, name, tier, {u: d for u, d in sides.items() if u in where}, where)
+            if now and policy.withheld is not None:
+                held |= policy.withheld
+        known = {u: d for u, d in sides.items() if u in where}
+        yield _policy(planned, register, name, tier, known, where, int(held.sum()), earlier=not now)
 
 
 def _policy(
@@ -178,6 +238,9 @@ def _policy(
     tier: str,
     sides: dict[str, list[Direction]],
     where: dict[str, tuple[str, PlanPod]],
+    held: int,
+    *,
+    earlier: bool,
 ) -> PolicyStatus:
     since = planned.policy_since.get(name, {})
     done, off, nodes = 0, 0, dict[str, int]()
@@ -187,12 +250,18 @@ def _policy(
         plan = planned.plans[node]
         if not active:
             off += 1
-        elif any(register.pod_waits(plan, pod, d, since.get(node, plan.version)) for d in active):
+        elif node in planned.frozen or any(
+            register.pod_waits(plan, pod, d, since.get(node, plan.version)) for d in active
+        ):
             nodes[node] = nodes.get(node, 0) + 1
         else:
             done += 1
     total = done + sum(nodes.values())
-    return PolicyStatus(name, tier, total, done, off, tuple(sorted(nodes)), _text(total, done, off, sorted(nodes)))
+    text = _text(total, done, off, sorted(nodes)) if total or not held else "not in force"
+    text = f"an earlier state of it is {text}" if earlier else text
+    if held:
+        text += f"; {held} pods keep earlier policies"
+    return PolicyStatus(name, tier, total, done, off, tuple(sorted(nodes)), text, held, earlier)
 
 
 def _text(total: int, done: int, off: int, nodes: list[str]) -> str:

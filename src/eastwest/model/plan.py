@@ -120,6 +120,21 @@ class PlanPod:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """Most entries of one plan, by table, so that it fits into a node's kernel beside the plan that it replaces.
+
+    The defaults are what an agent of default sizes tells; agents tell their own (`Realised.limits`).
+    """
+
+    pods: int = 1_024
+    addresses: int = 2_048
+    identities: int = 65_280
+    cells: int = 131_072
+    ports: int = 262_144
+    ranges: int = 128
+
+
+@dataclass(frozen=True, slots=True)
 class NodePlan:
     """Everything for one node. `version` grows with every change and is never used twice; `digest` is the content's.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from eastwest.model.batch import HookStatus
+from eastwest.model.plan import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class Realised:
     """`version` 0 and `digest` "": no plan is in force. since_ns: when this plan came into force, wall time.
 
     generation: the kernel's, which also grows when pods come and go under one plan.
-    capability: the hooks `policy-ingress` and `policy-egress`.
+    capability: the hooks `policy-ingress` and `policy-egress`. limits: what a plan may need here; None: not told.
     """
 
     node: str
@@ -41,3 +42,4 @@ class Realised:
     pods: tuple[RealisedPod, ...] = ()
     capability: tuple[HookStatus, ...] = ()
     refused: RefusedPlan | None = None
+    limits: Limits | None = None

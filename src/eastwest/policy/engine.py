@@ -6,7 +6,7 @@ It is immutable after construction except for its memo of decided pairs.
 
 from __future__ import annotations
 
-from itertools import chain
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,17 +16,11 @@ from eastwest.policy.addresses import AddressSet
 from eastwest.policy.decision import Decision, Tier, Verdict
 from eastwest.policy.ends import End, EndResolver, Ends
 from eastwest.policy.identities import Identities, Ids
+from eastwest.policy.kept import Kept, directed
 from eastwest.policy.options import Options
 from eastwest.policy.peers import DomainMap, PeerSet, PeerSets
 from eastwest.policy.ports import EVERYTHING, NOTHING, PortSet
-from eastwest.policy.rules import (
-    DirectedPolicy,
-    NamedPorts,
-    Rule,
-    compile_cluster_policy,
-    compile_network_policy,
-    named_ports,
-)
+from eastwest.policy.rules import DirectedPolicy, NamedPorts, Rule, named_ports
 from eastwest.policy.segments import Segment, segments
 from eastwest.policy.tables import RuleTable, build_tables
 from eastwest.policy.universe import Universe
@@ -40,7 +34,7 @@ class Engine:
     `tables` (per direction, the distinct rule tables) and `identities` (ends that no rule tells apart).
 
     `domains`: addresses of domain names, for ClusterNetworkPolicy `domainNames`; without it such rules accept nothing
-    and denials that they might have prevented say so. `cuts`: see `Identities`.
+    and denials that they might have prevented say so. `cuts`: see `Identities`. `kept`: pods under earlier policies.
     """
 
     def __init__(
@@ -49,16 +43,12 @@ class Engine:
         options: Options | None = None,
         domains: DomainMap | None = None,
         cuts: tuple[AddressSet, ...] = (),
+        kept: Sequence[Kept] = (),
     ) -> None:
         self.options = options or Options()
         self.universe = Universe(cluster, self.options)
         sets = PeerSets(self.universe, self.options, domains)
-        self.policies: tuple[DirectedPolicy, ...] = (
-            *chain.from_iterable(compile_network_policy(p, self.universe, sets) for p in cluster.network_policies),
-            *chain.from_iterable(
-                compile_cluster_policy(p, self.universe, sets) for p in cluster.cluster_network_policies
-            ),
-        )
+        self.policies: tuple[DirectedPolicy, ...] = tuple(directed(self.universe, sets, kept))
         self.peers: tuple[PeerSet, ...] = tuple(sets.sets)
         self.tables: dict[Direction, list[RuleTable]] = {}
         self.table_of_pod: dict[Direction, Ids] = {}

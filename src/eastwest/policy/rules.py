@@ -88,6 +88,8 @@ class DirectedPolicy:
     rules: tuple[Rule, ...]
     file: str | None = None
     line: int = 0
+    earlier: bool = False  # kept for its subject, while the cluster has another state of it, or none
+    withheld: Mask | None = None  # whom it selects besides, for whom something else is kept (`policy.kept`)
 
 
 def compile_network_policy(policy: NetworkPolicy, universe: Universe, peers: PeerSets) -> Iterator[DirectedPolicy]:

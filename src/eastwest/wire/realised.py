@@ -7,6 +7,7 @@ import json
 from typing import Final
 
 from eastwest.model.batch import HookStatus
+from eastwest.model.plan import Limits
 from eastwest.model.realised import Realised, RealisedPod, RefusedPlan
 from eastwest.wire.plan_header import Fields
 from eastwest.wire.plan_rows import PlanError
@@ -26,7 +27,7 @@ def from_json(raw: bytes) -> Realised:
     if len(raw) > LIMIT_BYTES:
         raise PlanError(f"realised: {len(raw)} bytes, the limit is {LIMIT_BYTES}")
     top = Fields.parse(raw, "realised")
-    refused = top.optional("refused")
+    refused, limits = top.optional("refused"), top.optional("limits")
     return Realised(
         node=top.text("node"),
         version=top.integer("version"),
@@ -41,6 +42,9 @@ def from_json(raw: bytes) -> Realised:
         refused=None
         if refused is None
         else RefusedPlan(refused.integer("version"), refused.text("digest"), refused.text("reason")),
+        limits=None
+        if limits is None  # an agent of before they were told
+        else Limits(**{field.name: limits.integer(field.name) for field in dataclasses.fields(Limits)}),
     )
 
 

@@ -133,7 +133,7 @@ def test_what_does_not_fit_changes_nothing_and_says_the_figures(kernel: FlowKern
 def test_a_kernel_that_has_no_room_is_survived(kernel: FlowKernel, tables: Tables) -> None:
     """The limit that we believe in is not the kernel's: half a set is written, and thrown away."""
     generation = tables.switch(wanted(make_plan(cells=cells(*((1, n, 3) for n in range(1, 31))))), Stance())
-    tables._limits = {**asdict(SMALL), "cells": 10_000}
+    tables.limits = {**asdict(SMALL), "cells": 10_000}
     large = wanted(make_plan(cells=cells(*((2, n, 3) for n in range(1, 100)))))
     with pytest.raises(TooLargeError, match="no room"):
         tables.switch(large, Stance())

@@ -17,7 +17,7 @@ from typing import Final
 
 from eastwest.agent.interfaces import Interfaces
 from eastwest.agent.policy import local, surroundings
-from eastwest.agent.policy.in_force import EGRESS, InForce, realised, refused_hooks
+from eastwest.agent.policy.in_force import EGRESS, InForce, limits_of, realised, refused_hooks
 from eastwest.agent.policy.keep import AnnouncedFile, PlanFile
 from eastwest.agent.policy.local import Announced, Bound
 from eastwest.agent.policy.making import Making, addresses_of_others
@@ -136,7 +136,7 @@ class Enforcer:
         """What is in force now, in the server's words."""
         with self._changed:
             force, refused = self._in_force, self._refused
-        return realised(node, force, refused, self._tables.generation, self.capability)
+        return realised(node, force, refused, self._tables.generation, self.capability, limits_of(self._tables.limits))
 
     def take_apply_seconds(self) -> list[float]:
         """How long each switch since the last call took, from its cause being seen to its being in force."""

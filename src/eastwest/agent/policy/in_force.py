@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,7 @@ from eastwest.agent.policy import local
 from eastwest.agent.policy.local import Bound
 from eastwest.agent.policy.tables import Stance, Wanted
 from eastwest.model.batch import HookStatus
-from eastwest.model.plan import Mode, NodePlan
+from eastwest.model.plan import Limits, Mode, NodePlan
 from eastwest.model.realised import Realised, RealisedPod, RefusedPlan
 
 INGRESS: Final = "policy-ingress"
@@ -49,10 +49,11 @@ def realised(
     refused: RefusedPlan | None,
     generation: int,
     capability: tuple[HookStatus, ...],
+    limits: Limits,
 ) -> Realised:
     """`generation`: the kernel's, which a former process may have left, too."""
     if force is None:
-        return Realised(node, 0, "", generation, 0, (), capability, refused)
+        return Realised(node, 0, "", generation, 0, (), capability, refused, limits)
     here = {b.uid for b in force.bound}
     off = refused_hooks(capability)
     pods = tuple(
@@ -64,7 +65,23 @@ def realised(
         for p in force.plan.pods
     )
     plan = force.plan
-    return Realised(node, plan.version, plan.digest, force.generation, force.since_ns, pods, capability, refused)
+    return Realised(
+        node, plan.version, plan.digest, force.generation, force.since_ns, pods, capability, refused, limits
+    )
+
+
+def limits_of(entries: Mapping[str, int]) -> Limits:
+    """What one plan may need where the kernel's tables hold `entries`, by the name of the map: half, for the plan in force
+    stands beside it. Some identities are kept free for the node's own addresses, which the agent adds."""
+    own = min(256, entries["identities"] // 16)
+    return Limits(
+        pods=entries["policed"] // 2,
+        addresses=entries["pod_addresses"] // 2,
+        identities=entries["identities"] // 2 - own,
+        cells=entries["cells"] // 2,
+        ports=entries["ports"] // 2,
+        ranges=entries["pod_ranges"] // 2,
+    )
 
 
 def _why_not(mode: Mode, here: bool, refused: str | None) -> str | None:

@@ -45,7 +45,7 @@ class Tables:
     """`maps`: descriptors by name, which stay their owner's. `limits`: entries of each map, both sets together."""
 
     def __init__(self, maps: Mapping[str, int], limits: Mapping[str, int]) -> None:
-        self._maps, self._limits = maps, limits
+        self._maps, self.limits = maps, limits
         self._memory = mmap.mmap(maps["policy_state"], mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self._state = np.frombuffer(self._memory, np.uint64, 1)
         self.generation = int(self._state.view(abi.POLICY_STATE)["generation"][0])
@@ -103,10 +103,10 @@ class Tables:
         held = self._held[self.current]
         for name, entries in wanted.items():
             beside = len(held[name]) if held is not None and self.generation else 0
-            if len(entries) + beside > self._limits[name]:
+            if len(entries) + beside > self.limits[name]:
                 raise TooLargeError(
                     f"{name}: {len(entries)} entries beside the {beside} in force, "
-                    f"the table holds {self._limits[name]} for both"
+                    f"the table holds {self.limits[name]} for both"
                 )
 
     def _change(self, name: str, number: int, held: Entries, wanted: Entries) -> None:

@@ -105,10 +105,24 @@ class PolicyEnforcement(BaseModel):
     off: int = Field(description="pods it selects whose mode is off")
     waiting: list[str] = Field(description="nodes")
     text: str
+    held: int = Field(description="pods it selects that keep earlier policies, because of `held_back`")
+    earlier: bool = Field(description="what is in force is an earlier state; the cluster has another one, or none")
+
+
+class HeldBack(BaseModel):
+    """What cannot be put in force, and who keeps what was before it; everybody else follows the cluster."""
+
+    message: str
+    scope: str
+    policy: str | None = Field(description="the policy to change")
+    node: str | None = Field(description="the node whose plan would not fit into its kernel's tables")
+    since_ns: int
+    pods: int = Field(description="pods that keep the policies of before")
+    nodes: list[str] = Field(description="nodes that keep their last plan as a whole")
 
 
 class EnforcementTrouble(BaseModel):
-    """Why the newest state of the cluster is not in the plans; the last good ones stay in force."""
+    """Why the newest state of the cluster is not in all plans: the oldest of `held_back`, or what stopped all of them."""
 
     message: str
     policy: str | None
@@ -128,6 +142,7 @@ class EnforcementStatus(BaseModel):
     nodes: list[NodeEnforcement]
     namespaces: list[NamespaceEnforcement]
     policies: list[PolicyEnforcement]
+    held_back: list[HeldBack]
 
 
 class PlanClause(BaseModel):

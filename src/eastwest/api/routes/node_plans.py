@@ -65,6 +65,7 @@ def node_router(planner: Planner, register: Register, secret: bytes) -> APIRoute
         if told.node != node:
             return _answer(403, f"this token speaks for {node}, not for {told.node}")
         register.tell(told)
+        planner.capacity(node, told.limits)
         return Response(status_code=204)
 
     router.add_api_route(PLAN_ROUTE, plan, methods=["GET"], include_in_schema=False)

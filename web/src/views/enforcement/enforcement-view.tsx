@@ -45,9 +45,9 @@ export default function EnforcementView({ coverage }: { coverage: Coverage | nul
       )}
       {trouble && (
         <div className="ew-problem">
-          <Alert type="error" header="The newest state of the cluster is not in force">
+          <Alert type="error" header="The newest state of the cluster is not in force everywhere">
             {trouble.policy ? `${trouble.policy}: ` : ""}
-            {trouble.message} (since {clock(trouble.since_ns)} UTC; the last good plans stay in force)
+            {trouble.message} (since {clock(trouble.since_ns)} UTC)
           </Alert>
         </div>
       )}
