@@ -45,6 +45,7 @@ const status = (patch: Partial<EnforcementStatus> = {}): EnforcementStatus => ({
   nodes: [node("b"), node("a")],
   namespaces: [],
   policies: [],
+  held_back: [],
   ...patch,
 });
 const rollout = (patch: Partial<Rollout> = {}): Rollout => ({
