@@ -36,7 +36,8 @@ _Static_assert(sizeof(struct drop_key) == 56, "agent/drop/record.py reads this l
 struct drop_value {
 	__u64 packets;
 	__u64 bytes;		/* L3, a GSO super-packet once */
+	__u64 born_ns;		/* bpf_ktime: tells an entry from a later one of the same key */
 };
-_Static_assert(sizeof(struct drop_value) == 16, "agent/drop/record.py reads this layout");
+_Static_assert(sizeof(struct drop_value) == 24, "agent/drop/record.py reads this layout");
 
 #endif

@@ -24,11 +24,27 @@ struct sock_entry {
 	__u32 version;		/* rises with each change */
 	__u32 sent_version;	/* what `live` sent last; only `live` writes these two */
 	__u32 sent_delivered;
+	__u32 sent[SOCK_COUNTS];	/* attempts … rtos as window `record.tick` was told them */
+	__u32 base[SOCK_COUNTS];	/* the same of the window before that was handed over */
+	__u32 base_tick;	/* its number; 0 = none */
+	__u32 life;		/* of the agent that was told */
 	__u32 _pad;
 };
-_Static_assert(sizeof(struct sock_entry) == 152, "memory per socket, as the docs state it");
+_Static_assert(sizeof(struct sock_entry) == 256, "memory per socket, as the docs state it");
 
-/* key: socket, value: 152 bytes, as many as there are sockets */
+#define COUNTS(r) (&(r)->attempts)	/* SOCK_COUNTS of them, in a row */
+_Static_assert(__builtin_offsetof(struct sock_record, connect_us) - __builtin_offsetof(struct sock_record, attempts) ==
+	       SOCK_COUNTS * sizeof(__u32), "the counts stand in a row");
+
+/* key: 0, value: 16 bytes, written by user space */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sock_windows);
+} sock_windows SEC(".maps");
+
+/* key: socket, value: 256 bytes, as many as there are sockets */
 struct {
 	__uint(type, SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -36,7 +52,7 @@ struct {
 	__type(value, struct sock_entry);
 } sockets SEC(".maps");
 
-/* 144 bytes a record with its header; the agent sets the size: 512 KiB hold 3600 */
+/* 152 bytes a record with its header; the agent sets the size: 512 KiB hold 3400 */
 struct {
 	__uint(type, RINGBUF);
 	__uint(max_entries, 8 << 20);
@@ -55,6 +71,39 @@ static __always_inline void count(__u32 which)
 	__u64 *value = bpf_map_lookup_elem(&sock_counters, &which);
 	if (value)
 		*value += 1;
+}
+
+static __always_inline struct sock_windows windows_now(void)
+{
+	struct sock_windows none = {}, *w;
+	__u32 zero = 0;
+
+	w = bpf_map_lookup_elem(&sock_windows, &zero);
+	return w ? *w : none;
+}
+
+/* One record of what a window was told. */
+static __always_inline void tell(const struct sock_entry *e, const __u32 *counts, __u32 tick)
+{
+	struct sock_record *out = bpf_ringbuf_reserve(&sock_ring, sizeof(*out), 0);
+
+	if (!out)
+		return; /* there is no room for what follows either, and that is counted */
+	__builtin_memcpy(out, &e->record, sizeof(*out));
+	__builtin_memcpy(COUNTS(out), counts, sizeof(e->sent));
+	out->tick = tick;
+	out->flags = SOCK_AS_SENT;
+	bpf_ringbuf_submit(out, BPF_RB_NO_WAKEUP);
+}
+
+/* The window told last may never have been handed over: only user space knows, so the one before goes first. */
+static __always_inline void tell_past(const struct sock_entry *e, const struct sock_windows *w)
+{
+	if (!e->record.tick)
+		return;
+	if (e->record.tick > w->committed && e->base_tick)
+		tell(e, e->base, e->base_tick);
+	tell(e, e->sent, e->record.tick);
 }
 
 static __always_inline __u32 phase_of(__u32 state)
@@ -189,6 +238,7 @@ static __always_inline void judge_end(struct sock_record *r, __u32 left, __u32 e
 static __always_inline void on_close(struct sock_entry *e, struct bpf_sock *sk, __u32 left)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+	struct sock_windows windows = windows_now();
 	struct sock_record *out;
 
 	if (!tp || e->record.flags & SOCK_CLOSED)
@@ -201,6 +251,7 @@ static __always_inline void on_close(struct sock_entry *e, struct bpf_sock *sk, 
 	e->record.now_ns = bpf_ktime_get_ns();
 	e->record.flags |= SOCK_CLOSED; /* before the record is sent: `live` sends nothing after it */
 	count(SOCK_CLOSED_SEEN);
+	tell_past(e, &windows);
 	out = bpf_ringbuf_reserve(&sock_ring, sizeof(*out), 0);
 	if (!out) {
 		count(SOCK_LOST_RECORDS);
@@ -261,7 +312,7 @@ int sock_ops(struct bpf_sock_ops *ctx)
 	return 1;
 }
 
-/* Sends one live socket if it changed since the last visit. The record is reserved before the entry is read: a
+/* Sends one live socket if it changed since the last visit, or if what it sent then was never handed over. The record is reserved before the entry is read: a
  * socket that closes meanwhile has its last record behind this one in the ring. */
 SEC("iter/bpf_sk_storage_map")
 int sock_live(struct bpf_iter__bpf_sk_storage_map *ctx)
@@ -269,8 +320,10 @@ int sock_live(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sock_entry *e = ctx->value;
 	struct sock *sk = ctx->sk;
 	struct sock_record *out;
+	struct sock_windows windows = windows_now();
 	struct tcp_sock *tp;
 	__u32 version;
+	int handed_over, known;
 
 	if (!sk || !e || e->record.flags & SOCK_CLOSED)
 		return 0;
@@ -278,8 +331,17 @@ int sock_live(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!tp)
 		return 0;
 	version = e->version;
-	if (version == e->sent_version && tp->delivered == e->sent_delivered)
+	handed_over = e->record.tick <= windows.committed;
+	known = e->life == windows.life;
+	if (version == e->sent_version && tp->delivered == e->sent_delivered &&
+	    (handed_over || (known && e->record.tick == windows.current)))
 		return 0;
+	if (!known)
+		tell_past(e, &windows);
+	if (handed_over) {
+		__builtin_memcpy(e->base, e->sent, sizeof(e->sent));
+		e->base_tick = e->record.tick;
+	}
 	out = bpf_ringbuf_reserve(&sock_ring, sizeof(*out), 0);
 	if (!out) {
 		count(SOCK_DEFERRED);
@@ -295,6 +357,10 @@ int sock_live(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (out->delivered != e->sent_delivered)
 		out->flags |= SOCK_RTT;
 	out->now_ns = bpf_ktime_get_ns();
+	out->tick = windows.current;
+	e->record.tick = windows.current;
+	e->life = windows.life;
+	__builtin_memcpy(e->sent, COUNTS(out), sizeof(e->sent));
 	e->sent_version = version;
 	e->sent_delivered = out->delivered;
 	bpf_ringbuf_submit(out, BPF_RB_NO_WAKEUP);

@@ -21,6 +21,15 @@ enum sock_flag {
 	SOCK_ADOPTED = 1,	/* older than the agent: counts start at adoption */
 	SOCK_CLOSED = 2,	/* the last record of this (cookie, opened_ns) */
 	SOCK_RTT = 4,		/* rtt_us is a sample not reported before */
+	SOCK_AS_SENT = 8,	/* not news: what window `tick` was told; goes before what an agent may not know the past of */
+};
+
+/* Windows, by number: what was sent in one that was handed over is what the next agent counts on from. */
+struct sock_windows {
+	__u32 current;		/* `live` sends for this one */
+	__u32 committed;	/* the last one that was handed over */
+	__u32 life;		/* of the agent that reads: another one's knows nothing of what was sent before */
+	__u32 _pad;
 };
 
 /* Where something was lost or went wrong; index into the map `counters`. */
@@ -34,6 +43,8 @@ enum sock_counter {
 	SOCK_CLOSED_SEEN = 6,	/* of those, closed */
 	SOCK_COUNTERS = 7,
 };
+
+#define SOCK_COUNTS 11		/* attempts … rtos, as they stand in a record */
 
 /* All counts are totals since opened_ns and never fall; user space keeps what it has seen and reports increments. */
 struct sock_record {
@@ -61,7 +72,9 @@ struct sock_record {
 	__u32 rtt_min_us;	/* least of the kernel's window; 0 = not known */
 	__u32 rtt_us;		/* measured last; 0 = not known */
 	__u32 delivered;	/* segments the other side has acknowledged */
+	__u32 tick;		/* number of the window that it was last sent for while alive; 0 = none */
+	__u32 _zero;
 };
-_Static_assert(sizeof(struct sock_record) == 136, "agent/sock/record.py reads this layout");
+_Static_assert(sizeof(struct sock_record) == 144, "agent/sock/record.py reads this layout");
 
 #endif

@@ -179,7 +179,7 @@ def tags(pins: Path) -> set[str]:
         found: dict[str, str] = json.loads(subprocess.check_output(["bpftool", "-j", *words]))
         return found
 
-    links = [show("link", "show", "pinned", str(path)) for path in pins.glob("link_*")]
+    links = [show("link", "show", "pinned", str(path)) for path in pins.glob("link_[0-9]*")]
     return {show("prog", "show", "id", str(link["prog_id"]))["tag"] for link in links}
 
 

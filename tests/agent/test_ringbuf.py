@@ -91,3 +91,25 @@ def test_records_of_any_size_one_by_one(ring: Ring) -> None:
     assert got == expected
     assert ring.consumed == ring.produced
     reader.close()
+
+
+def test_what_is_kept_is_read_again_by_whoever_comes_next(ring: Ring) -> None:
+    reader = RingBuffer(ring.fd, SIZE, keep=True)
+    for a in (1, 2, 3):
+        ring.put(record(a))
+    assert reader.read_fixed(RECORD)["a"].tolist() == [1, 2, 3]
+    assert reader.read_fixed(RECORD).size == ring.consumed == 0
+    reader.release()
+    ring.put(record(4))
+    assert reader.read_fixed(RECORD)["a"].tolist() == [4]
+    position = reader.position
+    ring.put(record(5))
+    reader.close()
+    successor = RingBuffer(ring.fd, SIZE, keep=True)
+    assert successor.read_fixed(RECORD)["a"].tolist() == [4, 5]
+    assert not successor.crowded
+    successor.close()
+    knowing = RingBuffer(ring.fd, SIZE, keep=True)
+    knowing.skip(position)
+    assert knowing.read_fixed(RECORD)["a"].tolist() == [5]
+    knowing.close()

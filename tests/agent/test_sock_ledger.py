@@ -83,3 +83,20 @@ def test_increments_add_up_to_the_last_totals(steps: list[tuple[int, int, bool, 
     if pending:
         increments += int(ledger.take(records(*pending))["attempts"].sum())
     assert increments == sum(finals.values())
+
+
+def test_what_a_predecessor_told_is_not_told_again() -> None:
+    """Of what the kernel says that windows were told, only those count that were handed over."""
+    told = (record(5, retransmits=(0, n, 0), tick=tick, flags=Flag.AS_SENT) for tick, n in ((7, 3), (8, 4)))
+    now = record(5, retransmits=(0, 9, 0), attempts=1, flags=Flag.CLOSED)
+    everything = records(*told, now, record(6, attempts=1))
+    assert Ledger().take(everything, committed=8)["retransmits"][:, 1].tolist() == [5, 0]
+    assert Ledger().take(everything, committed=7)["retransmits"][:, 1].tolist() == [6, 0]
+    assert Ledger().take(everything, committed=6)["retransmits"][:, 1].tolist() == [9, 0]
+
+
+def test_what_was_told_may_come_a_call_before_the_news() -> None:
+    ledger = Ledger()
+    assert not ledger.take(record(5, resets=2, tick=7, flags=Flag.AS_SENT), committed=7).size
+    assert ledger.take(record(5, resets=3, flags=Flag.CLOSED), committed=7)["resets"].tolist() == [1]
+    assert ledger.live == 0

@@ -17,6 +17,8 @@ from eastwest import __version__
 from eastwest.agent import adoption, host, host_pods, netlink, owners
 from eastwest.agent.abi import ACTIVE, FROM_POD, TO_POD
 from eastwest.agent.bpffs import PinFolder
+from eastwest.agent.dns import hook as dns_hook
+from eastwest.agent.handover import Handover
 from eastwest.agent.interfaces import Interfaces
 from eastwest.agent.kernel import FlowKernel, Patience, PolicySizes, Sizes
 from eastwest.agent.metrics.agent import ActiveFlows, AgentMetrics, HookTotals
@@ -25,7 +27,7 @@ from eastwest.agent.metrics.fetch import NameFetcher
 from eastwest.agent.metrics.hooks import Increment, of_dns, of_drops
 from eastwest.agent.metrics.names import PodNames
 from eastwest.agent.metrics.node import Health, PolicyHealth
-from eastwest.agent.optional_hooks import Choice, OptionalHooks, cgroup_root
+from eastwest.agent.optional_hooks import Choice, OptionalHooks, cgroup_root, hooks_digest
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
 from eastwest.agent.policy import forward
 from eastwest.agent.policy.choice import EnforceConfig
@@ -144,9 +146,12 @@ class Agent:
             ),
             self._kernel.maps,
             Path("/proc/self/ns/net").stat().st_ino,
+            self._handover(),
         )
         if self._hooks.dns is not None:
             self._hooks.dns.lend(self._kernel.maps["dns_tail"])
+        else:
+            dns_hook.take_back(self._kernel.maps["dns_tail"])
         netns = Path("/proc/self/ns/net").stat().st_ino
         self._host, self._host_status = self._open_host()
         self._host_pods, self._host_pods_status = self._tell_host_pods()
@@ -191,6 +196,10 @@ class Agent:
             self._config.node,
             self._config.tick_s,
         )
+
+    def _handover(self) -> Handover:
+        journal = self._kernel.journal
+        return Handover(self._pins, hooks_digest(), journal.committed if journal.adopted else None)
 
     def _open_host(self) -> tuple[host.HostHook | None, HookStatus]:
         if self._config.host:

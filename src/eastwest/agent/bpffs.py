@@ -23,6 +23,7 @@ DEFAULT_FOLDER: Final = Path("/sys/fs/bpf/eastwest")
 _OBJ_PIN, _OBJ_GET, _OBJ_GET_INFO, _LINK_UPDATE = 6, 7, 15, 29
 _MAP_INFO: Final = struct.Struct("<6I16s")  # struct bpf_map_info: type, id, key, value, entries, flags, name
 _LINK_INFO: Final = struct.Struct("<4I2I")  # struct bpf_link_info: type, id, prog_id, pad; tcx: ifindex, attach_type
+_CGROUP_INFO: Final = struct.Struct("<4IQ")  # the same of a cgroup's link: cgroup_id
 _TMP: Final = "_next"
 
 
@@ -50,6 +51,11 @@ def map_layout(fd: int) -> Layout:
 def link_ifindex(fd: int) -> int:
     """Where a TCX link is attached in the namespace it was made in; 0 when that interface is gone. Raises OSError."""
     return int(_LINK_INFO.unpack(_info(fd, _LINK_INFO.size))[4])
+
+
+def link_cgroup(fd: int) -> int:
+    """Id (inode) of the cgroup that a link is attached to; 0 when that is gone. Raises OSError."""
+    return int(_CGROUP_INFO.unpack(_info(fd, _CGROUP_INFO.size))[4])
 
 
 def update_link(fd: int, program_fd: int) -> None:

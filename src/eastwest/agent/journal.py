@@ -57,8 +57,8 @@ REPORTED: Final = np.dtype(
         ("uid", "S64"),
     ]
 )
-_ARRAY, _HASH, _NO_PREALLOC, _MMAPABLE = 2, 1, 1, 1 << 10
-_STATE_LAYOUT: Final = Layout(_ARRAY, 4, mmap.PAGESIZE, 1, _MMAPABLE)
+_HASH, _NO_PREALLOC = 1, 1
+_STATE_LAYOUT: Final = Layout(bpf.MAP_TYPE_ARRAY, 4, mmap.PAGESIZE, 1, bpf.MMAPABLE)
 _REPORTED_LAYOUT: Final = Layout(_HASH, 4, REPORTED.itemsize, 4096, _NO_PREALLOC)
 assert STATE.itemsize <= mmap.PAGESIZE
 
@@ -99,8 +99,8 @@ class Journal:
 
     def _begin(self, digest: int, netns: int) -> None:
         self._fds = {
-            "state": _create(_STATE_LAYOUT, b"ew_state"),
-            "reported": _create(_REPORTED_LAYOUT, b"ew_reported"),
+            "state": create(_STATE_LAYOUT, b"ew_state"),
+            "reported": create(_REPORTED_LAYOUT, b"ew_reported"),
         }
         self._map()
         self._state["digest"], self._state["netns"] = digest, netns
@@ -298,6 +298,7 @@ class Journal:
         return Amount(int(u["bytes"]), int(u["packets"])), (int(u["start_ns"]), int(u["end_ns"]))
 
 
-def _create(layout: Layout, name: bytes) -> int:
+def create(layout: Layout, name: bytes) -> int:
+    """A new map. Raises OSError."""
     attr = struct.pack("<IIIII", layout.type, layout.key_bytes, layout.value_bytes, layout.entries, layout.flags)
     return bpf.call(bpf.MAP_CREATE, attr + bytes(8) + name.ljust(16, b"\0"))

@@ -6,10 +6,12 @@ have ended), `columns` after it, `forget` when a pod is gone. The watcher thread
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,20 +19,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eastwest.agent.dns import hook as dns_hook
+from eastwest.agent.dns import record as dns_record
 from eastwest.agent.dns.columns import server_names
 from eastwest.agent.dns.tally import DnsTally
 from eastwest.agent.dns.watch import DnsWatch
 from eastwest.agent.drop import hook as drop_hook
 from eastwest.agent.drop.edges import Attributed, attribute
-from eastwest.agent.drop.ledger import Drops
+from eastwest.agent.drop.ledger import DROP, Drops
 from eastwest.agent.edges import Edges
+from eastwest.agent.handover import Handover
 from eastwest.agent.interfaces import Interface
 from eastwest.agent.loader import LoadError
 from eastwest.agent.resolve import Resolver
 from eastwest.agent.sock import health
 from eastwest.agent.sock import hook as sock_hook
+from eastwest.agent.sock import record as sock_record
 from eastwest.agent.sock.health import Health
-from eastwest.agent.sock.waiting import Waiting
+from eastwest.agent.sock.waiting import HELD, Waiting
 from eastwest.model.batch import HookStatus
 from eastwest.model.flow import Protocol
 from eastwest.wire.batch import ColumnData, Maybe, Words
@@ -40,7 +45,27 @@ log = logging.getLogger("eastwest.agent")
 HOOKS: Final = ("sock", "dns", "drops")
 """What can be left off, in an operator's words."""
 
+_LOSSES: Final = {
+    "sock": ("sock_lost_records", "closed connections found the ring full: their last figures are missing"),
+    "drop": ("drop_lost", "drops found the maps full"),
+    "dns": ("dns_lost_ring", "messages found the ring full"),
+}
+"""By hook the counter of what is lost at once, and what to say of it."""
+
+_HANDOVER_VERSION: Final = 1
+"""To be raised when what only the kernel's part knows of changes: struct sock_entry, the meaning of a part."""
+
+_WAITING_BYTES: Final = 40 << 10
+"""What may be left to a successor of connections whose pod is not known, and of questions without an answer, each."""
+
 _UNKNOWN_WHEN_ZERO: Final = frozenset({"rtt_min_us"})
+
+
+def hooks_digest() -> int:
+    """64 bits that change whenever a layout does that a successor reads, see `abi.digest`."""
+    layouts = (sock_record.RECORD, DROP, HELD, dns_record.HEADER.format, _HANDOVER_VERSION)
+    raw = ";".join(str(d.descr) if isinstance(d, np.dtype) else str(d) for d in layouts).encode()
+    return zlib.crc32(raw) << 32 | zlib.adler32(raw)
 
 
 def cgroup_root() -> Path:
@@ -83,25 +108,106 @@ class Sensed:
 class OptionalHooks:
     """Open from construction to `close`. Never raises because a kernel refuses: see `statuses`."""
 
-    def __init__(self, choice: Choice, flow_maps: Mapping[str, int], node_netns: int) -> None:
-        """`flow_maps`: the flow object's, by name. `node_netns`: inode of the agent's own network namespace."""
+    def __init__(
+        self, choice: Choice, flow_maps: Mapping[str, int], node_netns: int, handover: Handover | None = None
+    ) -> None:
+        """`flow_maps`: the flow object's, by name. `node_netns`: inode of the agent's own network namespace. With a `handover`
+        that has pins, each hook goes on where the predecessor's last window ended, and `store` and `commit` are to be called."""
         self._node_netns = node_netns
-        self._resolver, self._sock, sock = _open_sock(choice, flow_maps)
-        self._drop, drops = drop_hook.open_or_status() if choice.drops else (None, _off("drops", drop_hook.COLUMNS))
+        self._handover = handover or Handover()
+        self._resolver, self._sock, sock = _open_sock(choice, flow_maps, self._handover)
+        self._drop, drops = (
+            drop_hook.open_or_status(self._handover) if choice.drops else (None, _off("drops", drop_hook.COLUMNS))
+        )
         self._dns, dns = (
-            dns_hook.open_or_status(choice.dns_ports) if choice.dns else (None, _off("dns", dns_hook.COLUMNS))
+            dns_hook.open_or_status(choice.dns_ports, self._handover)
+            if choice.dns
+            else (None, _off("dns", dns_hook.COLUMNS))
         )
         self._watch = DnsWatch()
         self._waiting = Waiting(strangers=choice.host)
+        self._risk_after: dict[str, int] = {}  # by hook: what of the last window a successor will not find
         self._unresolved = 0  # connections that had no flow, since the start
-        self.statuses: tuple[HookStatus, ...] = (sock, drops, dns)
         self.owners: Callable[[NDArray[np.uint64]], NDArray[np.uint16]] | None = None
         """Whose the node's own sockets are, by cgroup; None: the node's."""
+        self._statuses = (sock, drops, dns)
+        self._said: dict[str, str] = {}  # by hook: what its figures of the open window lack
+        self._lost_before: dict[str, int] = {}
+        self._begin: dict[str, int] = {}  # counters as the predecessor's last window had them
+        self._go_on()
 
     @property
     def dns(self) -> dns_hook.DnsHook | None:
         """To be lent to the flow program, or attached beside it."""
         return self._dns
+
+    def _go_on(self) -> None:
+        """Take up what the last window of a predecessor left, and say what is missing."""
+        parts = (
+            ("sock", self._sock, sock_hook.PINS),
+            ("drop", self._drop, drop_hook.PINS),
+            ("dns", self._dns, dns_hook.PINS),
+        )
+        for name, hook, pins in parts:
+            if hook is None:
+                self._handover.forget(pins)
+                continue
+            missing = _missing(self._handover, name, resumed=hook.resumed)
+            if missing:
+                self._say(name, missing)
+            if hook.resumed:
+                self._begin |= json.loads(self._handover.left(f"{name}_counters") or b"{}")
+        if self._sock is not None and self._sock.resumed:
+            self._waiting.load(self._handover.left("sock_waiting"))
+        if self._dns is not None and self._dns.resumed:
+            self._watch.transactions.load(self._handover.left("dns_waiting"))
+
+    def _say_losses(self, counters: Mapping[str, int]) -> None:
+        for name, (counter, words) in _LOSSES.items():
+            lost = counters.get(counter, 0) - self._lost_before.get(counter, 0)
+            self._lost_before[counter] = counters.get(counter, 0)
+            if lost:
+                self._say(name, f"{lost} {words}")
+
+    def _say(self, name: str, words: str) -> None:
+        log.warning("%s: %s", name, words)
+        self._said[name] = "; ".join(filter(None, (self._said.get(name), words)))
+
+    @property
+    def statuses(self) -> tuple[HookStatus, ...]:
+        """Of each hook; the reason of one that is on says what its figures of this window lack."""
+        named = zip(self._statuses, ("sock", "drop", "dns"), strict=True)
+        return tuple(replace(s, reason=self._said[n]) if n in self._said else s for s, n in named)
+
+    def store(self, number: int) -> None:
+        """What was sensed last goes into window `number`: leave a successor what it needs if that is our last."""
+        if self._handover.pins is None:
+            return
+        parts: dict[str, bytes] = {}
+        if self._sock is not None:
+            parts["sock_position"] = self._sock.position
+            parts["sock_waiting"], left_out = self._waiting.dump(_WAITING_BYTES)
+            self._risk_after["sock"] = left_out
+            parts["sock_counters"] = _counted("sock", self._sock.counters())
+        if self._drop is not None:
+            parts |= self._drop.seen()
+            parts["drop_counters"] = _counted("drop", self._drop.counters())
+        if self._dns is not None:
+            parts["dns_position"] = self._dns.position
+            parts["dns_waiting"], left_out = self._watch.transactions.dump(_WAITING_BYTES)
+            self._risk_after["dns"] = left_out
+            parts["dns_counters"] = _counted("dns", self._dns.counters())
+        self._handover.store(number, parts)
+
+    def commit(self, number: int) -> None:
+        """Window `number` was handed over."""
+        self._handover.commit(number)
+        for hook in (self._sock, self._dns):
+            if hook is not None:
+                hook.commit()
+        for name, records in self._risk_after.items():
+            self._handover.risk(name, records)
+        self._said = {}
 
     def adopt(self, netns_fd: int) -> None:
         """A pod's namespace became known: follow its connections that are older than the agent. About 5 ms."""
@@ -123,12 +229,13 @@ class OptionalHooks:
         if self._dns is not None:
             self._watch.see(self._dns.sightings())
 
-    def sense(self, interface_of: Mapping[int, int]) -> Sensed:
-        """Everything since the last call. `interface_of`: inode of a pod's namespace -> the host's end of its veth."""
+    def sense(self, interface_of: Mapping[int, int], number: int | None = None) -> Sensed:
+        """Everything since the last call. `interface_of`: inode of a pod's namespace -> the host's end of its veth.
+        `number`: of the window that it is for; None: it counts as handed over at the next call."""
         self.poll()
         found = None
         if self._sock is not None:
-            found = health.of_edges(self._connections(interface_of), interface_of, self._resolve, self.owners)
+            found = health.of_edges(self._connections(interface_of, number), interface_of, self._resolve, self.owners)
         drops = attributed = losses = None
         if self._drop is not None:
             pods = {netns: ifindex for netns, ifindex in interface_of.items() if netns != self._node_netns}
@@ -139,7 +246,9 @@ class OptionalHooks:
         tally = None
         if self._dns is not None:
             tally = self._watch.close_window(time.monotonic_ns())
-        return Sensed(found, drops, attributed, losses, tally, self._counters(found))
+        counters = self._counters(found)
+        self._say_losses(counters)
+        return Sensed(found, drops, attributed, losses, tally, counters)
 
     def columns(self, edges: Edges, sensed: Sensed) -> tuple[Edges, dict[str, ColumnData]]:
         """The edges, with those added that only the sockets know, and every column of these hooks, (n,) each."""
@@ -162,13 +271,15 @@ class OptionalHooks:
         return self._drop.reason(number) if self._drop is not None else str(number)
 
     def close(self) -> None:
+        """What is pinned goes on counting, for a successor."""
         for part in (self._sock, self._drop, self._dns, self._resolver):
             if part is not None:
                 part.close()
+        self._handover.close()
 
-    def _connections(self, interface_of: Mapping[int, int]) -> NDArray[Any]:
+    def _connections(self, interface_of: Mapping[int, int], number: int | None) -> NDArray[Any]:
         assert self._sock is not None
-        increments = self._sock.collect()
+        increments = self._sock.collect(number)
         outside = increments[health.on_the_wire(increments)]
         return self._waiting.sort(outside, interface_of.keys(), self._node_netns, time.monotonic_ns())
 
@@ -191,7 +302,8 @@ class OptionalHooks:
         )
         for prefix, read in readers:
             if read is not None:
-                totals.update({f"{prefix}_{name}": value for name, value in read().items()})
+                totals.update({f"{prefix}_{n}": v - self._begin.get(f"{prefix}_{n}", 0) for n, v in read().items()})
+        totals.update({f"{name}_lost_handover": n for name, n in self._handover.lost.items()})
         return totals
 
 
@@ -199,8 +311,21 @@ def _off(name: str, columns: tuple[str, ...]) -> HookStatus:
     return HookStatus(name, "off", None, columns)
 
 
+def _counted(prefix: str, counters: Mapping[str, int]) -> bytes:
+    return json.dumps({f"{prefix}_{name}": value for name, value in counters.items()}).encode()
+
+
+def _missing(handover: Handover, name: str, *, resumed: bool) -> str:
+    """What of the time since a predecessor's last window is in no figure, in words."""
+    if handover.lost.get(name):
+        return f"{handover.lost[name]} records that the agent before had read ended with it"
+    if handover.preceded and not resumed:
+        return "it could not be taken over: nothing was seen between the agent before and this one"
+    return ""
+
+
 def _open_sock(
-    choice: Choice, flow_maps: Mapping[str, int]
+    choice: Choice, flow_maps: Mapping[str, int], handover: Handover
 ) -> tuple[Resolver | None, sock_hook.SockHook | None, HookStatus]:
     try:
         resolver: Resolver | None = Resolver(flow_maps)
@@ -209,7 +334,7 @@ def _open_sock(
         resolver = None
     if choice.cgroup is None:
         return resolver, None, _off("sock_ops", health.COLUMNS)
-    opened, status = sock_hook.open_or_status(choice.cgroup)
+    opened, status = sock_hook.open_or_status(choice.cgroup, handover)
     return resolver, opened, status
 
 

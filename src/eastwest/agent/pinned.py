@@ -21,7 +21,7 @@ from eastwest.agent.journal import Journal
 
 CONNECTIONS: Final = ("flows", "overflow", "records")
 BOOKS: Final = ("interfaces", "held", "listeners", "epoch")
-NOT_PINNED: Final = ("dns_tail", "scratch", "hints")  # hold nothing that a successor needs
+NOT_PINNED: Final = ("scratch", "hints")  # hold nothing that a successor needs
 DRAIN_PROGRAM: Final = "prog_ew_drain"
 
 

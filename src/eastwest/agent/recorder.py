@@ -107,7 +107,9 @@ class Recorder:
         self._settle()
         self._look()
         started = time.monotonic()
-        sensed = self._hooks.sense(interfaces_by_namespace(self._interfaces.snapshot()))
+        sensed = self._hooks.sense(
+            interfaces_by_namespace(self._interfaces.snapshot()), self._kernel.journal.number + 1
+        )
         passed = self._passed()
         resumed = self._kernel.resume() if self._kernel.interrupted is not None else None
         quiet = resumed.quiet if resumed is not None else self._kernel.turn()
@@ -150,6 +152,7 @@ class Recorder:
         if resumed is not None and resumed.lossy:
             window = replace(window, books=tuple(books.balance(b, AGENT_KILLED) for b in window.books))
         self._start_ns = end_ns
+        self._hooks.store(self._kernel.journal.number)
         kept = fold({**window.columns, **optional}, window.rows, self._edge_budget)
         marked = tuple(_marked(book, kept.edges) for book in window.books) if kept.edges else window.books
         return replace(
@@ -183,6 +186,7 @@ class Recorder:
     def commit(self) -> None:
         """The last window is in safe hands: a successor goes on after it."""
         self._kernel.journal.commit(self._start_ns)
+        self._hooks.commit(self._kernel.journal.number)
 
     def _settle(self) -> None:
         """Release the interfaces whose pod was found; let go of those that are no pod's."""

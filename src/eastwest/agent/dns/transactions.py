@@ -6,6 +6,7 @@ one node are two lookups, told apart by `from_pod`. Everything that is not a loo
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -107,6 +108,35 @@ class Transactions:
                 break  # in order of arrival
             del self._waiting[key]
             yield _lookup(key, asked, None, None)
+
+    def dump(self, limit_bytes: int) -> tuple[bytes, int]:
+        """Questions that wait for their answer, for a successor's `load`; and how many of the oldest did not fit."""
+        rows = [
+            [
+                key[0],
+                key[1].hex(),
+                key[2],
+                key[3].hex(),
+                *key[4:],
+                asked.now_ns,
+                asked.from_pod,
+                asked.name,
+                asked.type,
+                asked.retries,
+            ]
+            for key, asked in self._waiting.items()
+        ]
+        left_out = 0
+        while len(raw := json.dumps(rows).encode()) > limit_bytes:
+            half = len(rows) // 2 + 1
+            left_out, rows = left_out + half, rows[half:]
+        return raw, left_out
+
+    def load(self, raw: bytes) -> None:
+        """Go on with what a predecessor's `dump` told."""
+        for ifindex, src, src_port, dst, dst_port, tcp, ident, *asked in json.loads(raw or b"[]"):
+            key = (ifindex, bytes.fromhex(src), src_port, bytes.fromhex(dst), dst_port, tcp, ident)
+            self._waiting[key] = _Asked(*asked)
 
     @property
     def waiting(self) -> int:

@@ -11,14 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eastwest.agent import batchmap, bpf, btf
-from eastwest.agent.drop.ledger import DropLedger, Drops
+from eastwest.agent.bpffs import PinError
+from eastwest.agent.drop.ledger import DROP, DropLedger, Drops
 from eastwest.agent.drop.record import KEY, VALUE, Counter
+from eastwest.agent.handover import Handover, array
 from eastwest.agent.loader import LoadError, load
 from eastwest.agent.percpu import read_counters
 from eastwest.model.batch import HookStatus
 
 COLUMNS: Final = ("drops",)
-_MAPS: Final = ("drop_namespaces", "drops", "drops_coarse", "drop_counters")
+_MAPS: Final = ("drop_namespaces", "drops", "drops_coarse", "drop_counters", "drop_owner")
+_LINK: Final = "link_drop"
+PINS: Final = (_LINK, *(f"map_{name}" for name in _MAPS))
 _RAW_TRACEPOINT_OPEN: Final = 17
 _ENTRIES: Final = 1024  # kinds of drop with addresses in a tick; further ones are counted per pod and reason
 _COARSE_ENTRIES: Final = 1024
@@ -50,20 +54,42 @@ def reason_names() -> dict[int, str]:
 class DropHook:
     """Open from construction to `close`. Counts nothing until it is given namespaces. Raises HookRefusedError."""
 
-    def __init__(self, entries: int = _ENTRIES) -> None:
+    def __init__(self, entries: int = _ENTRIES, handover: Handover | None = None) -> None:
+        """With a `handover` that has pins, it goes on where the predecessor's last window ended."""
         self.reasons = reason_names()
+        self._handover = handover or Handover()
+        maps = self._handover.maps(_MAPS)
+        sizes = {"drops": entries, "drops_coarse": _COARSE_ENTRIES}
+        identity = struct.pack("<I", (int.from_bytes(os.urandom(4), "little") >> 1) + 1)
+        constants = {".rodata.owner": identity}
         try:
-            self._object = load("drop", _MAPS, ("drop_kfree_skb",), {"drops": entries, "drops_coarse": _COARSE_ENTRIES})
+            self._object = load("drop", _MAPS, ("drop_kfree_skb",), sizes, constants=constants, choose=maps.choose)
         except LoadError as error:
+            maps.release()
             raise HookRefusedError(str(error)) from None
+        self.resumed = maps.reused
         try:
-            self._link = bpf.call(_RAW_TRACEPOINT_OPEN, struct.pack("<QI", 0, self._object.programs["drop_kfree_skb"]))
-        except OSError as error:
+            maps.keep(self._object.maps)
+            self._link = self._attach(identity)
+        except (OSError, PinError) as error:
             self._object.close()
-            raise HookRefusedError(f"tp_btf/kfree_skb: {error.strerror}") from None
+            raise HookRefusedError(f"tp_btf/kfree_skb: {getattr(error, 'strerror', error)}") from None
         self._fine = self._ledger("drops", entries)
         self._coarse = self._ledger("drops_coarse", _COARSE_ENTRIES)
-        self._namespaces: set[int] = set()
+        left = bpf.keys(self._object.maps["drop_namespaces"], np.dtype("<u4")) if self.resumed else ()
+        self._namespaces = {int(inode) for inode in left}
+
+    def _attach(self, identity: bytes) -> int:
+        """Beside a predecessor's; with one store ours counts and the other one does not."""
+        link = bpf.call(_RAW_TRACEPOINT_OPEN, struct.pack("<QI", 0, self._object.programs["drop_kfree_skb"]))
+        try:
+            bpf.update(self._object.maps["drop_owner"], bytes(4), identity)
+            if self._handover.pins is not None:
+                self._handover.pins.pin(_LINK, link)
+        except (OSError, PinError):
+            os.close(link)
+            raise
+        return link
 
     def watch(self, namespaces: Iterable[int]) -> None:
         """Count drops in these network namespaces (inodes), and only these: the node's own and its pods'."""
@@ -77,7 +103,14 @@ class DropHook:
 
     def collect(self) -> Drops:
         """What was dropped since the last call (dtype DROP); entries without addresses come from the coarse map."""
-        return np.concatenate((self._fine.increments(), self._coarse.increments()))
+        before = self._fine.taken_out + self._coarse.taken_out
+        found = np.concatenate((self._fine.increments(), self._coarse.increments()))
+        self._handover.risk("drop", self._fine.taken_out + self._coarse.taken_out - before)
+        return found
+
+    def seen(self) -> dict[str, bytes]:
+        """What a successor must know of the last `collect`."""
+        return {"drops": self._fine.seen.tobytes(), "drops_coarse": self._coarse.seen.tobytes()}
 
     def reason(self, number: int) -> str:
         """A reason's name; one of a kernel module's own (upper 16 bits set) is its number."""
@@ -105,13 +138,14 @@ class DropHook:
             value = np.zeros(1, VALUE)
             return value if batchmap.take_out(map_fd, key, value) else None
 
-        return DropLedger(lambda: batchmap.read(map_fd, KEY, VALUE, entries), take_out)
+        seen = array(self._handover.left(name), DROP) if self.resumed else None
+        return DropLedger(lambda: batchmap.read(map_fd, KEY, VALUE, entries), take_out, seen)
 
 
-def open_or_status() -> tuple[DropHook | None, HookStatus]:
+def open_or_status(handover: Handover | None = None) -> tuple[DropHook | None, HookStatus]:
     """The hook when the kernel takes it, and what to report either way."""
     try:
-        hook = DropHook()
+        hook = DropHook(handover=handover)
     except HookRefusedError as error:
         return None, HookStatus("drops", "refused", str(error), COLUMNS)
     return hook, HookStatus("drops", "on", None, COLUMNS)

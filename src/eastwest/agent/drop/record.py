@@ -22,8 +22,8 @@ KEY: Final = np.dtype(
         ("_zero", "<u2"),
     ]
 )
-VALUE: Final = np.dtype([("packets", "<u8"), ("bytes", "<u8")])
-assert (KEY.itemsize, VALUE.itemsize) == (56, 16)
+VALUE: Final = np.dtype([("packets", "<u8"), ("bytes", "<u8"), ("born_ns", "<u8")])
+assert (KEY.itemsize, VALUE.itemsize) == (56, 24)
 
 
 class Flag(IntFlag):

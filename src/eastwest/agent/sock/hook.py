@@ -7,25 +7,29 @@ nodes share one kernel. `poll` may be called often, so that the ring does not fi
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from eastwest.agent import iterator
+from eastwest.agent import bpf, bpffs, iterator
+from eastwest.agent.handover import Handover
 from eastwest.agent.loader import LoadedObject, LoadError, load
 from eastwest.agent.percpu import read_counters
 from eastwest.agent.ringbuf import RingBuffer
 from eastwest.agent.sock.health import COLUMNS
 from eastwest.agent.sock.ledger import Ledger, Records
-from eastwest.agent.sock.record import RECORD, Counter
+from eastwest.agent.sock.record import RECORD, Counter, Flag
 from eastwest.model.batch import HookStatus
 
 _SOCK_OPS: Final = 3  # BPF_CGROUP_SOCK_OPS
-_MAPS: Final = ("sockets", "sock_ring", "sock_counters")
+_MAPS: Final = ("sockets", "sock_ring", "sock_counters", "sock_windows")
+_LINK: Final = "link_sock_ops"
+PINS: Final = (_LINK, *(f"map_{name}" for name in _MAPS))
 _PROGRAMS: Final = ("sock_ops", "sock_live", "sock_adopt")
-RING_BYTES: Final = 1 << 19  # its pages are resident, twice: 3600 records between two polls
+RING_BYTES: Final = 1 << 19  # its pages are resident, twice: 3400 records between two polls
 _VISITS: Final = 128  # at most, per tick, while the ring fills up during a visit of the live sockets
 
 
@@ -36,21 +40,34 @@ class HookRefusedError(RuntimeError):
 class SockHook:
     """Open from construction to `close`. Raises HookRefusedError."""
 
-    def __init__(self, cgroup: Path, ring_bytes: int = RING_BYTES) -> None:
+    def __init__(self, cgroup: Path, ring_bytes: int = RING_BYTES, handover: Handover | None = None) -> None:
+        """With a `handover` that has pins, it goes on where the predecessor's last window ended."""
+        self._handover = handover or Handover()
+        maps = self._handover.maps(_MAPS)
         try:
-            self._object = load("sock", _MAPS, _PROGRAMS, {"sock_ring": ring_bytes})
+            self._object = load("sock", _MAPS, _PROGRAMS, {"sock_ring": ring_bytes}, choose=maps.choose)
         except LoadError as error:
+            maps.release()
             raise HookRefusedError(str(error)) from None
+        self.resumed = maps.reused
+        self._number = self._committed = self._handover.committed
+        self._life = int.from_bytes(os.urandom(4), "little")
         self._links: list[int] = []
         try:
+            self._ring = RingBuffer(self._object.maps["sock_ring"], ring_bytes, keep=self._handover.pins is not None)
+            if self.resumed:
+                self._ring.skip(int.from_bytes(self._handover.left("sock_position"), "little"))
+            self._write_windows()
+            maps.keep(self._object.maps)
             self._attach(cgroup)
-            self._ring = RingBuffer(self._object.maps["sock_ring"], ring_bytes)
-        except OSError as error:
+        except (OSError, bpffs.PinError) as error:
             self._close_descriptors()
-            raise HookRefusedError(f"{cgroup}: {error.strerror}") from None
+            raise HookRefusedError(f"{cgroup}: {getattr(error, 'strerror', error)}") from None
         self._lock = threading.Lock()  # guards the ring and what was read from it
         self._read: list[Records] = []
+        self._collected = self._ring.position
         self._ledger = Ledger()
+        self._kept = 0  # last records that are still in the ring, too
 
     def _attach(self, cgroup: Path) -> None:
         programs = self._object.programs
@@ -59,9 +76,31 @@ class SockHook:
         self._links.append(iterator.attach_iterator(programs["sock_adopt"]))
         cgroup_fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            self._links.append(iterator.attach_cgroup(programs["sock_ops"], cgroup_fd, _SOCK_OPS))
+            self._links.append(self._hook(programs["sock_ops"], cgroup_fd))
         finally:
             os.close(cgroup_fd)
+
+    def _hook(self, program: int, cgroup_fd: int) -> int:
+        """A predecessor's link with our program in it, or a new one."""
+        pins = self._handover.pins
+        left = pins.open(_LINK) if pins is not None and self.resumed else None
+        if left is not None:
+            if bpffs.link_cgroup(left) == os.fstat(cgroup_fd).st_ino:
+                bpffs.update_link(left, program)
+                return left
+            os.close(left)
+        link = iterator.attach_cgroup(program, cgroup_fd, _SOCK_OPS)
+        if pins is not None:
+            try:
+                pins.pin(_LINK, link)
+            except bpffs.PinError:
+                os.close(link)
+                raise
+        return link
+
+    def _write_windows(self) -> None:
+        words = struct.pack("<4I", self._number, self._committed, self._life, 0)
+        bpf.update(self._object.maps["sock_windows"], bytes(4), words)
 
     @property
     def loaded(self) -> LoadedObject:
@@ -77,9 +116,16 @@ class SockHook:
         with self._lock:
             return self._drain()
 
-    def collect(self) -> Records:
-        """Increments (dtype INCREMENT) since the last call: every live connection that changed, every closed one."""
+    def collect(self, number: int | None = None) -> Records:
+        """Increments (dtype INCREMENT) since the last call: every live connection that changed, every closed one.
+
+        They are for window `number`; without one they count as handed over when the next are asked for.
+        """
         with self._lock:
+            if number is None:
+                self._committed, number = self._number, self._number + 1
+            self._number = number
+            self._write_windows()
             for _ in range(_VISITS):
                 before = self.counters()["deferred"]
                 iterator.run(self._links[0])
@@ -87,7 +133,21 @@ class SockHook:
                 if self.counters()["deferred"] == before:
                     break
             read, self._read = self._read, []
-        return self._ledger.take(np.concatenate(read) if read else np.empty(0, RECORD))
+            self._collected = self._ring.position
+        return self._ledger.take(np.concatenate(read) if read else np.empty(0, RECORD), self._handover.committed)
+
+    @property
+    def position(self) -> bytes:
+        """Up to where the ring was read for the last window."""
+        return self._collected.to_bytes(8, "little")
+
+    def commit(self) -> None:
+        """What was collected last was handed over."""
+        with self._lock:
+            self._committed = self._number
+            self._write_windows()
+            self._ring.release_up_to(self._collected)
+            self._kept = 0
 
     def counters(self) -> dict[str, int]:
         """What the kernel part lost, deferred and followed, and what the ledger forgot; totals."""
@@ -102,6 +162,11 @@ class SockHook:
         records = self._ring.read_fixed(RECORD)
         if records.size:
             self._read.append(records)
+            self._kept += int(((records["flags"] & Flag.CLOSED) != 0).sum())
+        if self._ring.crowded:
+            self._handover.risk("sock", self._kept)  # live connections will be told again
+            self._kept = 0
+            self._ring.release()
         return records.size
 
     def _close_descriptors(self) -> None:
@@ -111,10 +176,10 @@ class SockHook:
         self._object.close()
 
 
-def open_or_status(cgroup: Path) -> tuple[SockHook | None, HookStatus]:
+def open_or_status(cgroup: Path, handover: Handover | None = None) -> tuple[SockHook | None, HookStatus]:
     """The hook when the kernel takes it, and what to report either way."""
     try:
-        hook = SockHook(cgroup)
+        hook = SockHook(cgroup, handover=handover)
     except HookRefusedError as error:
         return None, HookStatus("sock_ops", "refused", str(error), COLUMNS)
     return hook, HookStatus("sock_ops", "on", None, COLUMNS)

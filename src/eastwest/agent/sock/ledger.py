@@ -11,22 +11,23 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from eastwest.agent.sock.record import RECORD, Flag
+from eastwest.agent.sock.record import COUNTS, RECORD, Flag
 from eastwest.model.histogram import BUCKETS, bucket_of
 
 Records = npt.NDArray[np.void]
 
-_COUNTS: Final = ("attempts", "established", "failures", "resets", "timeouts", "retransmits", "rtos")
 _IDENTITY: Final = (
     "cookie", "opened_ns", "now_ns", "cgroup_id", "local", "remote", "netns", "local_port", "remote_port", "role",
     "state", "flags", "error",
 )  # fmt: skip
 
-_SEEN: Final = np.dtype([(name, RECORD[name]) for name in ("cookie", "opened_ns", "now_ns", *_COUNTS)])
+_SEEN: Final = np.dtype([(name, RECORD[name]) for name in ("cookie", "opened_ns", "now_ns", *COUNTS)])
+
+_BASE: Final = np.dtype([(name, RECORD[name]) for name in COUNTS])
 
 INCREMENT: Final = np.dtype(
     [(name, RECORD[name]) for name in _IDENTITY]
-    + [(name, RECORD[name]) for name in _COUNTS]
+    + [(name, RECORD[name]) for name in COUNTS]
     + [
         ("connect_us", "<u4"),  # of a connection established in this tick; 0 = none
         ("rtt_min_us", "<u4"),  # 0 = not known
@@ -42,6 +43,7 @@ class Ledger:
 
     def __init__(self, max_live: int = 262_144) -> None:
         self._seen = np.empty(0, _SEEN)  # sorted by (cookie, opened_ns)
+        self._told = np.empty(0, RECORD)
         self._max_live = max_live
         self.forgotten = 0
 
@@ -50,8 +52,12 @@ class Ledger:
         """Connections remembered."""
         return len(self._seen)
 
-    def take(self, records: Records) -> Records:
-        """Increments of dtype INCREMENT, one per connection in `records` (dtype RECORD, in the ring's order)."""
+    def take(self, records: Records, committed: int = 0) -> Records:
+        """Increments of dtype INCREMENT, one per connection in `records` (dtype RECORD, in the ring's order).
+
+        Of a connection that a predecessor told of, what came after window `committed`, the last that was handed over.
+        """
+        records, told = self._apart(records)
         if not records.size:
             return np.empty(0, INCREMENT)
         order = np.lexsort((records["opened_ns"], records["cookie"]))  # stable: the ring's order within a connection
@@ -62,25 +68,28 @@ class Ledger:
         for name in _IDENTITY:
             out[name] = last[name]
         known, where = self._find(last)
-        for name in _COUNTS:
+        base = _base(last, told[told["tick"] <= committed])
+        for name in COUNTS:
             before = self._seen[name][where]
-            out[name] = last[name] - np.where(known.reshape(-1, *[1] * (before.ndim - 1)), before, 0)
+            out[name] = last[name] - np.where(known.reshape(-1, *[1] * (before.ndim - 1)), before, base[name])
         _add_round_trips(out, ordered, starts)
         out["rtt_min_us"] = last["rtt_min_us"]
         out["connect_us"] = np.where(out["established"] > 0, last["connect_us"], 0)
         self._remember(last, known, where)
         return out
 
+    def _apart(self, records: Records) -> tuple[Records, Records]:
+        """News, and what was told before. The latter may come one call before the news that it belongs to."""
+        is_told = (records["flags"] & Flag.AS_SENT) != 0
+        told = np.concatenate((self._told, records[is_told]))
+        self._told = records[is_told]
+        return records[~is_told], told
+
     def _find(self, last: Records) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
         """Whether each connection was seen before, and where (any place when not)."""
         if not self._seen.size:
             self._seen = np.zeros(1, _SEEN)  # a place to point at: no socket has cookie 0
-        where = np.searchsorted(self._seen["cookie"], last["cookie"]).clip(max=self._seen.size - 1)
-        # A socket used for a second connection has one cookie and two entries, at most for one tick: try the next too.
-        same = _equal(self._seen[where], last)
-        after = np.minimum(where + 1, self._seen.size - 1)
-        where = np.where(same, where, after)
-        return same | _equal(self._seen[where], last), where
+        return _place(self._seen, last)
 
     def _remember(self, last: Records, known: npt.NDArray[np.bool_], where: npt.NDArray[np.int64]) -> None:
         keep = np.ones(self._seen.size, bool)
@@ -101,9 +110,31 @@ def _equal(a: Records, b: Records) -> npt.NDArray[np.bool_]:
     return np.asarray((a["cookie"] == b["cookie"]) & (a["opened_ns"] == b["opened_ns"]))
 
 
+def _place(among: Records, wanted: Records) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Whether `among`, sorted by (cookie, opened_ns) and not empty, has each connection, and where."""
+    where = np.searchsorted(among["cookie"], wanted["cookie"]).clip(max=among.size - 1)
+    # A socket used for a second connection has one cookie and two entries, at most for one tick: try the next too.
+    same = _equal(among[where], wanted)
+    after = np.minimum(where + 1, among.size - 1)
+    where = np.where(same, where, after)
+    return same | _equal(among[where], wanted), where
+
+
 def _first_of_each(ordered: Records) -> npt.NDArray[np.int64]:
     """Where each connection's run of records starts."""
     return np.flatnonzero(np.append(True, ~_equal(ordered[1:], ordered[:-1])))
+
+
+def _base(last: Records, told: Records) -> Records:
+    """Per connection of `last` what it was told of before, dtype _BASE: of `told`, the newest; zero when nothing was."""
+    base = np.zeros(last.size, _BASE)
+    if told.size:
+        told = told[np.lexsort((told["tick"], told["opened_ns"], told["cookie"]))]
+        newest = told[np.append(_first_of_each(told)[1:], told.size) - 1]
+        there, where = _place(newest, last)
+        for name in COUNTS:
+            base[name][there] = newest[name][where[there]]
+    return base
 
 
 def _add_round_trips(out: Records, ordered: Records, starts: npt.NDArray[np.int64]) -> None:

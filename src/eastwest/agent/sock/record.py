@@ -33,9 +33,14 @@ RECORD: Final = np.dtype(
         ("rtt_min_us", "<u4"),
         ("rtt_us", "<u4"),
         ("delivered", "<u4"),
+        ("tick", "<u4"),
+        ("_zero", "<u4"),
     ]
 )
-assert RECORD.itemsize == 136
+assert RECORD.itemsize == 144
+
+COUNTS: Final = ("attempts", "established", "failures", "resets", "timeouts", "retransmits", "rtos")
+"""Totals of a connection."""
 
 PHASES: Final = ("syn", "established", "closing")
 """Index into `retransmits` and `rtos`."""
@@ -51,6 +56,7 @@ class Flag(IntFlag):
     ADOPTED = 1
     CLOSED = 2
     RTT = 4
+    AS_SENT = 8
 
 
 class Counter(IntEnum):

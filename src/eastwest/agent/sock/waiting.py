@@ -12,12 +12,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from eastwest.agent.sock.ledger import INCREMENT
+
 Increments = NDArray[Any]
 
 PATIENCE_NS: Final = 10_000_000_000
 """As long as an interface waits for its pod (`interfaces.HOLD_S`)."""
 
 MAX_WAITING: Final = 65_536
+
+HELD: Final = np.dtype([("since_ns", "<u8"), ("increment", INCREMENT)])
 
 
 class Waiting:
@@ -48,6 +52,23 @@ class Waiting:
                 room -= len(rest)
         self._held = still
         return np.concatenate(ready)
+
+    def dump(self, limit_bytes: int) -> tuple[bytes, int]:
+        """Those that wait, for a successor's `load`, and how many did not fit."""
+        held = np.zeros(sum(len(part) for _, part in self._held), HELD)
+        at = 0
+        for since_ns, part in self._held:
+            held["since_ns"][at : at + len(part)], held["increment"][at : at + len(part)] = since_ns, part
+            at += len(part)
+        fitting = held[: limit_bytes // HELD.itemsize]
+        return fitting.tobytes(), len(held) - len(fitting)
+
+    def load(self, raw: bytes) -> None:
+        held = np.frombuffer(raw, HELD)
+        self._held = [
+            (int(since_ns), held["increment"][held["since_ns"] == since_ns])
+            for since_ns in sorted(set(held["since_ns"].tolist()))
+        ]
 
     def _nobodys(self, part: Increments) -> Increments:
         if self._strangers:
