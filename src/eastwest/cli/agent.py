@@ -11,18 +11,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from eastwest.agent.agent import Agent, Config
-from eastwest.agent.attach import WAYS
 from eastwest.agent.bpffs import DEFAULT_FOLDER, PinError, is_bpffs
-from eastwest.agent.kernel import DEFAULT_FLOW_ENTRIES, Sizes
+from eastwest.agent.kernel import Sizes
 from eastwest.agent.loader import LoadError
 from eastwest.agent.memory import keep_small
-from eastwest.agent.optional_hooks import HOOKS, Choice, cgroup_root
-from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES
-from eastwest.agent.policy.choice import DEFAULT_RATE, EnforceConfig, LogChoice
+from eastwest.agent.optional_hooks import Choice, cgroup_root
+from eastwest.agent.policy.choice import EnforceConfig, LogChoice
 from eastwest.agent.probe import probe
-from eastwest.agent.recorder import DEFAULT_EDGE_BUDGET
 from eastwest.agent.release import release, release_filters
-from eastwest.agent.spool import DEFAULT_LIMIT_BYTES as DEFAULT_SPOOL_BYTES
+from eastwest.cli._agent_options import UNSAID, add_options
 from eastwest.runtime.paths import DEFAULT_SERVER
 
 EXAMPLES = f"""\
@@ -48,165 +45,10 @@ It records the network namespace it is started in, and needs CAP_BPF, CAP_NET_AD
 node's processes (/proc). SIGTERM or Ctrl-C: it sends what it has, unhooks (unless --pin was given) and ends.
 """
 
-_UNSAID = Path()
-"""--pin was not given."""
-
 
 def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
-    parser.add_argument("--node", metavar="NAME", help="name of this node, as the cluster calls it")
-    parser.add_argument("--cluster", metavar="NAME", help="name of the cluster, in every record")
-    parser.add_argument(
-        "--server",
-        metavar="URL",
-        default=DEFAULT_SERVER,
-        help="http://HOST:PORT, https://HOST or unix:/path/to.sock (default: %(default)s)",
-    )
-    parser.add_argument("--token-file", metavar="FILE", type=Path, help="this node's token; read again when it changes")
-    parser.add_argument("--tick", metavar="SECONDS", type=float, default=5.0, help="length of a window (default: 5)")
-    parser.add_argument(
-        "--flow-map-size",
-        metavar="N",
-        type=int,
-        default=DEFAULT_FLOW_ENTRIES,
-        help="connections with an entry of their own; further ones are counted without the client's port "
-        "(default: %(default)s; about 280 bytes of kernel memory each)",
-    )
-    parser.add_argument(
-        "--edge-budget",
-        metavar="N",
-        type=int,
-        default=DEFAULT_EDGE_BUDGET,
-        help="edges a window may hold; beyond it, those of the noisiest pods add up in one __other__ each, and the window "
-        "says so (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--buffer-bytes",
-        metavar="N",
-        type=int,
-        default=DEFAULT_LIMIT_BYTES,
-        help="memory for windows that wait for the server; what does not fit is declared lost (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--dns-ports",
-        metavar="PORT,...",
-        type=_ports,
-        default=(53,),
-        help="where DNS is spoken, over UDP and TCP; at most four, such as 53,5353 (default: 53)",
-    )
-    parser.add_argument(
-        "--attach",
-        choices=WAYS,
-        default="auto",
-        help="how interfaces are hooked: TCX links, or tc filters where the kernel has no TCX (default: auto)",
-    )
-    parser.add_argument(
-        "--host",
-        action="store_true",
-        help="also record what this machine itself and host-network pods send and receive; needs no Kubernetes",
-    )
-    parser.add_argument(
-        "--spool",
-        metavar="DIR",
-        type=Path,
-        help="windows wait for the server in files here and survive the agent's end and kill -9 (default: in memory)",
-    )
-    parser.add_argument(
-        "--spool-bytes",
-        metavar="N",
-        type=int,
-        default=DEFAULT_SPOOL_BYTES,
-        help="with --spool: room for them; the oldest that do not fit are declared lost (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--pin",
-        metavar="DIR",
-        type=_pin,
-        default=_UNSAID,
-        help="folder in a bpffs: counting (and enforcing) goes on there without the agent, and the next start misses "
-        f"nothing; `off`: nothing is pinned (default: {DEFAULT_FOLDER} where a bpffs is mounted, removed at a "
-        "graceful end; a folder given here is kept)",
-    )
-    parser.add_argument(
-        "--release", action="store_true", help="remove everything that an agent left pinned, say what, and end"
-    )
-    parser.add_argument(
-        "--cgroup",
-        metavar="PATH",
-        type=Path,
-        help="TCP health of the sockets in this part of the cgroup v2 tree (default: its root, the whole node)",
-    )
-    parser.add_argument(
-        "--without",
-        metavar="HOOK,...",
-        type=_hooks,
-        default=frozenset(),
-        help=f"leave optional hooks off: {', '.join(HOOKS)} (default: all on)",
-    )
-    parser.add_argument("--listen", metavar="HOST:PORT", help="serve /metrics and /healthz (default: off)")
-    parser.add_argument(
-        "--reference-metrics",
-        action="store_true",
-        help="with --listen: also the metric names of EKS container network observability, as counters",
-    )
-    enforcing = parser.add_argument_group("enforcement (default: none, nothing is ever dropped)")
-    enforcing.add_argument("--enforce", action="store_true", help="put in force what the server plans for this node")
-    enforcing.add_argument(
-        "--state",
-        metavar="DIR",
-        type=Path,
-        help="where the last plan is kept, so that enforcement goes on without the server (needed with --enforce)",
-    )
-    enforcing.add_argument(
-        "--cni-socket", metavar="PATH", type=Path, help="answer the CNI plugin `eastwest cni` there (default: no)"
-    )
-    enforcing.add_argument(
-        "--policy-log", metavar="FILE", help="write what policies did as JSON lines; - is standard output (default: no)"
-    )
-    enforcing.add_argument(
-        "--policy-log-verdicts",
-        choices=("denied", "all"),
-        default="denied",
-        help="denied: also what would have been (default); all: what was let through, too",
-    )
-    enforcing.add_argument(
-        "--policy-log-namespace",
-        metavar="NS",
-        nargs="+",
-        default=[],
-        help="only pods of these namespaces (default: all)",
-    )
-    enforcing.add_argument(
-        "--policy-log-rate",
-        metavar="N",
-        type=int,
-        default=DEFAULT_RATE,
-        help="lines a second; the rest is counted in a line of its own (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--probe",
-        action="store_true",
-        help="say which hooks this kernel accepts (with --enforce: and which directions), and end",
-    )
-    parser.add_argument("--json", action="store_true", help="with --probe: as JSON")
-
-
-def _hooks(text: str) -> frozenset[str]:
-    names = frozenset(part.strip() for part in text.split(",") if part.strip())
-    if unknown := sorted(names - set(HOOKS)):
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is no optional hook; there are {', '.join(HOOKS)}")
-    return names
-
-
-def _ports(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not 1 <= len(parts) <= 4 or not all(p.isdecimal() and 0 < int(p) < 65536 for p in parts):
-        raise argparse.ArgumentTypeError(f"{text!r}: one to four port numbers are expected, such as 53,5353")
-    return tuple(int(p) for p in parts)
-
-
-def _pin(text: str) -> Path | None:
-    return None if text == "off" else Path(text)
+    add_options(parser)
 
 
 def _default_pin() -> Path | None:
@@ -214,7 +56,7 @@ def _default_pin() -> Path | None:
 
 
 def _release(args: argparse.Namespace) -> int:
-    folder = DEFAULT_FOLDER if args.pin in (_UNSAID, None) else args.pin
+    folder = DEFAULT_FOLDER if args.pin in (UNSAID, None) else args.pin
     try:
         names = release(folder) + release_filters()
     except (PinError, OSError) as error:
@@ -277,8 +119,8 @@ def _config(args: argparse.Namespace) -> Config:
         dns_ports=args.dns_ports,
         attach=args.attach,
         host=args.host,
-        pin=args.pin if args.pin is not _UNSAID else _default_pin(),
-        keep_pins=args.pin is not _UNSAID,
+        pin=args.pin if args.pin is not UNSAID else _default_pin(),
+        keep_pins=args.pin is not UNSAID,
         spool=args.spool,
         spool_bytes=args.spool_bytes,
         reference_metrics=args.reference_metrics,
