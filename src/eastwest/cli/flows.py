@@ -110,9 +110,7 @@ def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
     if answer["next_cursor"]:
         notes.append(f"more rows: --cursor {answer['next_cursor']}")
     if not answer["rows"]:
-        notes.append(
-            "no rows: nothing in this window matches; a longer one: --window 1h, every view: --view, see --help"
-        )
+        notes.append("no rows: nothing in this window matches (a longer one: --window 1h)")
     title, rows = f"{len(answer['rows'])} flows", answer["rows"]
     if columns == "cost":
         notes += _cost.notes(answer)
