@@ -10,9 +10,10 @@ import yaml
 from eastwest.enforce.rollout import machine
 from eastwest.enforce.rollout.gates import Unready
 from eastwest.enforce.rollout.machine import State
-from eastwest.enforce.rollout.observe import Observer
+from eastwest.enforce.rollout.observe import Observer, watched
 from eastwest.k8s.inventory import Event, Inventory
 from eastwest.k8s.raw import RawObject
+from eastwest.query.coverage_node import Node
 from eastwest.store.clickhouse import ClickHouseStore
 from eastwest.store.parts import cut
 from enforce.rollout.factories_rollout import HOLD, SECOND, request, settings
@@ -118,3 +119,17 @@ def test_nodes_that_are_late_are_named_those_of_the_step_only(store: ClickHouseS
     found = Observer(store, cluster(), Nodes(late), lambda: NOON + SECOND).observe(stepped(1))
     assert found.unrealised == (("node-a", "2 of 3 pods"),)
     assert machine.advance(replace(stepped(1), realised_ns=None), found).realised_ns is None
+
+
+def test_what_an_agent_took_with_it_is_no_finding_and_other_losses_are() -> None:
+    """Declared with its end, and its windows are a gap in what was watched; a full map or nothing declared is a finding."""
+
+    def ratio(cause: str | None) -> float | None:
+        lost = {} if cause is None else {cause: {"bytes": 147, "packets": 1}}
+        return watched("node-a", Node("node-a", "reporting", 5, hook_bytes=1000, recorded_bytes=853, lost=lost)).ratio
+
+    assert ratio("agent_ended") == 1.0
+    assert ratio("flow_map_full") == 0.853
+    assert ratio(None) == 0.853
+    gone = {"agent_ended": {"bytes": 1000, "packets": 9}}
+    assert watched("node-a", Node("node-a", "reporting", 5, hook_bytes=1000, recorded_bytes=0, lost=gone)).ratio is None

@@ -17,6 +17,7 @@ from eastwest.query.denials import DeniedFlow, denied_flows, tcp
 from eastwest.store.protocol import Store
 from eastwest.store.questions import Range
 
+AGENT_ENDED: Final = "agent_ended"  # cause of loss: what waited in the memory of an agent that was killed
 TCP_BASELINE_NS: Final = 60_000_000_000
 TERMINATED: Final = ("Succeeded", "Failed")
 
@@ -69,7 +70,7 @@ class Observer:
             unready=self._unready(state, cluster, now_ns),
             tcp_before=self._tcp(Range(since.start_ns - max(state.request.hold_ns, TCP_BASELINE_NS), since.start_ns), namespaces),
             tcp_now=self._tcp(since, namespaces),
-            nodes=tuple(_node(name, books.get(name)) for name in nodes),
+            nodes=tuple(watched(name, books.get(name)) for name in nodes),
         )  # fmt: skip
 
     def _tcp(self, range_: Range, namespaces: tuple[str, ...]) -> TcpHealth:
@@ -118,11 +119,13 @@ def _books(store: Store, since: Range, now_ns: int, nodes: list[str]) -> dict[st
     return {n.node.rpartition("/")[2]: n for n in coverage(store, since, now_ns, nodes).nodes}
 
 
-def _node(name: str, books: Node | None) -> Watched:
+def watched(name: str, books: Node | None) -> Watched:
+    """What the coverage gate asks of a node. Windows that ended with their agent are declared, are no time that was watched,
+    and are nothing that a policy did: they delay a step and do not fail it (decision 0146)."""
     if books is None or books.hook_bytes is None or books.recorded_bytes is None:
         return Watched(name, None, books.last_window_end_ns if books else None)
-    ratio = books.recorded_bytes / books.hook_bytes if books.hook_bytes else None
-    return Watched(name, ratio, books.last_window_end_ns)
+    happened = books.hook_bytes - books.lost.get(AGENT_ENDED, {"bytes": 0})["bytes"]
+    return Watched(name, books.recorded_bytes / happened if happened else None, books.last_window_end_ns)
 
 
 def _watched(state: State, nodes: list[str], books: dict[str, Node]) -> int:
