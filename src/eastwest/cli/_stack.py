@@ -180,7 +180,7 @@ class Stack:
             argv += ["--ingest-socket", str(self.ingest_socket), "--data", str(self.folder / "data")]
             self.server = Part("the server", [*argv, *self.plan.server_options], self.folder / "server.log")
         self.server.start()
-        self.wait_for("the server to answer", lambda: self._healthy(), 30)
+        self.wait_for("the server to answer", lambda: self._healthy(), 120)
         self.server.check()  # it was not somebody else's server that answered
 
     def _healthy(self) -> bool:
