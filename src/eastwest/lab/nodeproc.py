@@ -16,20 +16,13 @@ from eastwest.lab import cgroups, kernel, nodedns, prober, rtnl
 from eastwest.lab.channel import Channel
 from eastwest.lab.dns import server as dns_server
 from eastwest.lab.healthchecks import HealthChecks
-from eastwest.lab.sandbox import ICMP_SYSCTLS, apply_sysctls, show_etc
+from eastwest.lab.sandbox import POD_SYSCTLS, apply_sysctls, show_etc
 
 Json = dict[str, Any]
 
 NODE_SYSCTLS = {
-    **ICMP_SYSCTLS,
+    **POD_SYSCTLS,
     "net/ipv4/ip_forward": "1",
-    "net/ipv4/ping_group_range": "0 2147483647",
-    "net/ipv6/conf/all/disable_ipv6": "0",
-    "net/ipv6/conf/default/accept_dad": "0",
-    "net/ipv6/conf/all/accept_dad": "0",
-    "net/ipv6/conf/default/accept_ra": "0",
-    "net/ipv6/conf/all/accept_ra": "0",
-    "net/ipv6/conf/default/router_solicitations": "0",
     "net/ipv6/conf/default/forwarding": "1",
     "net/ipv6/conf/all/forwarding": "1",
     "net/ipv4/neigh/default/gc_thresh3": "8192",

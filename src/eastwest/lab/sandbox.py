@@ -16,14 +16,11 @@ from eastwest.lab.channel import send_line, serve_blocking
 
 Json = dict[str, Any]
 
-ICMP_SYSCTLS = {  # a probe must hear every refusal
-    "net/ipv4/icmp_ratelimit": "0",
+POD_SYSCTLS = {
+    "net/ipv4/icmp_ratelimit": "0",  # a probe must hear every refusal
     "net/ipv4/icmp_msgs_per_sec": "100000",
     "net/ipv4/icmp_msgs_burst": "10000",
     "net/ipv6/icmp/ratelimit": "0",
-}
-POD_SYSCTLS = {
-    **ICMP_SYSCTLS,
     "net/ipv6/conf/all/disable_ipv6": "0",
     "net/ipv6/conf/default/accept_dad": "0",
     "net/ipv6/conf/all/accept_dad": "0",

@@ -16,7 +16,7 @@ HOUR_NS: Final = 60 * MINUTE_NS
 DAY_NS: Final = 24 * HOUR_NS
 
 ROLLUP_LEFT_OUT: Final = ("window_start_ns", "window_end_ns", "node", "pod_uid", "counted_in")
-ROLLUP_KEYS: Final = (
+EDGE_KEYS: Final = (
     "cluster",
     "src_kind",
     "src_namespace",
@@ -28,6 +28,10 @@ ROLLUP_KEYS: Final = (
     "dst_ip",
     "protocol",
     "dst_port",
+)
+"""What tells two edges apart."""
+ROLLUP_KEYS: Final = (
+    *EDGE_KEYS,
     "reporter",
     "src_port",
     "service_ip",

@@ -15,26 +15,13 @@ from typing import Final
 
 from eastwest.model.schema import BY_NAME, COLUMNS, Merge
 from eastwest.store import hosts, verdicts
-from eastwest.store.ddl import ROLLUP_COLUMNS
+from eastwest.store.ddl import EDGE_KEYS, ROLLUP_COLUMNS
 from eastwest.store.predicates import Predicate
 from eastwest.store.questions import Range
 from eastwest.store.source import Scope, relation
 from eastwest.store.statement import Binder
 from eastwest.store.where import condition, early
 
-EDGE_KEYS: Final = (
-    "cluster",
-    "src_kind",
-    "src_namespace",
-    "src_pod",
-    "src_ip",
-    "dst_kind",
-    "dst_namespace",
-    "dst_pod",
-    "dst_ip",
-    "protocol",
-    "dst_port",
-)
 _SERVICE: Final = ("service_namespace", "service", "service_ip", "service_port")
 _READ: Final = tuple(c.name for c in ROLLUP_COLUMNS)
 EDGE_SUMS: Final = tuple(c.name for c in COLUMNS if c.merge is Merge.SUM)
