@@ -151,7 +151,7 @@ class Stack:
         self.say("starting an agent on each node")
         for node in self.lab.nodes:
             self.start_agent(node.name)
-        self.wait_for("every agent to report", self._all_report, 30)
+        self.wait_for("every agent to report", self._all_report, 120)
         self.say(f"starting {', '.join(Path(s).name for s in self.plan.scenarios)}")
         if self.plan.scenarios:
             self.lab.apply(*self.plan.scenarios)
@@ -215,7 +215,7 @@ class Stack:
             script = "mount -t bpf bpf /sys/fs/bpf && echo ready && exec sleep infinity"
             self.pins = Part("the bpffs", ["unshare", "--mount", "sh", "-c", script], self.folder / "bpffs.log")
             self.pins.start()
-            self.wait_for("a bpffs", lambda: "ready" in self.pins.last_words() if self.pins else False, 10)
+            self.wait_for("a bpffs", lambda: "ready" in self.pins.last_words() if self.pins else False, 60)
         assert self.pins.process is not None
         return Path(f"/proc/{self.pins.process.pid}/root/sys/fs/bpf")
 
@@ -255,7 +255,7 @@ class Stack:
             raise StackError(f"{method} {path} {json.dumps(given)} answered {response.status_code}: {response.text}")
         return response.json()
 
-    def wait_for_edges(self, deadline_s: float = 30.0) -> int:
+    def wait_for_edges(self, deadline_s: float = 120.0) -> int:
         """Wait until edges are visible; how many there are."""
         self.wait_for("the first edges", lambda: bool(self.get("/api/v1/service-map")["edges"]), deadline_s)
         return len(self.get("/api/v1/service-map")["edges"])

@@ -20,15 +20,15 @@ def new_connection(scene: Scene) -> str:
     since_ns = time.time_ns()
     check(not _reaches(scene), f"{src} reaches {dst} on {port}")
     words = f"src_workload={src.split('/')[1]} and dst_workload={dst.split('/')[1]} and dst_port={port}"
-    shown_s = scene.wait("the denied connection to show", lambda: scene.denied(since_ns, words), 60)
+    shown_s = scene.wait("the denied connection to show", lambda: scene.denied(since_ns, words))
     row = scene.denied(since_ns, words)[0]
     reason = row["egress_denied_by"] or row["ingress_denied_by"]
     check(reason and row["missing"], f"no reason with it: {row}")
     changed = _reviewed(scene, src, dst, port)
     scene.apply(changed)
-    scene.wait("the accepted connection", lambda: _reaches(scene), 60)
+    scene.wait("the accepted connection", lambda: _reaches(scene))
     scene.apply(scene.policies)
-    scene.wait("the connection to be closed again", lambda: not _reaches(scene), 60)
+    scene.wait("the connection to be closed again", lambda: not _reaches(scene))
     return f"shown after {shown_s:.1f} s: {reason}; the diff adds it and nothing else"
 
 

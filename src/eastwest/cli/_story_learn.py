@@ -26,8 +26,8 @@ def default_deny(scene: Scene) -> str:
     since_ns, before = time.time_ns(), scene.purchases()
     scene.lab.apply_objects([_deny_all(namespace) for namespace in SHOP], wait=False)
     scene.mode("enforce", SHOP)
-    broke_s = scene.wait("purchases to fail", lambda: scene.purchases().since(before).failed > 0, 15)
-    scene.wait("the map to show it", lambda: _denied_on_map(scene, since_ns), 30)
+    broke_s = scene.wait("purchases to fail", lambda: scene.purchases().since(before).failed > 0)
+    scene.wait("the map to show it", lambda: _denied_on_map(scene, since_ns))
     edges = _denied_on_map(scene, since_ns)
     scene.mode("off", SHOP)
     scene.no_policies()
@@ -69,7 +69,7 @@ def observe_and_generate(scene: Scene) -> str:
         return not _beyond(answer) or bool(answer["denied"])
 
     try:
-        scene.wait("the new window to use every rule", every_rule_used, 90)
+        scene.wait("the new window to use every rule", every_rule_used)
     except StoryError:
         raise StoryError(
             f"permissions that nothing used, and no reason of the closed list: {_beyond(answer)}"
@@ -96,12 +96,10 @@ def watch(scene: Scene, *, cron_job: bool) -> None:
     scene.sell(40)
     if cron_job:
         scene.lab.trigger(*REPORT)
-        scene.wait(
-            "the CronJob's connection", lambda: _flows(scene, "src_workload=orders-report and dst_port=5432"), 60
-        )
+        scene.wait("the CronJob's connection", lambda: _flows(scene, "src_workload=orders-report and dst_port=5432"))
     for workload in ("catalog", "carts", "checkout", "orders"):  # their names are looked up when pools fill
         words = f"src_workload={workload} and dst_port=53"
-        scene.wait(f"{workload} to look names up", partial(_flows, scene, words), 60)
+        scene.wait(f"{workload} to look names up", partial(_flows, scene, words))
 
 
 def _flows(scene: Scene, words: str) -> list[Json]:

@@ -16,10 +16,10 @@ def bad_policy(scene: Scene) -> str:
     namespaces = enforced(scene)
     scene.mode("audit", namespaces)
     roll_out(scene, "1", "30s", wait=False)
-    scene.wait("the first step to be in force", lambda: _current(scene)["realised_ns"], 60)
+    scene.wait("the first step to be in force", lambda: _current(scene)["realised_ns"])
     catalog = next(o for o in scene.lab.objects("NetworkPolicy") if o["metadata"]["name"] == "catalog")
     scene.put({**catalog, "spec": {**catalog["spec"], "ingress": []}})
-    caught_s = scene.wait("a gate to stop the rollout", lambda: _current(scene)["status"] == "stopped", 60)
+    caught_s = scene.wait("a gate to stop the rollout", lambda: _current(scene)["status"] == "stopped")
     found = _current(scene)
     flows = [f["flow"] for stop in found["stops"] for f in stop["findings"] if f["flow"]]
     hit = [f for f in flows if f["src"].startswith("ui/ui[") and f["dst"].startswith("catalog/catalog[")]
@@ -55,7 +55,7 @@ def ended_too_early(scene: Scene) -> str:
     since_ns = time.time_ns()
     scene.lab.trigger(*REPORT)
     words = f"src_workload={REPORT[1]}"
-    scene.wait("the CronJob to be denied", lambda: scene.denied(since_ns, words), 60)
+    scene.wait("the CronJob to be denied", lambda: scene.denied(since_ns, words))
     row = scene.denied(since_ns, words)[0]
     reason = row["egress_denied_by"] or row["ingress_denied_by"]
     check(reason, f"denied without a reason: {row}")
@@ -69,7 +69,6 @@ def _restart_shop(scene: Scene) -> None:
     scene.wait(
         "the shop to be gone",
         lambda: not [p for p in scene.lab.objects("Pod") if p["metadata"]["namespace"] in SHOP],
-        40,
     )
     scene.anew()
     scene.lab.apply(*_without_first_run(scene))

@@ -25,6 +25,8 @@ from eastwest.runtime.paths import run_dir
 SCENARIO: Final = "retail-store"
 SHOP: Final = ("carts", "catalog", "checkout", "orders", "ui")
 PURCHASE: Final = "POST /purchase"
+PATIENCE_S: Final = 180.0
+"""The most that anything is waited for: a bound for machines that are busy with other things, and no part of a figure."""
 _DENIED: Final = "(verdict=denied or verdict=partly)"
 Json = dict[str, Any]
 
@@ -101,7 +103,7 @@ class Scene:
         ]
         return str(max(failed, key=lambda r: r["last_failure_ns"])["last_failure"]) if failed else "none failed"
 
-    def wait(self, what: str, condition: Callable[[], object], deadline_s: float) -> float:
+    def wait(self, what: str, condition: Callable[[], object], deadline_s: float = PATIENCE_S) -> float:
         """Seconds until `condition` held. Raises StoryError."""
         began = time.monotonic()
         try:
@@ -110,13 +112,13 @@ class Scene:
             raise StoryError(str(error).splitlines()[0]) from error
         return time.monotonic() - began
 
-    def sell(self, count: int, deadline_s: float = 60.0) -> Purchases:
+    def sell(self, count: int, deadline_s: float = PATIENCE_S) -> Purchases:
         """Wait for `count` more purchases that succeed."""
         before = self.purchases()
         self.wait(f"{count} purchases", lambda: self.purchases().since(before).succeeded >= count, deadline_s)
         return self.purchases().since(before)
 
-    def recover(self, in_a_row: int = 20, deadline_s: float = 60.0) -> float:
+    def recover(self, in_a_row: int = 20, deadline_s: float = PATIENCE_S) -> float:
         """Seconds until so many purchases in a row have succeeded."""
         start = time.monotonic()
         last = self.purchases()
@@ -171,7 +173,7 @@ class Scene:
             nodes = self.stack.get("/api/v1/coverage", window="5m")["nodes"]
             return all((n["last_window_end_ns"] or 0) >= until_ns for n in nodes)
 
-        self.wait("the agents' records", there, 60)
+        self.wait("the agents' records", there)
 
     # --- policies --------------------------------------------------------------------------------------------------
 
@@ -208,7 +210,7 @@ class Scene:
             self.ask("enforce", "set", namespace, mode)
         self.in_force()
 
-    def in_force(self, deadline_s: float = 60.0) -> None:
+    def in_force(self, deadline_s: float = PATIENCE_S) -> None:
         """Wait until every node has put the newest policies and modes in force."""
         changed_ns = self.lab.changed_ns()
         try:
