@@ -28,7 +28,7 @@ def write_etc(folder: Path, pod: Json, ips: Sequence[str], dns: str = DNS_V4) ->
     folder.mkdir(parents=True, exist_ok=True)
     spec, namespace = pod["spec"], pod["metadata"]["namespace"]
     config = spec.get("dnsConfig") or {}
-    if spec.get("dnsPolicy", "ClusterFirst") == "ClusterFirst":
+    if spec.get("dnsPolicy", "ClusterFirst") in ("ClusterFirst", "ClusterFirstWithHostNet"):
         search = [
             f"{namespace}.svc.cluster.local",
             "svc.cluster.local",
