@@ -8,18 +8,13 @@
 #include "../ring.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
+#include "../flow/wire.h"
 #include "dns.h"
 
 #define TCX_NEXT (-1)
-#define ETH_HEADER 14
-#define ETH_P_IP 0x0800
-#define ETH_P_IPV6 0x86dd
-#define PROTO_TCP 6
-#define PROTO_UDP 17
 #define DNS_HEADER 12
-#define EXTENSIONS 3
 
-struct ports {
+struct watched {
 	__u16 port[DNS_PORTS]; /* 0 = unused */
 };
 
@@ -28,7 +23,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct ports);
+	__type(value, struct watched);
 } dns_ports SEC(".maps");
 
 /* Records of 64 + 128, 512 or 1472 bytes; the agent sets the size: 256 KiB hold 1300 small ones */
@@ -55,7 +50,7 @@ static __always_inline void count(__u32 which)
 static __always_inline int is_dns(__u16 port)
 {
 	__u32 zero = 0;
-	const struct ports *p = bpf_map_lookup_elem(&dns_ports, &zero);
+	const struct watched *p = bpf_map_lookup_elem(&dns_ports, &zero);
 
 	return p && port && (port == p->port[0] || port == p->port[1] || port == p->port[2] || port == p->port[3]);
 }
@@ -93,7 +88,6 @@ static __always_inline int find_behind_ipv4(struct __sk_buff *skb, struct packet
 	return 1;
 }
 
-/* Walks at most EXTENSIONS extension headers (RFC 8200 section 4). */
 static __always_inline int find_behind_ipv6(struct __sk_buff *skb, struct packet *p)
 {
 	__u8 header[4] = {};
@@ -103,21 +97,20 @@ static __always_inline int find_behind_ipv6(struct __sk_buff *skb, struct packet
 		return 0;
 	p->is_ipv6 = 1;
 	p->l4 = ETH_HEADER + 40;
-#pragma unroll
-	for (i = 0; i < EXTENSIONS; i++) {
+	for (i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
 		__u8 kind = p->protocol;
 
-		if (kind != 0 && kind != 43 && kind != 44 && kind != 60)
+		if (!is_extension(kind))
 			return is_transport(p);
 		if (bpf_skb_load_bytes(skb, p->l4, header, 4))
 			return 0;
 		p->protocol = header[0];
-		if (kind == 44 && ((header[2] << 8 | header[3]) & 0xfff8)) {
+		if (kind == PROTO_FRAGMENT && ((header[2] << 8 | header[3]) & 0xfff8)) {
 			if (is_transport(p))
 				count(DNS_UNPARSED_HEADERS); /* a later fragment */
 			return 0;
 		}
-		p->l4 += kind == 44 ? 8 : (header[1] + 1) * 8;
+		p->l4 += extension_bytes(kind, header[1]);
 	}
 	if (is_transport(p))
 		return 1;
@@ -128,9 +121,9 @@ static __always_inline int find_behind_ipv6(struct __sk_buff *skb, struct packet
 /* Finds the transport header of UDP and TCP. 0 = not ours to look at. */
 static __always_inline int find_transport(struct __sk_buff *skb, struct packet *p)
 {
-	if (skb->protocol == bpf_htons(ETH_P_IP))
+	if (skb->protocol == bpf_htons(ETHERTYPE_IPV4))
 		return find_behind_ipv4(skb, p);
-	if (skb->protocol == bpf_htons(ETH_P_IPV6))
+	if (skb->protocol == bpf_htons(ETHERTYPE_IPV6))
 		return find_behind_ipv6(skb, p);
 	return 0;
 }

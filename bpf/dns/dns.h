@@ -17,7 +17,7 @@ enum dns_counter {
 	DNS_MESSAGES = 0,	/* sent to user space */
 	DNS_LOST_RING = 1,	/* the ring was full */
 	DNS_UNPARSED_TCP = 2,	/* segments that are not exactly one message */
-	DNS_UNPARSED_HEADERS = 3, /* later fragments of UDP or TCP, more than three IPv6 extension headers */
+	DNS_UNPARSED_HEADERS = 3, /* later fragments of UDP or TCP, too many IPv6 extension headers */
 	DNS_COUNTERS = 4,
 };
 

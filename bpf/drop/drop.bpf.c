@@ -9,11 +9,9 @@
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
+#include "../flow/wire.h"
 #include "drop.h"
 
-#define PROTO_TCP 6
-#define PROTO_UDP 17
-#define PROTO_SCTP 132
 #define REASON_CONSUMED 1 /* SKB_CONSUMED: not a drop */
 
 /* key: inode of a namespace of this node, 4 bytes; value: 4 bytes, not used */
@@ -77,65 +75,97 @@ static __always_inline void map_ipv4(__u8 *to, const void *from)
 {
 	to[10] = 0xff;
 	to[11] = 0xff;
-	bpf_probe_read_kernel(to + 12, 4, from);
+	__builtin_memcpy(to + 12, from, 4);
 }
 
-/* Ports, and who is the server where a TCP handshake packet says so. */
+/* The TCP flags of a handshake, or what means the same in SCTP; 0 when it is none. */
+static __always_inline __u8 handshake(__u8 protocol, const unsigned char *l4)
+{
+	__u8 byte = 0;
+
+	if (!has_handshake(protocol) || bpf_probe_read_kernel(&byte, 1, l4 + (protocol == PROTO_TCP ? 13 : 12)))
+		return 0;
+	if (protocol == PROTO_TCP)
+		return byte & (TCP_SYN | TCP_ACK);
+	if (byte == SCTP_INIT)
+		return TCP_SYN;
+	return byte == SCTP_INIT_ACK ? TCP_SYN | TCP_ACK : 0;
+}
+
+/* Ports, and who is the server where a handshake says so. */
 static __always_inline void parse_ports(struct drop_key *key, const unsigned char *l4)
 {
-	__be16 ports[2] = {};
-	__u8 tcp_flags = 0;
+	struct ports ports = {};
+	__u8 flags;
 
-	if (key->protocol != PROTO_TCP && key->protocol != PROTO_UDP && key->protocol != PROTO_SCTP)
+	if (!has_ports(key->protocol) || bpf_probe_read_kernel(&ports, sizeof(ports), l4))
 		return;
-	if (bpf_probe_read_kernel(ports, sizeof(ports), l4))
-		return;
-	key->src_port = bpf_ntohs(ports[0]);
-	key->dst_port = bpf_ntohs(ports[1]);
+	key->src_port = bpf_ntohs(ports.src);
+	key->dst_port = bpf_ntohs(ports.dst);
 	key->flags |= DROP_PORTS;
-	if (key->protocol != PROTO_TCP || bpf_probe_read_kernel(&tcp_flags, 1, l4 + 13))
-		return;
-	if ((tcp_flags & 0x12) == 0x02) {
+	flags = handshake(key->protocol, l4);
+	if (flags == TCP_SYN) {
 		key->src_port = 0;
 		key->flags |= DROP_TO_SERVER;
-	} else if ((tcp_flags & 0x12) == 0x12) {
+	} else if (flags == (TCP_SYN | TCP_ACK)) {
 		key->dst_port = 0;
 		key->flags |= DROP_TO_CLIENT;
 	}
 }
 
-/* L3 length; 0 when there is no IP header or it does not say (BIG TCP). Extension headers are not walked: their number stands as protocol. */
+static __always_inline __u64 parse_ipv4(struct drop_key *key, const unsigned char *l3)
+{
+	struct ipv4_header ip;
+
+	if (bpf_probe_read_kernel(&ip, sizeof(ip), l3))
+		return 0;
+	key->protocol = ip.protocol;
+	map_ipv4(key->src, &ip.src);
+	map_ipv4(key->dst, &ip.dst);
+	key->flags |= DROP_PARSED;
+	if (!(ip.fragment & bpf_htons(0x1fff)))
+		parse_ports(key, l3 + (ip.version_ihl & 0xf) * 4);
+	return bpf_ntohs(ip.total_length);
+}
+
+/* A chain of too many extension headers leaves the number of the next one as protocol; a later fragment has no ports. */
+static __always_inline __u64 parse_ipv6(struct drop_key *key, const unsigned char *l3)
+{
+	const unsigned char *at = l3 + sizeof(struct ipv6_header);
+	struct ipv6_fragment extension; /* the longest part of any that is read */
+	struct ipv6_header ip;
+	bool later = false;
+	int i;
+
+	if (bpf_probe_read_kernel(&ip, sizeof(ip), l3))
+		return 0;
+	key->protocol = ip.next_header;
+	__builtin_memcpy(key->src, ip.src, 16);
+	__builtin_memcpy(key->dst, ip.dst, 16);
+	key->flags |= DROP_PARSED;
+	for (i = 0; i < IPV6_EXTENSIONS_MAX && is_extension(key->protocol) && !later; i++) {
+		if (bpf_probe_read_kernel(&extension, sizeof(extension), at))
+			break;
+		later = key->protocol == PROTO_FRAGMENT && (extension.offset & bpf_htons(0xfff8));
+		at += extension_bytes(key->protocol, extension.reserved);
+		key->protocol = extension.next_header;
+	}
+	if (!later)
+		parse_ports(key, at);
+	return ip.payload_length ? bpf_ntohs(ip.payload_length) + sizeof(ip) : 0;
+}
+
+/* L3 length; 0 when there is no IP header or it does not say (BIG TCP). */
 static __always_inline __u64 parse(struct drop_key *key, const struct sk_buff___drop *skb)
 {
 	const unsigned char *l3 = skb->head + skb->network_header;
 	__u8 first = 0;
-	__be16 length = 0;
 
 	if (!skb->network_header || bpf_probe_read_kernel(&first, 1, l3))
 		return 0;
-	if (first >> 4 == 4) {
-		__be16 fragment = 0;
-
-		bpf_probe_read_kernel(&length, 2, l3 + 2);
-		bpf_probe_read_kernel(&fragment, 2, l3 + 6);
-		bpf_probe_read_kernel(&key->protocol, 1, l3 + 9);
-		map_ipv4(key->src, l3 + 12);
-		map_ipv4(key->dst, l3 + 16);
-		key->flags |= DROP_PARSED;
-		if (!(bpf_ntohs(fragment) & 0x1fff))
-			parse_ports(key, l3 + (first & 0xf) * 4);
-		return bpf_ntohs(length);
-	}
-	if (first >> 4 == 6) {
-		bpf_probe_read_kernel(&length, 2, l3 + 4);
-		bpf_probe_read_kernel(&key->protocol, 1, l3 + 6);
-		bpf_probe_read_kernel(key->src, 16, l3 + 8);
-		bpf_probe_read_kernel(key->dst, 16, l3 + 24);
-		key->flags |= DROP_PARSED;
-		parse_ports(key, l3 + 40);
-		return length ? bpf_ntohs(length) + 40 : 0;
-	}
-	return 0;
+	if (first >> 4 == 4)
+		return parse_ipv4(key, l3);
+	return first >> 4 == 6 ? parse_ipv6(key, l3) : 0;
 }
 
 static __always_inline void add(struct drop_value *value, __u64 bytes)

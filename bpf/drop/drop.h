@@ -7,8 +7,8 @@
 enum drop_flag {
 	DROP_PARSED = 1,	/* addresses are real */
 	DROP_PORTS = 2,		/* ports are real */
-	DROP_TO_SERVER = 4,	/* a TCP SYN: dst_port is the server's, src_port elided */
-	DROP_TO_CLIENT = 8,	/* a TCP SYN-ACK: src_port is the server's, dst_port elided */
+	DROP_TO_SERVER = 4,	/* a TCP SYN or SCTP INIT: dst_port is the server's, src_port elided */
+	DROP_TO_CLIENT = 8,	/* a TCP SYN-ACK or SCTP INIT ACK: src_port is the server's, dst_port elided */
 };
 
 enum drop_counter {

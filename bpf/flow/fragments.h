@@ -13,7 +13,7 @@ struct fragment_key {
 	__u8 peer_addr[16];
 	__u32 ifindex;
 	__u32 identification;
-	__u8 protocol; /* as the IPv4 header or the fragment header says */
+	__u8 protocol; /* of the IPv4 header; of IPv6 PROTO_FRAGMENT: only the first one's next header means something */
 	__u8 dir;
 	__u8 pad[2];
 };

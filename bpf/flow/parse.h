@@ -126,40 +126,45 @@ static __always_inline __u32 identification(const struct ipv6_fragment *fragment
 	return (__u32)fragment->identification[0] << 16 | fragment->identification[1];
 }
 
+/* To the header behind the extension headers, or to a fragment's that is not the first. */
+static __always_inline enum parsed skip_extensions(struct __sk_buff *skb, __u32 *offset, __u8 *next, struct ipv6_fragment *fragment)
+{
+	struct ipv6_extension extension;
+	int i;
+
+	for (i = 0; i < IPV6_EXTENSIONS_MAX && is_extension(*next); i++) {
+		if (READ(skb, *offset, &extension) < 0)
+			return PARSED_TRUNCATED;
+		if (*next == PROTO_FRAGMENT && READ(skb, *offset, fragment) < 0)
+			return PARSED_TRUNCATED;
+		if (*next == PROTO_FRAGMENT && (fragment->offset & bpf_htons(0xfff8)))
+			return PARSED_FRAGMENT;
+		*offset += extension_bytes(*next, extension.length);
+		*next = extension.next_header;
+	}
+	return is_extension(*next) ? PARSED_TRUNCATED : PARSED;
+}
+
 static __always_inline enum parsed parse_ipv6(struct __sk_buff *skb, struct packet *p)
 {
 	struct ipv6_header ip;
 	__u32 offset = ETH_HEADER + sizeof(ip);
-	struct ipv6_extension extension;
 	struct ipv6_fragment fragment = {};
 	enum parsed parsed;
-	__u8 next;
-	int i;
 
 	if (READ(skb, ETH_HEADER, &ip) < 0)
 		return PARSED_TRUNCATED;
 	copy_address(p->key->pod_addr, p->dir == EW_FROM_POD ? ip.src : ip.dst);
 	copy_address(p->key->peer_addr, p->dir == EW_FROM_POD ? ip.dst : ip.src);
-	next = ip.next_header;
-	for (i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
-		if (next != PROTO_HOP_BY_HOP && next != PROTO_ROUTING && next != PROTO_DEST_OPTIONS &&
-		    next != PROTO_FRAGMENT)
-			break;
-		if (READ(skb, offset, &extension) < 0)
-			return PARSED_TRUNCATED;
-		if (next == PROTO_FRAGMENT && READ(skb, offset, &fragment) < 0)
-			return PARSED_TRUNCATED;
-		if (next == PROTO_FRAGMENT && (fragment.offset & bpf_htons(0xfff8)))
-			return recall_first(p, identification(&fragment), fragment.next_header) ? PARSED : PARSED_FRAGMENT;
-		offset += next == PROTO_FRAGMENT ? 8 : (extension.length + 1) * 8;
-		next = extension.next_header;
-	}
-	if (i == IPV6_EXTENSIONS_MAX)
-		return PARSED_TRUNCATED;
-	p->key->protocol = next;
+	parsed = skip_extensions(skb, &offset, &ip.next_header, &fragment);
+	if (parsed == PARSED_FRAGMENT)
+		return recall_first(p, identification(&fragment), PROTO_FRAGMENT) ? PARSED : PARSED_FRAGMENT;
+	if (parsed != PARSED)
+		return parsed;
+	p->key->protocol = ip.next_header;
 	parsed = parse_l4(skb, p, offset);
 	if (parsed == PARSED && (fragment.offset & bpf_htons(1))) /* else an atomic one: RFC 6946 */
-		remember_first(p, identification(&fragment), fragment.next_header);
+		remember_first(p, identification(&fragment), PROTO_FRAGMENT);
 	return parsed;
 }
 

@@ -3,7 +3,7 @@
 #ifndef EW_FLOW_QUOTE_H
 #define EW_FLOW_QUOTE_H
 
-#include "packet.h"
+#include "parse.h"
 
 /* Its flow; false when it cannot be told. Who gets the error sent that packet. */
 static __always_inline bool quoted_flow(struct __sk_buff *skb, const struct packet *p, struct ew_flow_key *key)
@@ -12,7 +12,8 @@ static __always_inline bool quoted_flow(struct __sk_buff *skb, const struct pack
 	struct ipv4_header v4;
 	struct ipv6_header v6;
 	struct ports ports;
-	__u32 length;
+	struct ipv6_fragment fragment;
+	__u32 offset = p->quote;
 
 	key->ifindex = p->key->ifindex;
 	if (p->key->protocol == PROTO_ICMP) {
@@ -21,16 +22,20 @@ static __always_inline bool quoted_flow(struct __sk_buff *skb, const struct pack
 		map_ipv4(by_pod ? key->pod_addr : key->peer_addr, v4.src);
 		map_ipv4(by_pod ? key->peer_addr : key->pod_addr, v4.dst);
 		key->protocol = v4.protocol;
-		length = (v4.version_ihl & 0x0f) * 4;
+		offset += (v4.version_ihl & 0x0f) * 4;
+		if (v4.fragment & bpf_htons(0x1fff))
+			return false; /* a later fragment: no ports */
 	} else {
 		if (bpf_skb_load_bytes(skb, p->quote, &v6, sizeof(v6)) < 0)
 			return false;
 		copy_address(by_pod ? key->pod_addr : key->peer_addr, v6.src);
 		copy_address(by_pod ? key->peer_addr : key->pod_addr, v6.dst);
+		offset += sizeof(v6);
+		if (skip_extensions(skb, &offset, &v6.next_header, &fragment) != PARSED)
+			return false;
 		key->protocol = v6.next_header;
-		length = sizeof(v6);
 	}
-	if (!has_ports(key->protocol) || bpf_skb_load_bytes(skb, p->quote + length, &ports, sizeof(ports)) < 0)
+	if (!has_ports(key->protocol) || bpf_skb_load_bytes(skb, offset, &ports, sizeof(ports)) < 0)
 		return false;
 	key->pod_port = bpf_ntohs(by_pod ? ports.src : ports.dst);
 	key->peer_port = bpf_ntohs(by_pod ? ports.dst : ports.src);

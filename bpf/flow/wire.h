@@ -14,6 +14,7 @@
 #define PROTO_UDP 17
 #define PROTO_ROUTING 43
 #define PROTO_FRAGMENT 44
+#define PROTO_AUTHENTICATION 51
 #define PROTO_ICMPV6 58
 #define PROTO_DEST_OPTIONS 60
 #define PROTO_SCTP 132
@@ -93,7 +94,7 @@ struct icmp_header {
 
 struct ipv6_extension {
 	__u8 next_header;
-	__u8 length; /* in 8 bytes, without the first 8; in a fragment header reserved */
+	__u8 length; /* in 8 bytes, without the first 8; of authentication in 4, without the first 8; of a fragment reserved */
 	__u8 fragment[2];
 };
 
@@ -103,6 +104,21 @@ struct ipv6_fragment {
 	__be16 offset; /* in 8 bytes, times 8; the lowest bit: more fragments */
 	__be16 identification[2];
 };
+
+/* Headers between IPv6's own and the transport's, as Linux walks them (ipv6_skip_exthdr). ESP hides what follows, so it is a
+ * protocol; so is authentication in IPv4. */
+static __always_inline bool is_extension(__u8 next)
+{
+	return next == PROTO_HOP_BY_HOP || next == PROTO_ROUTING || next == PROTO_FRAGMENT || next == PROTO_AUTHENTICATION ||
+	       next == PROTO_DEST_OPTIONS;
+}
+
+static __always_inline __u32 extension_bytes(__u8 kind, __u8 length)
+{
+	if (kind == PROTO_FRAGMENT)
+		return 8;
+	return kind == PROTO_AUTHENTICATION ? (length + 2) * 4 : (length + 1) * 8;
+}
 
 /* Who opens and when it ends is told by the packets themselves. */
 static __always_inline bool has_handshake(__u8 protocol)

@@ -123,15 +123,12 @@ static __always_inline bool read_ipv6(const unsigned char *at, struct passing *p
 	copy_address(p->t.asked, ip.dst);
 	p->protocol = ip.next_header;
 	at += sizeof(ip);
-	for (i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
-		if (p->protocol != PROTO_HOP_BY_HOP && p->protocol != PROTO_ROUTING && p->protocol != PROTO_DEST_OPTIONS &&
-		    p->protocol != PROTO_FRAGMENT)
-			break;
+	for (i = 0; i < IPV6_EXTENSIONS_MAX && is_extension(p->protocol); i++) {
 		if (bpf_probe_read_kernel(&extension, sizeof(extension), at))
 			return false;
 		if (p->protocol == PROTO_FRAGMENT && (extension.offset & bpf_htons(0xfff8)))
 			return false;
-		at += p->protocol == PROTO_FRAGMENT ? 8 : (extension.reserved + 1) * 8;
+		at += extension_bytes(p->protocol, extension.reserved);
 		p->protocol = extension.next_header;
 	}
 	return read_l4(at, p);

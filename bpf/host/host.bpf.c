@@ -66,6 +66,7 @@ static __always_inline bool is_envelope(struct ew_view *view)
 {
 	__u8 protocol = 0;
 	__u32 offset = ETH_HEADER + sizeof(struct ipv6_header);
+	struct ipv6_fragment fragment;
 	struct ipv4_header ip;
 	struct ports ports;
 	__u16 port;
@@ -75,7 +76,8 @@ static __always_inline bool is_envelope(struct ew_view *view)
 			return false;
 		protocol = ip.protocol;
 		offset = ETH_HEADER + (ip.version_ihl & 0x0f) * 4;
-	} else if (view_load_bytes(view, ETH_HEADER + 6, &protocol, sizeof(protocol)) < 0) {
+	} else if (view_load_bytes(view, ETH_HEADER + 6, &protocol, sizeof(protocol)) < 0 ||
+		   skip_extensions(view, &offset, &protocol, &fragment) != PARSED) { /* Linux' own tunnels put an option before */
 		return false;
 	}
 	if (protocol == PROTO_IPIP || protocol == PROTO_IPV6 || protocol == PROTO_GRE || protocol == PROTO_ESP)

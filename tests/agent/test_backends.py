@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -148,6 +151,16 @@ table ip6 s { chain p { type nat hook prerouting priority dstnat
     ip6 daddr fd96::10 tcp dport 80 dnat ip6 to [BACKEND6]:8080
 }; }
 """
+
+
+@pytest.mark.root
+def test_the_probe_says_how_services_are_named_where_the_read_is_refused() -> None:
+    argv = ["unshare", "-n", sys.executable, "-c", PICKY, "agent", "--probe", "--json"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = {h["name"]: (h["state"], h["reason"]) for h in json.loads(done.stdout)}
+    assert told["tcx"] == ("on", None)
+    assert told["conntrack"] == ("on", backends.BY_NETLINK)
 
 
 @pytest.mark.root

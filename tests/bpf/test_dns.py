@@ -122,6 +122,20 @@ def test_names_codes_latency_and_answers(world: World, host: str, own: str, tcp:
     assert counters == {"messages": 6, "lost_ring": 0, "unparsed_tcp": 0, "unparsed_headers": 0}
 
 
+def test_questions_behind_extension_headers_are_read(world: World) -> None:
+    with attached(world) as hook:
+        world.pod.do("""
+u = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); u.settimeout(5)
+padding = bytes([0, 0, 1, 4, 0, 0, 0, 0])
+u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_HOPOPTS, padding)
+u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, padding)
+u.sendto(dnslib.DNSRecord.question("far.example").pack(), ("fd77::2", 53)); u.recv(4096)
+""")
+        (only,) = lookups(hook, 1)
+        assert hook.counters()["unparsed_headers"] == 0
+    assert only.name == "far.example"
+
+
 def test_a_long_answer_is_whole(world: World) -> None:
     with attached(world) as hook:
         world.pod.do("ask('big.example', '10.77.0.2', True)")

@@ -100,6 +100,32 @@ def test_a_firewall_s_drops_are_counted_exactly_and_named(
     assert hook.counters()["lost"] == 0
 
 
+def test_drops_behind_extension_headers_and_of_an_init_name_their_ports(world: World, hook: DropHook) -> None:
+    """A hop-by-hop header and destination options before UDP; and the opening of an SCTP association."""
+    rule = "th dport { 7000, 38412 }"
+    nft(world.client_ns, f"table inet t {{ chain o {{ type filter hook output priority 0; {rule} drop; }}; }}")
+    world.client.do("""
+u = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+u.bind(("fd77::1", 5000))
+padding = bytes([0, 0, 1, 4, 0, 0, 0, 0])
+u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_HOPOPTS, padding)
+u.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, padding)
+raw = socket.socket(socket.AF_INET6, socket.SOCK_RAW, 132)
+init = struct.pack("!HHIIBBHIIHHI", 5001, 38412, 0, 0, 1, 0, 20, 9, 65536, 1, 1, 1)
+for send in (lambda: u.sendto(b"x" * 100, ("fd77::2", 7000)), lambda: raw.sendto(init, ("fd77::2", 0))):
+    try: send()
+    except PermissionError: pass  # the local firewall's word for it
+u.close(); raw.close()
+""")
+    drops = collect_until(hook, lambda d: packets(by_reason(hook, "netfilter_drop", d)) >= 2)
+    found = {
+        (int(k["protocol"]), int(k["src_port"]), int(k["dst_port"]), int(k["flags"]))
+        for k in by_reason(hook, "netfilter_drop", drops)["key"]
+    }
+    read = Flag.PARSED | Flag.PORTS
+    assert found == {(17, 5000, 7000, read), (132, 0, 38412, read | Flag.TO_SERVER)}
+
+
 def test_a_dropped_syn_names_the_server_s_port_only(world: World, hook: DropHook) -> None:
     nft(world.client_ns, "table inet t { chain o { type filter hook output priority 0; tcp dport 81 drop; }; }")
     world.client.do("""

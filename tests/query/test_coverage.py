@@ -138,6 +138,13 @@ def test_gaps_hooks_and_clocks_are_told() -> None:
     ]
 
 
+def test_a_hook_that_works_in_another_way_says_what_that_cannot_tell() -> None:
+    ways = [{"name": "conntrack", "state": "on", "reason": "by netlink: several backends stay unknown", "columns": []}]
+    plain = [{"name": "tcx", "state": "on", "reason": None, "columns": []}]
+    found = Books().node(hooks=json.dumps(plain + ways)).accounts()
+    assert found.sentences == ["node-a: hook conntrack works by netlink: several backends stay unknown."]
+
+
 def test_a_clock_that_is_behind_is_told_too() -> None:
     (said,) = Books().node(skew_ns=-7 * S).accounts().sentences
     assert said == "node-a: its clock is 7.0 s behind the server's, or its batches take that long to arrive."

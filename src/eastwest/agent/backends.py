@@ -23,7 +23,8 @@ from eastwest.model.flow import Reporter
 HOOK: Final = "conntrack"
 BY_NETLINK: Final = (
     "by netlink at the end of each window, as the kernel refuses the read in its hooks: "
-    "a client whose connections to one Service have several backends keeps the Service's address"
+    "a client whose connections to one Service have several backends keeps the Service's address, "
+    "the server's end names no Service, and masquerading is not undone"
 )
 SOME_UNREAD: Final = f"{BY_NETLINK}; entries of an unknown form are left out"
 _CLIENT: Final = ROLES.index(Reporter.CLIENT)
@@ -36,6 +37,10 @@ class Backends:
         self._refused, self._dump = refused, dump
         self.status = refused
         self._read()
+
+    def among(self, hooks: Sequence[HookStatus]) -> tuple[HookStatus, ...]:
+        """The kernel's hooks with what stands in for the refused one."""
+        return tuple(self.status if h.name == HOOK else h for h in hooks)
 
     def name(self, edges: Edges) -> Edges:
         """The same rows in the same order; where one backend is known it becomes `dst`, and what was asked `service`."""

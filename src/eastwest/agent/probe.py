@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from eastwest.agent import loader
+from eastwest.agent import backends, loader
 from eastwest.agent.kernel import FlowKernel, Sizes
 from eastwest.agent.optional_hooks import Choice, OptionalHooks
 from eastwest.agent.policy import forward
@@ -25,9 +25,15 @@ def probe(choice: Choice, *, enforce: bool = False) -> tuple[HookStatus, ...]:
         return (HookStatus("tcx", "refused", str(error), _EVERYTHING),)
     try:
         kernel.attach_by("auto")
-        return kernel.hooks + _try_optional(kernel, choice) + (_try_policy(kernel) if enforce else ())
+        return _with_netlink(kernel.hooks) + _try_optional(kernel, choice) + (_try_policy(kernel) if enforce else ())
     finally:
         kernel.close()
+
+
+def _with_netlink(hooks: tuple[HookStatus, ...]) -> tuple[HookStatus, ...]:
+    """As the agent would name Services: the dump that stands in for a refused read is really asked for."""
+    netlink = backends.instead(hooks)
+    return hooks if netlink is None else netlink.among(hooks)
 
 
 def _try_optional(kernel: FlowKernel, choice: Choice) -> tuple[HookStatus, ...]:

@@ -94,7 +94,7 @@ class Recorder:
         """The kernel's, with what stands in for a refused one as of the last window."""
         if self._backends is None:
             return self._kernel.hooks
-        return tuple(self._backends.status if h.name == backends.HOOK else h for h in self._kernel.hooks)
+        return self._backends.among(self._kernel.hooks)
 
     def close(self) -> None:
         """Let go of what it reads from. After the last window."""

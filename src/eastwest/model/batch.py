@@ -52,7 +52,9 @@ class HookStatus:
 
     name: str
     state: str  # "on", "off" (not asked for) or "refused"
-    reason: str | None = None  # for refused: the kernel's answer in words
+    reason: str | None = (
+        None  # refused: the kernel's answer in words; on: in which other way, and what that cannot tell
+    )
     columns: tuple[str, ...] = ()
 
 

@@ -54,3 +54,5 @@ def _of(n: Node) -> Iterator[tuple[int, str]]:
             columns = ", ".join(hook["columns"])
             without = f"; unknown without it: {columns}" if columns else ""
             yield 6, f"the kernel refused hook {hook['name']} ({hook['reason'] or 'no reason given'}){without}."
+        elif hook["state"] == "on" and hook["reason"]:
+            yield 7, f"hook {hook['name']} works {hook['reason']}."
