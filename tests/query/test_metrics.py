@@ -255,6 +255,28 @@ def test_tcp_health_is_added_up_from_both_ends() -> None:
     assert ("eastwest_pair_tcp_rtt_seconds_count", "reverse", None) not in seen
 
 
+@pytest.mark.parametrize("cap", [0, 1, 3, 1000])
+def test_no_segment_and_no_round_trip_is_lost_at_any_cap(cap: int) -> None:
+    rows = reports([(s, t, 80, 7) for s, t in itertools.product(sorted(PODS), repeat=2)], set())
+    told = [
+        {"retransmits_established": n, "rtt_bucket_03": 2 * n, "rtt_sum_us": 300 * n} for n in range(1, len(rows) + 1)
+    ]
+    metrics = FlowMetrics(cap)
+    metrics.take(with_tcp(table(*rows), *told), NOW)
+    seen = [s for s in samples(metrics) if s.name.startswith("eastwest_pair_tcp_")]
+
+    def total(name: str, **labels: str) -> float:
+        return sum(
+            s.value for s in seen if s.name == f"eastwest_pair_tcp_{name}" and labels.items() <= s.labels.items()
+        )
+
+    segments = sum(range(1, len(rows) + 1))
+    assert total("retransmissions_total", phase="established") == segments
+    assert total("rtt_seconds_count") == total("rtt_seconds_bucket", le="+Inf") == 2 * segments
+    assert total("rtt_seconds_sum") == pytest.approx(300e-6 * segments)
+    assert any(s.labels["source"] == OTHER for s in seen) == (cap < 1000)
+
+
 def test_the_buckets_are_those_of_the_records() -> None:
     assert [int(b * 1e6) for b in RTT_BOUNDS_S] == list(BOUNDS_US)
     assert LATENCY_BOUNDS_S == RTT_BOUNDS_S
