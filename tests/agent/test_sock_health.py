@@ -8,7 +8,7 @@ import numpy as np
 
 from eastwest.agent.abi import ROLE_SOURCES
 from eastwest.agent.edges import KEY, SUMS, Edges
-from eastwest.agent.sock.health import COLUMNS, of_edges, onto
+from eastwest.agent.sock.health import COLUMNS, add_up, of_edges, onto
 from eastwest.agent.sock.ledger import INCREMENT
 from eastwest.agent.sock.record import Role
 from eastwest.model.flow import RoleSource, ip_bytes
@@ -106,3 +106,21 @@ def test_nothing_onto_nothing() -> None:
     joined, columns = onto(empty, of_edges(np.empty(0, INCREMENT), {}, translating))
     assert len(joined) == 0
     assert columns["resets"].shape == (0,)
+
+
+def test_parts_add_up_to_the_whole() -> None:
+    increments = np.concatenate(
+        [
+            increment(local_port=40000 + i, port=80 + i % 3, retransmits=(i, 2 * i, 1), rtt_min_us=rtt, now_ns=100 + i)
+            for i, rtt in enumerate((50, 0, 30, 0, 0, 70, 20, 9, 0))
+        ]
+    )
+    increments["rtt_histogram"][:, 2] = increments["rtt_count"] = 3
+    increments["rtt_sum_us"] = np.arange(len(increments)) * 1000
+    parts = [increments[:2], increments[2:2], increments[2:5], increments[5:]]
+    whole = of_edges(increments, {NETNS: IFINDEX}, translating)
+    made = add_up([of_edges(part, {NETNS: IFINDEX}, translating) for part in parts])
+    assert (made.words == whole.words).all()
+    assert made.times_ns.tolist() == whole.times_ns.tolist()
+    assert made.unresolved == whole.unresolved == 6
+    assert {n: c.tolist() for n, c in made.columns.items()} == {n: c.tolist() for n, c in whole.columns.items()}

@@ -27,7 +27,7 @@ from eastwest.agent.metrics.fetch import NameFetcher
 from eastwest.agent.metrics.hooks import Increment, of_dns, of_drops
 from eastwest.agent.metrics.names import PodNames
 from eastwest.agent.metrics.node import Health, PolicyHealth
-from eastwest.agent.optional_hooks import Choice, OptionalHooks, cgroup_root, hooks_digest
+from eastwest.agent.optional_hooks import Choice, OptionalHooks, cgroup_root, hooks_digest, interfaces_by_namespace
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
 from eastwest.agent.policy import forward
 from eastwest.agent.policy.choice import EnforceConfig
@@ -245,7 +245,7 @@ class Agent:
         while not self._stopping.wait(min(POLL_S, max(0.0, due - time.monotonic()))):
             if time.monotonic() >= due:
                 return False
-            self._hooks.poll()
+            self._hooks.poll(lambda: interfaces_by_namespace(self._interfaces.snapshot()))
             if self._host_pods is not None:
                 self._host_pods.poll()
         return True

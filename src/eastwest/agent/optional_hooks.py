@@ -58,6 +58,9 @@ _HANDOVER_VERSION: Final = 1
 _WAITING_BYTES: Final = 40 << 10
 """What may be left to a successor of connections whose pod is not known, and of questions without an answer, each."""
 
+MANY: Final = 2048
+"""Records of closed connections that are added up without waiting for the window's end."""
+
 _UNKNOWN_WHEN_ZERO: Final = frozenset({"rtt_min_us"})
 
 
@@ -127,6 +130,7 @@ class OptionalHooks:
         self._watch = DnsWatch()
         self._waiting = Waiting(strangers=choice.host)
         self._risk_after: dict[str, int] = {}  # by hook: what of the last window a successor will not find
+        self._healthy: list[Health] = []  # of connections that closed in this window
         self._unresolved = 0  # connections that had no flow, since the start
         self.owners: Callable[[NDArray[np.uint64]], NDArray[np.uint16]] | None = None
         """Whose the node's own sockets are, by cgroup; None: the node's."""
@@ -222,10 +226,15 @@ class OptionalHooks:
         """A pod's interface is gone."""
         self._watch.names.forget_pod(ifindex)
 
-    def poll(self) -> None:
-        """Empty the rings; several times a second, so that they never fill up."""
+    def poll(self, interface_of: Callable[[], Mapping[int, int]] | None = None) -> None:
+        """Empty the rings; several times a second, so that they never fill up.
+
+        `interface_of`: as in `sense`. With it many closed connections become edges at once: while the flow map surely knows them,
+        and in the processor's caches, where a whole window of them would fill the memory."""
         if self._sock is not None:
             self._sock.poll()
+            if interface_of is not None and self._sock.waiting >= MANY:
+                self._healthy.append(self._health_of(self._sock.closed(), interface_of()))
         if self._dns is not None:
             self._watch.see(self._dns.sightings())
 
@@ -235,7 +244,8 @@ class OptionalHooks:
         self.poll()
         found = None
         if self._sock is not None:
-            found = health.of_edges(self._connections(interface_of, number), interface_of, self._resolve, self.owners)
+            parts, self._healthy = self._healthy, []
+            found = health.add_up([*parts, self._health_of(self._sock.collect(number), interface_of)])
         drops = attributed = losses = None
         if self._drop is not None:
             pods = {netns: ifindex for netns, ifindex in interface_of.items() if netns != self._node_netns}
@@ -277,11 +287,11 @@ class OptionalHooks:
                 part.close()
         self._handover.close()
 
-    def _connections(self, interface_of: Mapping[int, int], number: int | None) -> NDArray[Any]:
-        assert self._sock is not None
-        increments = self._sock.collect(number)
-        outside = increments[health.on_the_wire(increments)]
-        return self._waiting.sort(outside, interface_of.keys(), self._node_netns, time.monotonic_ns())
+    def _health_of(self, increments: NDArray[Any], interface_of: Mapping[int, int]) -> Health:
+        outward = health.on_the_wire(increments)
+        outside = increments if outward.all() else increments[outward]
+        ready = self._waiting.sort(outside, interface_of.keys(), self._node_netns, time.monotonic_ns())
+        return health.of_edges(ready, interface_of, self._resolve, self.owners)
 
     def _resolve(self, keys: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
         if self._resolver is None:

@@ -7,7 +7,7 @@ host-network socket, a full flow map) keeps the addresses that the socket knows,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -79,6 +79,26 @@ def of_edges(
     times = np.zeros(len(distinct), np.uint64)
     np.maximum.at(times, row, increments["now_ns"])
     return Health(words[first], columns, times, int((~found).sum()))
+
+
+def add_up(parts: Sequence[Health]) -> Health:
+    """One Health of several, each edge once."""
+    if len(parts) == 1:
+        return parts[0]
+    words = np.concatenate([p.words for p in parts])
+    _, first, row = _distinct(words)
+    columns: dict[str, Column] = {}
+    for name in COLUMNS:
+        values = np.concatenate([p.columns[name] for p in parts])
+        if name == "rtt_min_us":
+            least = np.full(len(first), _NEVER, np.uint64)
+            np.minimum.at(least, row, np.where(values == 0, np.uint64(_NEVER), values))
+            columns[name] = np.where(least == _NEVER, 0, least).astype(np.uint64)
+        else:
+            columns[name] = _sum(values, row, len(first))
+    times = np.zeros(len(first), np.uint64)
+    np.maximum.at(times, row, np.concatenate([p.times_ns for p in parts]))
+    return Health(words[first], columns, times, sum(p.unresolved for p in parts))
 
 
 def onto(edges: Edges, health: Health) -> tuple[Edges, dict[str, Column]]:

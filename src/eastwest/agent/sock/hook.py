@@ -116,6 +116,17 @@ class SockHook:
         with self._lock:
             return self._drain()
 
+    @property
+    def waiting(self) -> int:
+        """Records that were read and not handed out."""
+        return sum(part.size for part in self._read)
+
+    def closed(self) -> Records:
+        """Increments (dtype INCREMENT) of what `poll` has read: connections that closed. The live ones wait for `collect`."""
+        with self._lock:
+            read, self._read = self._read, []
+        return self._increments(read)
+
     def collect(self, number: int | None = None) -> Records:
         """Increments (dtype INCREMENT) since the last call: every live connection that changed, every closed one.
 
@@ -134,7 +145,7 @@ class SockHook:
                     break
             read, self._read = self._read, []
             self._collected = self._ring.position
-        return self._ledger.take(np.concatenate(read) if read else np.empty(0, RECORD), self._handover.committed)
+        return self._increments(read)
 
     @property
     def position(self) -> bytes:
@@ -157,6 +168,9 @@ class SockHook:
         """Detach. Callback flags stay on open sockets: they cost nothing when no program is attached."""
         self._ring.close()
         self._close_descriptors()
+
+    def _increments(self, read: list[Records]) -> Records:
+        return self._ledger.take(np.concatenate(read) if read else np.empty(0, RECORD), self._handover.committed)
 
     def _drain(self) -> int:
         records = self._ring.read_fixed(RECORD)

@@ -37,6 +37,17 @@ INCREMENT: Final = np.dtype(
     ]
 )
 
+# Both begin alike: who, and the counts. Copied as one piece.
+_SAME: Final = RECORD.fields["connect_us"][1]  # type: ignore[index]
+assert [(n, *RECORD.fields[n]) for n in (*_IDENTITY, *COUNTS)] == [  # type: ignore[index]
+    (n, *INCREMENT.fields[n])  # type: ignore[index]
+    for n in (*_IDENTITY, *COUNTS)
+]
+_SAME_IN_RECORD, _SAME_IN_INCREMENT = (
+    np.dtype({"names": ["same"], "formats": [f"V{_SAME}"], "offsets": [0], "itemsize": whole.itemsize})
+    for whole in (RECORD, INCREMENT)
+)
+
 
 class Ledger:
     """`max_live` bounds memory at 72 bytes per live connection; beyond it the longest silent are forgotten, counted."""
@@ -63,15 +74,15 @@ class Ledger:
         order = np.lexsort((records["opened_ns"], records["cookie"]))  # stable: the ring's order within a connection
         ordered = records[order]
         starts = _first_of_each(ordered)
-        last = ordered[np.append(starts[1:], ordered.size) - 1]
+        last = ordered if starts.size == ordered.size else ordered[np.append(starts[1:], ordered.size) - 1]
         out = np.zeros(last.size, INCREMENT)
-        for name in _IDENTITY:
-            out[name] = last[name]
+        out.view(_SAME_IN_INCREMENT)["same"] = last.view(_SAME_IN_RECORD)["same"]
         known, where = self._find(last)
         base = _base(last, told[told["tick"] <= committed])
-        for name in COUNTS:
-            before = self._seen[name][where]
-            out[name] = last[name] - np.where(known.reshape(-1, *[1] * (before.ndim - 1)), before, base[name])
+        if known.any() or told.size:
+            for name in COUNTS:
+                before = self._seen[name][where]
+                out[name] -= np.where(known.reshape(-1, *[1] * (before.ndim - 1)), before, base[name])
         _add_round_trips(out, ordered, starts)
         out["rtt_min_us"] = last["rtt_min_us"]
         out["connect_us"] = np.where(out["established"] > 0, last["connect_us"], 0)

@@ -35,12 +35,13 @@ class Waiting:
     def sort(self, increments: Increments, pods: Collection[int], node_netns: int, now_ns: int) -> Increments:
         """Those that can be recorded now, older ones included. `pods`: inodes of the namespaces that are known."""
         known = np.append(np.sort(np.fromiter(pods, np.uint32, len(pods))), np.uint32(0))  # no inode is 0
+        if not self._held and _named(increments, known).all():
+            return increments
         ready: list[Increments] = []
         still: list[tuple[int, Increments]] = []
         room = MAX_WAITING
         for since_ns, part in [*self._held, (now_ns, increments)]:
-            # numpy.isin would load numpy.ma: 10 MiB on every node
-            named = known[np.searchsorted(known[:-1], part["netns"])] == part["netns"]
+            named = _named(part, known)
             ready.append(part[named])
             hopeless = ~named & (part["netns"] == node_netns)
             if now_ns - since_ns >= PATIENCE_NS or len(part) > room:
@@ -75,3 +76,9 @@ class Waiting:
             return part
         self.left_out += len(part)
         return part[:0]
+
+
+def _named(part: Increments, known: NDArray[np.uint32]) -> NDArray[np.bool_]:
+    """Which are of a namespace that is known, (n,). `known` is sorted, but for a 0 at its end."""
+    # numpy.isin would load numpy.ma: 10 MiB on every node
+    return np.asarray(known[np.searchsorted(known[:-1], part["netns"])] == part["netns"])
