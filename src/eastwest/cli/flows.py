@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   eastwest flows                                            inside the cluster, biggest first
   eastwest flows --view aws                                 to AWS services
   eastwest flows --view external --sort connections
+  eastwest flows --view all 'src_node=node-1 or dst_node=node-1'   whatever a node has to do with
   eastwest flows 'src_namespace=ui and dst_port=8080 and bytes_forward>1MB'
   eastwest flows --columns health --sort retransmits_established
   eastwest flows --columns cost --sort cost                 what crosses zones and regions, dearest first
@@ -31,7 +32,9 @@ def register(parser: argparse.ArgumentParser) -> None:
     if isinstance(parser, Parser):
         parser.filter_words = True
     parser.add_argument("filter", nargs="?", metavar="FILTER", help="which rows; see below")
-    parser.add_argument("--view", choices=("cluster", "aws", "external"), help="default: cluster; all with --verdict")
+    parser.add_argument(
+        "--view", choices=("cluster", "aws", "external", "all"), help="default: cluster; all with --verdict"
+    )
     parser.add_argument("-n", "--namespace", metavar="NS", help="only flows with an end in this namespace")
     parser.add_argument(
         "--verdict", choices=_verdict.CHOICES, help="only flows that the policies decided so, at any end"
@@ -124,7 +127,7 @@ def _view(answer: dict[str, Any], columns: str = "traffic") -> View:
 def run(args: argparse.Namespace) -> int:
     column = args.sort.lstrip("-")
     params = {"sort": column if args.ascending else f"-{column}", "limit": str(args.limit)}
-    view = args.view or (None if args.verdict else "cluster")
+    view = None if args.view == "all" else args.view or (None if args.verdict else "cluster")
     chosen = {"view": view, "verdict": args.verdict, "namespace": args.namespace}
     params |= {name: value for name, value in chosen.items() if value}
     if args.filter:
