@@ -15,7 +15,7 @@ NOT_BUILT: Final = """<!doctype html><html lang="en"><meta charset="utf-8"><titl
 <p>In a checkout: <code>make web</code>. The API answers at <a href="/api/v1/service-map">/api/v1/service-map</a>,
 described at <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>; in a terminal: <code>eastwest map</code>.</p></html>
 """
-_NOT_PAGES: Final = ("api/", "ingest/", "healthz", "metrics", "assets/")
+_NOT_PAGES: Final = ("api/", "ingest/", "healthz", "livez", "metrics", "assets/")
 _HEADERS: Final = {
     "Content-Security-Policy": (
         "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "

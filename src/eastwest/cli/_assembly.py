@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 
 from fastapi import FastAPI
 
@@ -41,7 +42,7 @@ from eastwest.query import evidence
 from eastwest.query.live import Landed
 from eastwest.query.metrics import DEFAULT_LIMIT
 from eastwest.query.metrics_traffic import TrafficMetrics
-from eastwest.runtime.lifecycle import Running
+from eastwest.runtime.lifecycle import Component, Running
 from eastwest.runtime.paths import run_dir
 from eastwest.runtime.tokens import load_secret
 from eastwest.runtime.topic import Topic
@@ -88,6 +89,9 @@ class Site:
             self.planner.news.close()
 
 
+Say = Callable[[str], None]
+
+
 class _Lock:
     """The data directory as a component."""
 
@@ -101,11 +105,26 @@ class _Lock:
         self._lock.release()
 
 
+_DOING: Final[Mapping[type, str]] = {
+    ClickHouseStore: "opening the store",
+    InventoryFeed: "reading the cluster's objects",
+    Planner: "compiling policies",
+    Writer: "taking up what is in the journal, and which windows are known",
+    Rollouts: "taking up the rollout",
+}
+
+
 @contextmanager
-def assemble(settings: Settings) -> Iterator[Site]:
-    """Start everything behind the sockets; stop it on leaving. Raises StoreError or BundleError."""
-    with _recorded(settings) if settings.bundle else _live(settings) as site:
+def assemble(settings: Settings, say: Say = lambda _: None) -> Iterator[Site]:
+    """Start everything behind the sockets; stop it on leaving. `say` hears what is being done. Raises StoreError or
+    BundleError."""
+    with _recorded(settings, say) if settings.bundle else _live(settings, say) as site:
         yield site
+
+
+def _saying(say: Say) -> Callable[[Component], None]:
+    """Tells of those parts whose start may take its time."""
+    return lambda component: say(_DOING[type(component)]) if type(component) in _DOING else None
 
 
 def _sources(settings: Settings) -> tuple[list[Source], str]:
@@ -129,7 +148,7 @@ def _options(enforcement: EnforcementSettings) -> Options:
 
 
 @contextmanager
-def _live(settings: Settings) -> Iterator[Site]:
+def _live(settings: Settings, say: Say) -> Iterator[Site]:
     sources, name = _sources(settings)
     inventory, counts, landed = Inventory(sources), Counts(), Topic[Landed]()
     store = ClickHouseStore(_engine(settings, settings.data), settings.keeping)
@@ -153,7 +172,7 @@ def _live(settings: Settings) -> Iterator[Site]:
     if settings.otlp is not None:
         exports.append(OtlpExport(settings.otlp, all_of(*everything)))
         taps.append(exports[0].take)
-    with Running([_Lock(settings.data), ranges, store, feed, planner, *exports, writer, rollouts]):
+    with Running([_Lock(settings.data), ranges, store, feed, planner, *exports, writer, rollouts], _saying(say)):
         services = Services(
             store=store,
             inventory=inventory,
@@ -189,15 +208,17 @@ def _live(settings: Settings) -> Iterator[Site]:
 
 
 @contextmanager
-def _recorded(settings: Settings) -> Iterator[Site]:
+def _recorded(settings: Settings, say: Say) -> Iterator[Site]:
     assert settings.bundle is not None
+    say("reading the evidence bundle")
     played = read(settings.bundle)
     range_ = evidence.span(played)
     inventory, counts, landed = evidence.inventory(played), Counts(), Topic[Landed]()
     with TemporaryDirectory(prefix="eastwest-bundle-") as folder:
         engine = EmbeddedEngine(Path(folder) / "store", memory_bytes=settings.memory_bytes)
         store = ClickHouseStore(engine, Keeping(None, None, None))
-        with Running([store]):
+        with Running([store], _saying(say)):
+            say("playing the evidence bundle into the store")
             for part in evidence.parts(played, InventoryFeed(inventory).enrich):
                 store.insert(part)
             services = Services(

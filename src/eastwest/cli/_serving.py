@@ -1,16 +1,22 @@
-"""One HTTP application on a TCP and a Unix socket, until a signal; every socket is opened before anything else starts."""
+"""One HTTP application on a TCP and a Unix socket, until a signal; every socket is opened, and answers, before anything else
+starts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Protocol
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from eastwest.api.starting import Starting
 
 GRACE_S = 3
 
@@ -73,29 +79,64 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(app: FastAPI, sockets: list[socket.socket], ready: Callable[[], None], ending: Callable[[], None]) -> None:
-    """Run until SIGINT or SIGTERM. `ready` is called once requests are answered, `ending` when the end begins."""
+class Site(Protocol):
+    """What is served once it stands; `ending` is called when the end begins."""
+
+    @property
+    def app(self) -> ASGIApp: ...
+
+    def ending(self) -> None: ...
+
+
+def serve(
+    site: AbstractContextManager[Site], starting: Starting, sockets: list[socket.socket], ready: Callable[[], None]
+) -> None:
+    """Run until SIGINT or SIGTERM. `site` is entered while `starting` answers, and left before this returns; `ready` is
+    called once its requests are answered. Raises what entering it raises."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=GRACE_S, server_header=False
+        starting,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=GRACE_S,
+        server_header=False,
     )
-    asyncio.run(_serve(_Server(config), sockets, ready, ending))
+    asyncio.run(_serve(_Server(config), site, starting, sockets, ready))
 
 
 async def _serve(
-    server: uvicorn.Server, sockets: list[socket.socket], ready: Callable[[], None], ending: Callable[[], None]
+    server: uvicorn.Server,
+    site: AbstractContextManager[Site],
+    starting: Starting,
+    sockets: list[socket.socket],
+    ready: Callable[[], None],
 ) -> None:
     loop = asyncio.get_running_loop()
+    found: Site | None = None
 
     def end() -> None:
+        if server.should_exit and found is None:  # nothing can be hurried, and nothing is kept in this process alone
+            os.kill(os.getpid(), signal.SIGKILL)
         server.force_exit = server.should_exit  # the second signal does not wait
         server.should_exit = True
-        ending()
+        if found is not None:
+            found.ending()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     serving = asyncio.create_task(server.serve(sockets))
-    while not server.started and not serving.done():
-        await asyncio.sleep(0.01)
-    if server.started:
-        ready()
-    await serving
+    try:
+        found = await asyncio.to_thread(site.__enter__)
+    except BaseException:
+        server.should_exit = True
+        await serving
+        raise
+    try:
+        starting.ready(found.app)
+        while not server.started and not serving.done():
+            await asyncio.sleep(0.01)
+        if server.started and not server.should_exit:
+            ready()
+        await serving
+    finally:
+        site.__exit__(None, None, None)

@@ -5,10 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eastwest.cli._parser import examples_of
 from eastwest.runtime.paths import DEFAULT_LISTEN, state_dir
+
+if TYPE_CHECKING:
+    from eastwest.cli._assembly import Site
+    from eastwest.model.prices import PriceTable
 
 EXAMPLES = """examples:
   eastwest server --manifests k8s/                     name flows by these manifests
@@ -122,11 +129,10 @@ def _api_token(args: argparse.Namespace, loopback: bool) -> str | None:
 
 
 def _serve(args: argparse.Namespace) -> int:
+    from eastwest.api.starting import Starting
     from eastwest.cli import _serving
-    from eastwest.cli._assembly import Settings, assemble
     from eastwest.collector.prices import read, shipped
     from eastwest.runtime import log
-    from eastwest.store.ddl import Keeping
     from eastwest.store.errors import StoreError
     from eastwest.wire.bundle import BundleError
 
@@ -140,32 +146,48 @@ def _serve(args: argparse.Namespace) -> int:
         sockets = [_serving.open_tcp(host, port)]
         if args.ingest_socket is not None:
             sockets.append(_serving.open_unix(args.ingest_socket))
-        settings = Settings(
-            data=args.data,
-            keeping=Keeping(args.retention, args.rollup_retention, args.rollup_retention),
-            memory_bytes=args.memory << 20,
-            store_url=args.store,
-            manifests=args.manifests,
-            lab=args.lab,
-            bundle=args.bundle,
-            token=token,
-            host=host,
-            otlp=args.otlp,
-            metric_pairs=args.metric_pairs,
-            prices=prices,
-            aws_ranges=args.aws_ranges,
-        )
         began = time.monotonic()
-        with assemble(settings) as site:
-            address = f"http://{host if ':' not in host else f'[{host}]'}:{sockets[0].getsockname()[1]}"
+        address = f"http://{host if ':' not in host else f'[{host}]'}:{sockets[0].getsockname()[1]}"
+        starting = Starting(recorded=args.bundle is not None)
 
-            def ready() -> None:
-                print(f"eastwest server: {address} (ready in {time.monotonic() - began:.1f} s)", flush=True)
+        def say(doing: str) -> None:
+            starting.doing = doing
 
-            _serving.serve(site.app, sockets, ready, site.ending)
+        def ready() -> None:
+            print(f"eastwest server: {address} (ready in {time.monotonic() - began:.1f} s)", flush=True)
+
+        _serving.serve(_site(args, host, token, prices, say), starting, sockets, ready)
     except (_serving.ListenError, StoreError, BundleError, ValueError, OSError) as error:
         return _fail(error)
     finally:
         if args.ingest_socket is not None and "sockets" in locals() and len(sockets) > 1:
             args.ingest_socket.unlink(missing_ok=True)
     return 0
+
+
+@contextmanager
+def _site(
+    args: argparse.Namespace, host: str, token: str | None, prices: PriceTable, say: Callable[[str], None]
+) -> Iterator[Site]:
+    """Everything behind the sockets; also loaded only when those answer already."""
+    say("loading")
+    from eastwest.cli._assembly import Settings, assemble
+    from eastwest.store.ddl import Keeping
+
+    settings = Settings(
+        data=args.data,
+        keeping=Keeping(args.retention, args.rollup_retention, args.rollup_retention),
+        memory_bytes=args.memory << 20,
+        store_url=args.store,
+        manifests=args.manifests,
+        lab=args.lab,
+        bundle=args.bundle,
+        token=token,
+        host=host,
+        otlp=args.otlp,
+        metric_pairs=args.metric_pairs,
+        prices=prices,
+        aws_ranges=args.aws_ranges,
+    )
+    with assemble(settings, say) as site:
+        yield site

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Protocol
 
@@ -23,13 +23,16 @@ class Component(Protocol):
 class Running:
     """Components while they run: started in order, stopped in reverse, also when a start fails half-way."""
 
-    def __init__(self, components: Iterable[Component]) -> None:
+    def __init__(self, components: Iterable[Component], begin: Callable[[Component], None] = lambda _: None) -> None:
+        """`begin` is told of each before it starts."""
         self._components = list(components)
+        self._begin = begin
         self._started: list[Component] = []
 
     def __enter__(self) -> Running:
         try:
             for component in self._components:
+                self._begin(component)
                 component.start()
                 self._started.append(component)
         except BaseException:

@@ -1,4 +1,4 @@
-"""Is the server able to answer and to receive."""
+"""Is the server there at all, and is it able to answer and to receive."""
 
 from __future__ import annotations
 
@@ -11,6 +11,12 @@ from eastwest.api.models.health import AwsRangesUsed, Health, StoreHealth
 from eastwest.api.services import Given
 
 router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", include_in_schema=False)
+def alive() -> dict[str, str]:
+    """200 as long as the process answers at all: what restarts it must not ask more than that."""
+    return {"status": "alive"}
 
 
 @router.get("/healthz", operation_id="health", responses={503: {"model": Health}})
