@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any, Final
 
+from eastwest.cli.policy_cluster import add_cluster, completed
 from eastwest.cli.policy_input import (
     InputError,
     add_json,
@@ -24,6 +25,7 @@ EXAMPLES: Final = """examples:
   eastwest policy check shop/ui svc:shop/orders:80 manifests/            through a Service: every backend, at its port
   eastwest policy check shop/orders 52.94.0.7:443/TCP manifests/         to the outside
   eastwest policy check 203.0.113.9 shop/ui:8080/TCP manifests/          from the outside
+  eastwest policy check shop/ui shop/orders:8080/TCP policies/ --cluster evidence/   policies alone, workloads recorded
   eastwest policy check node:n1 shop/ui:0/ICMP manifests/ --json         from a node; protocols without ports: port 0
 
 exit codes: 0 allowed, 1 denied (any of several), 2 bad input
@@ -37,6 +39,7 @@ def register(parser: argparse.ArgumentParser) -> None:
         "target", metavar="TARGET:PORT/PROTO", help="ns/pod, ns/workload, svc:ns/name, node:name or an IP address"
     )
     parser.add_argument("dir", metavar="DIR", help="manifests, searched recursively")
+    add_cluster(parser)
     add_json(parser)
     add_options(parser)
 
@@ -74,7 +77,9 @@ def verdicts(
 def run(args: argparse.Namespace) -> int:
     try:
         word, protocol, port = parse_target(args.target)
-        state, problems = read(args.dir)
+        state, problems = completed(args, *read(args.dir))
+        if not state.pods:
+            raise InputError(f"no workloads in {args.cluster or args.dir}: give some, or a recording, with --cluster")
         engine = engine_of(args, state)
         sources = resolve(engine, args.source, literal=True)
         targets = resolve(engine, word, port, protocol)

@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Final
 
+from eastwest.cli.policy_cluster import add_cluster, cluster_of
 from eastwest.cli.policy_input import (
     InputError,
     add_json,
@@ -22,6 +23,7 @@ from eastwest.policy.diff import compare, with_workloads_of
 EXAMPLES: Final = """examples:
   eastwest policy diff main/ branch/                       two checkouts
   eastwest policy diff live.yaml generated/                the cluster as it is, against new policies only
+  eastwest policy diff old/ new/ --cluster evidence/       policies alone, against the workloads of a recording
   eastwest policy diff old/ new/ --json | jq '.[] | select(.change == "added")'
 
 A side without workloads (policies only) is completed with the workloads of the other side, or of --cluster.
@@ -34,7 +36,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("old", metavar="OLD", help="manifests, searched recursively")
     parser.add_argument("new", metavar="NEW", help="manifests, searched recursively")
-    parser.add_argument("--cluster", metavar="DIR", help="workloads, namespaces and nodes for sides that have none")
+    add_cluster(parser, "for sides that have none")
     add_json(parser)
     add_options(parser)
 
@@ -44,11 +46,13 @@ def run(args: argparse.Namespace) -> int:
         (old, problems), (new, more) = read(args.old), read(args.new)
         problems = problems + more
         if args.cluster:
-            cluster, more = read(args.cluster)
+            cluster, more = cluster_of(args.cluster)
             old, new, problems = with_workloads_of(old, cluster), with_workloads_of(new, cluster), problems + more
         old, new = with_workloads_of(old, new), with_workloads_of(new, old)
         if not old.pods:
-            raise InputError(f"no workloads in {args.old} or {args.new}: give some with --cluster DIR")
+            raise InputError(
+                f"no workloads in {args.old} or {args.new}: give some with --cluster DIR, or a recording with --cluster BUNDLE"
+            )
         engine_of(args, new)
         found = list(compare(old, new, options_of(args), domains_of(args)))
     except InputError as error:

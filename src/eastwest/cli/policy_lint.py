@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from eastwest.cli.policy_cluster import add_cluster, completed
 from eastwest.cli.policy_input import (
     InputError,
     add_json,
@@ -24,6 +25,7 @@ from eastwest.policy.lint import Finding, lint
 
 EXAMPLES: Final = """examples:
   eastwest policy lint manifests/
+  eastwest policy lint policies/ --cluster evidence/       policies alone: against the workloads of a recording
   eastwest policy lint manifests/ --json | jq -r '.[] | "\\(.file):\\(.line) \\(.message)"'
 
 codes: invalid, warning (as the API server sees the objects) · selects-nothing, peer-matches-nothing,
@@ -38,6 +40,7 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("dir", metavar="DIR", help="manifests, searched recursively")
     parser.add_argument("--ignore", metavar="CODE", action="append", default=[], help="leave out a code (repeatable)")
+    add_cluster(parser)
     add_json(parser)
     add_options(parser)
 
@@ -48,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"{args.dir}: no such file or folder")
         raws, problems = load_raw(args.dir)
         state, more = parse(raws)
-        problems = problems + more
+        state, problems = completed(args, state, problems + more)
         engine = Engine(state, options_of(args), domains_of(args))
     except InputError as error:
         return fail(error)

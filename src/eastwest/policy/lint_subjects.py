@@ -47,7 +47,7 @@ def suggest(wanted: LabelSelector | None, pods: list[Pod] | tuple[Pod, ...]) -> 
         if close and close[0] != f"{key}={value}":
             return f"did you mean {close[0]}?"
     if not labels:
-        return "there are no pods: give their manifests as well, or delete the policy"
+        return "there are no pods: give their manifests as well (in DIR, or with --cluster), or delete the policy"
     return f"correct the selector or delete it; labels there: {', '.join(labels[:6])}{' …' * (len(labels) > 6)}"
 
 
