@@ -8,7 +8,7 @@ import numpy as np
 
 from eastwest.agent.abi import ROLE_SOURCES
 from eastwest.agent.edges import KEY, SUMS, Edges
-from eastwest.agent.sock.health import COLUMNS, add_up, of_edges, onto
+from eastwest.agent.sock.health import COLUMNS, add_up, of_edges, on_the_wire, onto
 from eastwest.agent.sock.ledger import INCREMENT
 from eastwest.agent.sock.record import Role
 from eastwest.model.flow import RoleSource, ip_bytes
@@ -124,3 +124,11 @@ def test_parts_add_up_to_the_whole() -> None:
     assert made.times_ns.tolist() == whole.times_ns.tolist()
     assert made.unresolved == whole.unresolved == 6
     assert {n: c.tolist() for n, c in made.columns.items()} == {n: c.tolist() for n, c in whole.columns.items()}
+
+
+def test_a_pod_that_talks_to_itself_is_not_on_the_wire() -> None:
+    inside = ("127.0.0.1", "127.8.0.9", "::1", "10.0.0.1")
+    outside = ("126.0.0.1", "128.0.0.1", "10.0.0.2", "::2", "fd00::7f", "fd00::1")
+    ends = [increment(np.frombuffer(ip_bytes(a), np.uint8)) for a in (*inside, *outside)]
+    assert on_the_wire(np.concatenate(ends)).tolist() == [False] * len(inside) + [True] * len(outside)
+    assert on_the_wire(ends[0][:0]).size == 0

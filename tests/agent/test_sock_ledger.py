@@ -100,3 +100,23 @@ def test_what_was_told_may_come_a_call_before_the_news() -> None:
     assert not ledger.take(record(5, resets=2, tick=7, flags=Flag.AS_SENT), committed=7).size
     assert ledger.take(record(5, resets=3, flags=Flag.CLOSED), committed=7)["resets"].tolist() == [1]
     assert ledger.live == 0
+
+
+def test_closed_connections_together_are_what_they_are_one_by_one() -> None:
+    """In any order, those that were seen alive among them, and one socket's two connections."""
+    together, one_by_one = Ledger(), Ledger()
+    alive = records(record(5, resets=1), record(8, retransmits=(1, 2, 0)), record(6, attempts=1))
+    closed = records(
+        record(8, retransmits=(1, 5, 1), rtt_us=70, rtt_min_us=60, flags=Flag.CLOSED | Flag.RTT),
+        record(9, opened_ns=4, attempts=1, established=1, connect_us=30, flags=Flag.CLOSED),
+        record(5, resets=3, flags=Flag.CLOSED),
+        record(9, opened_ns=2, attempts=1, failures=1, flags=Flag.CLOSED),
+    )
+    together.take(alive)
+    one_by_one.take(alive)
+    found = together.take(closed)
+    singly = records(*(one_by_one.take(closed[i : i + 1]) for i in range(len(closed))))
+    assert found.tobytes() == singly.tobytes()
+    assert found["retransmits"].tolist() == [[0, 3, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0]]
+    assert (found["resets"].tolist(), found["rtt_count"].tolist()) == ([0, 0, 2, 0], [1, 0, 0, 0])
+    assert together.live == one_by_one.live == 1

@@ -21,6 +21,10 @@ SLOTS: Final = 4096
 SLOT: Final = np.dtype([("key", FLOW_KEY), ("found", "<u4"), ("record", RECORD)])
 assert SLOT.itemsize == 192
 _WORDS: Final = RECORD_KEY_BYTES // 8
+_WORDS_OF_SLOT: Final = np.dtype(
+    [("key", FLOW_KEY), ("found", "<u4"), ("words", "<u8", _WORDS), ("_rest", "V", RECORD.itemsize - RECORD_KEY_BYTES)]
+)
+assert _WORDS_OF_SLOT.itemsize == SLOT.itemsize
 
 
 class Resolver:
@@ -32,6 +36,7 @@ class Resolver:
         size = -(-SLOTS * SLOT.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
         self._memory = mmap.mmap(self._object.maps["resolve_slots"], size)
         self._slots = np.frombuffer(self._memory, SLOT, SLOTS)
+        self._words = self._slots.view(_WORDS_OF_SLOT)
 
     def resolve(self, keys: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
         """For flow keys (n,): the edge's key as words (n, 8), as `edges.Edges.words`, and whether there is a flow (n,)."""
@@ -44,12 +49,12 @@ class Resolver:
             if bpf.run_syscall_program(self._object.programs["resolve"], np.array([n], "<u4")):
                 raise OSError("the resolver did not run")
             found[start : start + n] = self._slots["found"][:n] != 0
-            raw = self._slots["record"][:n].copy().view(np.uint64).reshape(n, -1)
-            words[start : start + n] = raw[:, :_WORDS]
-        words[~found] = 0
+            words[start : start + n] = self._words["words"][:n]
+        if not found.all():
+            words[~found] = 0
         return words, found
 
     def close(self) -> None:
-        del self._slots
+        del self._slots, self._words
         self._memory.close()
         self._object.close()

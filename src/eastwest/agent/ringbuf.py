@@ -77,11 +77,14 @@ class RingBuffer:
             view = self._data[offset : offset + n * stride].view(slot)
             busy = np.flatnonzero(view["length"] & _BUSY)
             done = view[: busy[0]] if busy.size else view
-            parts.append(done["record"][(done["length"] & _DISCARD) == 0])  # a mask copies
+            good = (done["length"] & _DISCARD) == 0
+            parts.append(done["record"].copy() if good.all() else done["record"][good])  # a mask copies, too
             at += done.size * stride
             if busy.size:
                 break
         self._read_up_to(at)
+        if len(parts) == 1:
+            return parts[0]
         return np.concatenate(parts) if parts else np.empty(0, dtype)
 
     def read_each(self) -> Iterator[memoryview]:

@@ -44,8 +44,9 @@ _SUMS: Final = {
 COLUMNS: Final = (*_SUMS, "connect_count", "rtt_min_us")
 """Every column that follows from this hook. All merge by adding but `rtt_min_us`, the least, which is 0 for unknown."""
 
-_LOOPBACK4: Final = np.frombuffer(b"\0" * 10 + b"\xff\xff\x7f", np.uint8)
-_LOOPBACK6: Final = np.frombuffer(b"\0" * 15 + b"\x01", np.uint8)
+_LOOPBACK4: Final = int.from_bytes(b"\0\0\xff\xff\x7f\0\0\0", "little")  # the second half of ::ffff:127.0.0.0
+_NETWORK4: Final = np.uint64((1 << 40) - 1)
+_LOOPBACK6: Final = 1 << 56
 _NEVER: Final = np.uint32(0xFFFFFFFF)
 
 
@@ -61,9 +62,9 @@ class Health:
 
 def on_the_wire(increments: Increments) -> NDArray[np.bool_]:
     """Which connections leave their namespace, (n,): a pod that talks to itself makes no edge."""
-    remote = increments["remote"]
-    inside = (remote[:, : len(_LOOPBACK4)] == _LOOPBACK4).all(axis=1) | (remote == _LOOPBACK6).all(axis=1)
-    return np.asarray(~(inside | (remote == increments["local"]).all(axis=1)))
+    (upper, lower), (own_upper, own_lower) = (increments[end].view("<u8").T for end in ("remote", "local"))
+    loopback = (upper == 0) & (((lower & _NETWORK4) == _LOOPBACK4) | (lower == _LOOPBACK6))
+    return np.asarray(~(loopback | ((upper == own_upper) & (lower == own_lower))))
 
 
 def of_edges(
@@ -73,7 +74,8 @@ def of_edges(
     the node's own sockets are; None: the node's."""
     ifindex = _translate(increments["netns"], ifindex_of)
     words, found = resolve(_flow_keys(increments, ifindex))
-    words = np.where(found[:, None], words, _own_words(increments, ifindex, owners))
+    if not found.all():
+        words = np.where(found[:, None], words, _own_words(increments, ifindex, owners))
     distinct, first, row = _distinct(words)
     columns = _fold(increments, row, len(distinct))
     times = np.zeros(len(distinct), np.uint64)
@@ -185,5 +187,7 @@ def _fold(increments: Increments, row: NDArray[np.intp], n_rows: int) -> dict[st
 
 
 def _sum(values: NDArray[Any], row: NDArray[np.intp], n_rows: int) -> Column:
+    if not values.any():  # most figures of most connections
+        return np.zeros(n_rows, np.uint64)
     # Weights are doubles: exact up to 2**53, far above any window's sum.
     return np.bincount(row, weights=values.astype(np.float64), minlength=n_rows).astype(np.uint64)

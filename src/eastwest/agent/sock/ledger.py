@@ -71,9 +71,7 @@ class Ledger:
         records, told = self._apart(records)
         if not records.size:
             return np.empty(0, INCREMENT)
-        order = np.lexsort((records["opened_ns"], records["cookie"]))  # stable: the ring's order within a connection
-        ordered = records[order]
-        starts = _first_of_each(ordered)
+        ordered, starts = _by_connection(records)
         last = ordered if starts.size == ordered.size else ordered[np.append(starts[1:], ordered.size) - 1]
         out = np.zeros(last.size, INCREMENT)
         out.view(_SAME_IN_INCREMENT)["same"] = last.view(_SAME_IN_RECORD)["same"]
@@ -92,6 +90,8 @@ class Ledger:
     def _apart(self, records: Records) -> tuple[Records, Records]:
         """News, and what was told before. The latter may come one call before the news that it belongs to."""
         is_told = (records["flags"] & Flag.AS_SENT) != 0
+        if not self._told.size and not is_told.any():
+            return records, self._told
         told = np.concatenate((self._told, records[is_told]))
         self._told = records[is_told]
         return records[~is_told], told
@@ -103,10 +103,12 @@ class Ledger:
         return _place(self._seen, last)
 
     def _remember(self, last: Records, known: npt.NDArray[np.bool_], where: npt.NDArray[np.int64]) -> None:
+        live = last[(last["flags"] & Flag.CLOSED) == 0]
+        if not live.size and not known.any() and self._seen["cookie"][0]:
+            return
         keep = np.ones(self._seen.size, bool)
         keep[where[known]] = False
         keep &= self._seen["cookie"] != 0
-        live = last[(last["flags"] & Flag.CLOSED) == 0]
         fresh = np.empty(live.size, _SEEN)
         for name in _SEEN.names or ():
             fresh[name] = live[name]
@@ -117,6 +119,14 @@ class Ledger:
         self._seen = seen[np.lexsort((seen["opened_ns"], seen["cookie"]))]
 
 
+def _by_connection(records: Records) -> tuple[Records, npt.NDArray[np.int64]]:
+    """The records of each connection in a row, in the ring's order, and where each row starts."""
+    if ((records["flags"] & Flag.CLOSED) != 0).all():  # a connection closes once: each record is one's only one
+        return records, np.arange(records.size)
+    ordered = records[np.lexsort((records["opened_ns"], records["cookie"]))]  # stable
+    return ordered, _first_of_each(ordered)
+
+
 def _equal(a: Records, b: Records) -> npt.NDArray[np.bool_]:
     return np.asarray((a["cookie"] == b["cookie"]) & (a["opened_ns"] == b["opened_ns"]))
 
@@ -125,10 +135,16 @@ def _place(among: Records, wanted: Records) -> tuple[npt.NDArray[np.bool_], npt.
     """Whether `among`, sorted by (cookie, opened_ns) and not empty, has each connection, and where."""
     where = np.searchsorted(among["cookie"], wanted["cookie"]).clip(max=among.size - 1)
     # A socket used for a second connection has one cookie and two entries, at most for one tick: try the next too.
-    same = _equal(among[where], wanted)
+    same = _is_at(among, where, wanted)
     after = np.minimum(where + 1, among.size - 1)
     where = np.where(same, where, after)
-    return same | _equal(among[where], wanted), where
+    return same | _is_at(among, where, wanted), where
+
+
+def _is_at(among: Records, where: npt.NDArray[np.int64], wanted: Records) -> npt.NDArray[np.bool_]:
+    """Field by field: whole records would be copied."""
+    cookies, opened = among["cookie"][where], among["opened_ns"][where]
+    return np.asarray((cookies == wanted["cookie"]) & (opened == wanted["opened_ns"]))
 
 
 def _first_of_each(ordered: Records) -> npt.NDArray[np.int64]:
