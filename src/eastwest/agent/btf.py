@@ -1,13 +1,14 @@
-"""What the running kernel's BTF says about a type: enum names and a tracepoint's argument list, in pure Python.
+"""What BTF says about a type: enum names, structs and a tracepoint's argument list, in pure Python.
 
-Format: Documentation/bpf/btf.rst. Reads /sys/kernel/btf/vmlinux once (about 6 MB) and keeps nothing. Called at start.
+Format: Documentation/bpf/btf.rst. The running kernel's, /sys/kernel/btf/vmlinux, is read once (about 6 MB) and nothing of it
+kept. Called at start.
 """
 
 from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Final
@@ -16,10 +17,10 @@ VMLINUX: Final = Path("/sys/kernel/btf/vmlinux")
 
 _HEADER: Final = struct.Struct("<HBBIIIII")
 _TYPE: Final = struct.Struct("<III")
-_PTR, _ARRAY, _ENUM, _TYPEDEF, _FUNC_PROTO, _ENUM64 = 2, 3, 6, 8, 13, 19
+_PTR, _ARRAY, _STRUCT, _ENUM, _TYPEDEF, _FUNC_PROTO, _ENUM64 = 2, 3, 4, 6, 8, 13, 19
 # Bytes behind a type's head: fixed, and per element of vlen (kind -> (fixed, each)).
 _TAIL: Final = {
-    1: (4, 0), _ARRAY: (12, 0), 4: (0, 12), 5: (0, 12), _ENUM: (0, 8), _FUNC_PROTO: (0, 8), 14: (4, 0), 15: (0, 12),
+    1: (4, 0), _ARRAY: (12, 0), _STRUCT: (0, 12), 5: (0, 12), _ENUM: (0, 8), _FUNC_PROTO: (0, 8), 14: (4, 0), 15: (0, 12),
     17: (4, 0), _ENUM64: (0, 12),
 }  # fmt: skip
 
@@ -61,6 +62,17 @@ class Btf:
         proto = offsets[self._head(pointer)[2]]
         arguments = [type_id for _, type_id in struct.iter_unpack("<II", self._tail(proto))]
         return tuple(self._name_behind(offsets, type_id) for type_id in arguments[1:])
+
+    def structs(self, names: Collection[str]) -> dict[str, tuple[int, dict[str, int]]]:
+        """name -> (bytes, member -> offset in bytes) of those structs of these names that are there."""
+        found = {}
+        for at in self._walk():
+            name_at, info, size = self._head(at)
+            if info >> 24 & 0x1F != _STRUCT or not name_at or (name := self._string(name_at)) not in names:
+                continue
+            members = struct.iter_unpack("<III", self._tail(at))  # name, type, and bits from the start
+            found[name] = size, {self._string(n): (bits & 0xFFFFFF) // 8 for n, _, bits in members}
+        return found
 
     def _walk(self) -> Iterator[int]:
         """Offset of each type, in order of id."""

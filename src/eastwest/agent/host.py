@@ -11,6 +11,7 @@ import struct
 from typing import Final
 
 from eastwest.agent import bpf, listeners, netlink
+from eastwest.agent.abi import STRUCTS
 from eastwest.agent.adoption import HOST
 from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.kernel import FlowKernel
@@ -26,6 +27,7 @@ _LOCAL_IN, _LOCAL_OUT = 1, 3
 # The node's packets are seen as a pod's are at its interface: with the Service's address, before destination NAT on the
 # way out (-100) and after it was undone on the way in (100). Conntrack (-200) knows them by then.
 _PLACES: Final = {"in": (_LOCAL_IN, 190), "out": (_LOCAL_OUT, -150)}
+_STRUCTS: Final = {name: layout for name, layout in STRUCTS.items() if name != "ew_drain"}
 _OWNER_PIN: Final = "map_host_owner"
 
 
@@ -48,6 +50,7 @@ class HostHook:
                 "host",
                 ("host_owner", "host_tunnels"),
                 ("ew_host",),
+                _STRUCTS,
                 shared=shared,
                 constants={".rodata.owner": struct.pack("<I", identity)},
                 types={"ew_host": (_PROG_NETFILTER, _BPF_NETFILTER)},

@@ -347,10 +347,10 @@ def _load_best(
     refusals: dict[str, str] = {}
     for name in _VARIANTS if policy is not None else _VARIANTS[1:]:
         try:
-            found = loader.load(name, _MAPS, _PROGRAMS, entries, constants=constants, choose=choose)
+            found = loader.load(name, _MAPS, _PROGRAMS, abi.STRUCTS, entries, constants=constants, choose=choose)
             break
         except loader.LoadError as refusal:
-            if name == _VARIANTS[-1]:
+            if name == _VARIANTS[-1] or isinstance(refusal, loader.StaleObjectError):
                 raise
             refusals[name] = str(refusal)
     hooks = [HookStatus("tcx", "on"), _conntrack("conntrack", refusals.get("flow_conntrack"), _CONNTRACK_COLUMNS)]

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from eastwest.agent.bpffs import Layout
+from eastwest.agent.layouts import Layouts, difference
 
 _LOG_BYTES: Final = 16 << 20
 """What libbpf gives the verifier to write into: the verdict is at its end."""
@@ -25,6 +26,10 @@ Chooser = Callable[[Mapping[str, Layout]], Mapping[str, int]]
 
 class LoadError(RuntimeError):
     """The object cannot be used here; the text says why and, when there is one, what to do."""
+
+
+class StaleObjectError(LoadError):
+    """The object was not compiled from the sources that belong to this Python: nothing of it may be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,7 @@ def load(
     name: str,
     maps: tuple[str, ...],
     programs: tuple[str, ...],
+    layouts: Layouts,
     max_entries: Mapping[str, int] | None = None,
     shared: Mapping[str, int] | None = None,
     constants: Mapping[str, bytes] | None = None,
@@ -52,6 +58,8 @@ def load(
 ) -> LoadedObject:
     """Load objects/NAME.bpf.o with the given map sizes, and other objects' maps (name -> descriptor). Raises LoadError.
 
+    `layouts`: the structs that are read or written from here. Raises StaleObjectError where the object has others, or lacks one
+    of `maps` and `programs`.
     `constants`: whole read-only sections by name, such as ".rodata.enforcing"; the verifier removes what they rule out.
     `types`: (program type, attach type) of programs in sections that libbpf does not know.
     `choose` gets the layout of each of `maps` and answers with descriptors of those that are to be used again.
@@ -65,6 +73,7 @@ def load(
     if not handle:
         raise LoadError(f"{name}: {words.reason(ctypes.get_errno())}")
     try:
+        _require_same_sources(lib, handle, path, maps, programs, layouts)
         for map_name, entries in (max_entries or {}).items():
             found = lib.bpf_object__find_map_by_name(handle, map_name.encode())
             if not found or lib.bpf_map__set_max_entries(found, entries):
@@ -90,6 +99,24 @@ def load(
     finally:
         lib.bpf_object__close(handle)
         words.restore()
+
+
+def _require_same_sources(
+    lib: Any, handle: int, path: Path, maps: tuple[str, ...], programs: tuple[str, ...], layouts: Layouts
+) -> None:
+    """Before libbpf is asked for what is not there: it follows null pointers."""
+    size = ctypes.c_uint32()
+    raw = lib.btf__raw_data(lib.bpf_object__btf(handle), ctypes.byref(size)) if layouts else None
+    other = difference(ctypes.string_at(raw, size.value) if raw else b"", layouts) if layouts else None
+    for kind, names in (("map", maps), ("program", programs)):
+        find = getattr(lib, f"bpf_object__find_{kind}_by_name")
+        lacking = [name for name in names if not find(handle, name.encode())]
+        other = other or (f"it has no {kind} {lacking[0]}" if lacking else None)
+    if other is not None:
+        raise StaleObjectError(
+            f"{path} does not belong to this version of eastwest: {other}. "
+            "Build it again with `make -C bpf`, or install eastwest again"
+        )
 
 
 def _descriptors(lib: Any, handle: int, name: str, maps: tuple[str, ...], programs: tuple[str, ...]) -> LoadedObject:
@@ -120,6 +147,8 @@ def _library() -> Any:
         ("bpf_object__open_file", pointer, (text, pointer)),
         ("bpf_object__load", ctypes.c_int, (pointer,)),
         ("bpf_object__close", None, (pointer,)),
+        ("bpf_object__btf", pointer, (pointer,)),
+        ("btf__raw_data", pointer, (pointer, pointer)),
         ("bpf_object__find_map_by_name", pointer, (pointer, text)),
         ("bpf_object__find_program_by_name", pointer, (pointer, text)),
         ("bpf_map__set_max_entries", ctypes.c_int, (pointer, ctypes.c_uint32)),

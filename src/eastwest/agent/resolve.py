@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eastwest.agent import bpf
-from eastwest.agent.abi import FLOW_KEY, RECORD, RECORD_KEY_BYTES
+from eastwest.agent.abi import FLOW, FLOW_KEY, RECORD, RECORD_KEY_BYTES
 from eastwest.agent.loader import load
 
 SLOTS: Final = 4096
 SLOT: Final = np.dtype([("key", FLOW_KEY), ("found", "<u4"), ("record", RECORD)])
 assert SLOT.itemsize == 192
+_STRUCTS: Final = {"resolve_slot": SLOT, "ew_flow_key": FLOW_KEY, "ew_flow": FLOW, "ew_record": RECORD}
 _WORDS: Final = RECORD_KEY_BYTES // 8
 _WORDS_OF_SLOT: Final = np.dtype(
     [("key", FLOW_KEY), ("found", "<u4"), ("words", "<u8", _WORDS), ("_rest", "V", RECORD.itemsize - RECORD_KEY_BYTES)]
@@ -32,7 +33,7 @@ class Resolver:
 
     def __init__(self, maps: Mapping[str, int]) -> None:
         shared = {name: maps[name] for name in ("flows", "owners")}
-        self._object = load("resolve", ("resolve_slots",), ("resolve",), shared=shared)
+        self._object = load("resolve", ("resolve_slots",), ("resolve",), _STRUCTS, shared=shared)
         size = -(-SLOTS * SLOT.itemsize // mmap.PAGESIZE) * mmap.PAGESIZE
         self._memory = mmap.mmap(self._object.maps["resolve_slots"], size)
         self._slots = np.frombuffer(self._memory, SLOT, SLOTS)

@@ -42,7 +42,7 @@ class DnsHook:
         self._handover = handover or Handover()
         maps = self._handover.maps(_MAPS)
         try:
-            self._object = load("dns", _MAPS, (FROM_POD, TO_POD), {"dns_ring": ring_bytes}, choose=maps.choose)
+            self._object = load("dns", _MAPS, (FROM_POD, TO_POD), {}, {"dns_ring": ring_bytes}, choose=maps.choose)
             self.resumed = maps.reused
             maps.keep(self._object.maps)
         except (LoadError, PinError) as error:

@@ -21,6 +21,7 @@ from eastwest.model.batch import HookStatus
 
 COLUMNS: Final = ("drops",)
 _MAPS: Final = ("drop_namespaces", "drops", "drops_coarse", "drop_counters", "drop_owner")
+_STRUCTS: Final = {"drop_key": KEY, "drop_value": VALUE}
 _LINK: Final = "link_drop"
 PINS: Final = (_LINK, *(f"map_{name}" for name in _MAPS))
 _RAW_TRACEPOINT_OPEN: Final = 17
@@ -63,7 +64,9 @@ class DropHook:
         identity = struct.pack("<I", (int.from_bytes(os.urandom(4), "little") >> 1) + 1)
         constants = {".rodata.owner": identity}
         try:
-            self._object = load("drop", _MAPS, ("drop_kfree_skb",), sizes, constants=constants, choose=maps.choose)
+            self._object = load(
+                "drop", _MAPS, ("drop_kfree_skb",), _STRUCTS, sizes, constants=constants, choose=maps.choose
+            )
         except LoadError as error:
             maps.release()
             raise HookRefusedError(str(error)) from None

@@ -17,6 +17,7 @@ from eastwest.agent import bpf, loader
 from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.kernel import LOOKUP_HOOK, FlowKernel
 from eastwest.agent.percpu import read_counters
+from eastwest.agent.policy.abi import STRUCTS
 from eastwest.model.batch import HookStatus
 
 NAME: Final = "forward"
@@ -82,10 +83,13 @@ class ForwardHook:
                 "forward",
                 ("forward_counters",),
                 ("ew_forward",),
+                STRUCTS,
                 shared={name: fd for name, fd in kernel.maps.items() if name != _FRAGMENTS},
                 constants={".rodata.enforcing": b"\1", ".rodata.every_packet": bytes([every_packet])},
                 types={"ew_forward": (_PROG_TYPE_NETFILTER, _ATTACH_NETFILTER)},
             )
+        except loader.StaleObjectError as error:
+            raise ForwardRefusedError(str(error)) from None
         except loader.LoadError as error:
             raise ForwardRefusedError(f"{error} (Linux 6.4 or later is needed)") from None
         self.links: dict[str, int] = {}

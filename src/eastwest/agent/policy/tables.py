@@ -16,6 +16,8 @@ from typing import Any, Final
 import numpy as np
 
 from eastwest.agent import bpf
+from eastwest.agent.bpffs import map_layout
+from eastwest.agent.loader import StaleObjectError
 from eastwest.agent.policy import abi, setmap
 from eastwest.agent.policy.entries import ENTRY, Entries, in_set
 from eastwest.agent.policy.setmap import MapFullError
@@ -45,7 +47,9 @@ class Tables:
     """`maps`: descriptors by name, which stay their owner's. `limits`: entries of each map, both sets together."""
 
     def __init__(self, maps: Mapping[str, int], limits: Mapping[str, int]) -> None:
+        """Raises StaleObjectError where the maps' entries have other sizes than ours."""
         self._maps, self.limits = maps, limits
+        _require_same_sizes(maps)
         self._memory = mmap.mmap(maps["policy_state"], mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)
         self._state = np.frombuffer(self._memory, np.uint64, 1)
         self.generation = int(self._state.view(abi.POLICY_STATE)["generation"][0])
@@ -148,3 +152,15 @@ def same(a: Wanted, b: Wanted) -> bool:
         return x is y or (len(x) == len(y) and bool(np.array_equal(x, y)))
 
     return all(equal(a[name], b[name]) for name in ENTRY)
+
+
+def _require_same_sizes(maps: Mapping[str, int]) -> None:
+    """Two bytes too few, and the kernel would read on past the end of what it is given."""
+    for name, entry in ENTRY.items():
+        layout, key, value = map_layout(maps[name]), entry["key"].itemsize, entry["value"].itemsize
+        if (layout.key_bytes, layout.value_bytes) != (key, value):
+            raise StaleObjectError(
+                f"the flow object's map {name} has entries of {layout.key_bytes} and {layout.value_bytes} bytes, not {key} "
+                f"and {value}: it does not belong to this version of eastwest. Build it again with `make -C bpf`, or install "
+                "eastwest again"
+            )

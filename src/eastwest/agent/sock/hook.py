@@ -45,7 +45,9 @@ class SockHook:
         self._handover = handover or Handover()
         maps = self._handover.maps(_MAPS)
         try:
-            self._object = load("sock", _MAPS, _PROGRAMS, {"sock_ring": ring_bytes}, choose=maps.choose)
+            self._object = load(
+                "sock", _MAPS, _PROGRAMS, {"sock_record": RECORD}, {"sock_ring": ring_bytes}, choose=maps.choose
+            )
         except LoadError as error:
             maps.release()
             raise HookRefusedError(str(error)) from None
