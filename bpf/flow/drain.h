@@ -17,9 +17,12 @@
 #define EW_DRAIN_CONTINUE 0
 #define EW_DRAIN_STOP 1
 
-/* Whether the entry still waits for what will name it: the first answer tells the backend of a Service. */
-static __always_inline bool waiting(const struct ew_flow *flow, const struct ew_drain *d)
+/* Whether the entry still waits for what will name it: the first answer tells the backend of a Service. To what was denied
+ * nobody answers, and people wait for it. */
+static __always_inline bool waiting(const struct ew_flow *flow, const struct ew_set *set, const struct ew_drain *d)
 {
+	if (set->denied)
+		return false;
 	return !(flow->flags & (EW_FLAG_SEEN_TO_POD | EW_FLAG_RST)) && d->now_ns < flow->opened_ns + d->carry_ns;
 }
 
@@ -101,7 +104,7 @@ static long drain_flow(void *map, const struct ew_flow_key *key, struct ew_flow 
 		d->deleted += 1;
 		return EW_DRAIN_CONTINUE;
 	}
-	if (counted(set) && !(waiting(flow, d) && carry(flow, key, d))) {
+	if (counted(set) && !(waiting(flow, set, d) && carry(flow, key, d))) {
 		record = next_record(d);
 		if (!record) {
 			d->full = 1;

@@ -165,13 +165,16 @@ static __always_inline int judge_pod(const struct passing *p, const struct ew_po
 
 	question_of(&q, p, state, p->t.answerer_port);
 	q.side = sides->side[EW_EGRESS];
-	if (q.side.mode == EW_MODE_OFF)
-		return NF_ACCEPT;
 	who = identify(q.set, p->t.asked);
 	if (who && who->kind == EW_IDENTITY_POD)
 		return NF_ACCEPT; /* decided at the pod's hook: nobody translates pods' addresses */
 	flow_key_of(&key, p, ifindex);
 	flow = bpf_map_lookup_elem(&flows, &key);
+	if (q.side.mode == EW_MODE_OFF) {
+		if (flow)
+			keep_translation(flow, p); /* nobody answers what the other end denies, and both name one edge */
+		return NF_ACCEPT;
+	}
 	if (flow && decided(flow, p, state->generation))
 		return NF_ACCEPT;
 	if (same_address(p->t.answerer, p->t.initiator)) {

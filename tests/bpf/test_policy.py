@@ -381,3 +381,15 @@ def test_an_audited_connections_entry_stays_as_long_as_any() -> None:
         bench.gets(ack(PEER, POD, 80, 40000))
         bench.drain()
         assert bench.drain()[2].entries == 1
+
+
+@pytest.mark.parametrize("egress", [True, False])
+def test_what_was_denied_waits_for_no_answer(egress: bool) -> None:
+    """Of others the first window says nothing yet: their first answer may name a Service's backend."""
+    with PolicyBench(patience=Patience(carry_ns=10**15)) as bench:
+        bench.put(only(egress=((6, 80, ALLOW, 7),), ingress=()))
+        assert bench.sends(syn(POD, PEER, 80))
+        assert not (bench.sends(syn(POD, PEER, 81)) if egress else bench.gets(syn(PEER, POD, 81)))
+        found, books, _ = bench.drain()
+    assert [(r.dst_port, r.policy_denied) for r in found] == [(81, 1)]
+    assert books.unexplained.packets == 0

@@ -42,7 +42,7 @@ from eastwest.agent.abi import FLOW_KEY
 from eastwest.agent.kernel import Sizes
 from eastwest.agent.policy.abi import KERNEL_REASONS
 from eastwest.agent.policy.tables import Stance
-from eastwest.model.plan import Mode, Posture
+from eastwest.model.plan import Mode, Posture, Side
 
 pytestmark = pytest.mark.root
 REASON = {name: number for number, name in KERNEL_REASONS.items()}
@@ -83,6 +83,20 @@ def test_egress_through_a_service_is_decided_by_the_backend(net: Lab, service: s
     assert net.asks("a", f"tcp('{service}', 80)") == "timeout", "neither the Service's port nor its address grants"
     (row,) = [r for r in net.records() if r.policy_denied]
     assert (row.dst_port, row.policy_allowed, row.reasons) == (8080, 0, (0, 900))
+
+
+@pytest.mark.parametrize(("service", "backend"), [(HERE, B), (HERE6, B6)], ids=["IPv4", "IPv6"])
+def test_both_ends_name_one_edge_when_the_server_denies(net: Lab, service: str, backend: str) -> None:
+    """Nobody answers the client, whose own direction nobody evaluates: FORWARD knows which backend it was."""
+    plan = net.plan(ingress={})
+    client, server = plan.pods
+    net.put(replace(plan, pods=(replace(client, egress=Side(Mode.OFF, 0, 0)), server)))
+    assert net.asks("a", f"tcp('{service}', 80)") == "timeout"
+    found = [r for r in net.records() if r.src in (A, A6)]
+    assert {(r.dst, r.dst_port) for r in found} == {(backend, 8080)}
+    assert sorted(r.policy_denied for r in found) == [0, max(r.policy_denied for r in found)]
+    assert max(r.policy_denied for r in found) >= 1
+    assert {r.service for r in found if not r.policy_denied} == {service}
 
 
 def test_a_service_that_leads_back_to_the_pod(net: Lab) -> None:

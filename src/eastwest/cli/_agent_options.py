@@ -16,6 +16,8 @@ from eastwest.agent.recorder import DEFAULT_EDGE_BUDGET
 from eastwest.agent.spool import DEFAULT_LIMIT_BYTES as DEFAULT_SPOOL_BYTES
 from eastwest.runtime.paths import DEFAULT_SERVER
 
+TICK_S: Final = 5.0
+ENFORCING_TICK_S: Final = 1.0
 UNSAID: Final = Path()
 """--pin was not given."""
 
@@ -47,7 +49,13 @@ def _identity(parser: argparse.ArgumentParser) -> None:
         help="http://HOST:PORT, https://HOST or unix:/path/to.sock (default: %(default)s)",
     )
     parser.add_argument("--token-file", metavar="FILE", type=Path, help="this node's token; read again when it changes")
-    parser.add_argument("--tick", metavar="SECONDS", type=float, default=5.0, help="length of a window (default: 5)")
+    parser.add_argument(
+        "--tick",
+        metavar="SECONDS",
+        type=float,
+        help=f"length of a window (default: {TICK_S:g}; with --enforce: {ENFORCING_TICK_S:g}, as a denial is shown once its "
+        "window has ended)",
+    )
 
 
 def _room(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from eastwest.agent.optional_hooks import Choice, cgroup_root
 from eastwest.agent.policy.choice import EnforceConfig, LogChoice
 from eastwest.agent.probe import probe
 from eastwest.agent.release import release, release_filters
-from eastwest.cli._agent_options import UNSAID, add_options
+from eastwest.cli._agent_options import ENFORCING_TICK_S, TICK_S, UNSAID, add_options
 from eastwest.runtime.paths import DEFAULT_SERVER
 
 EXAMPLES = f"""\
@@ -80,6 +80,8 @@ def run(args: argparse.Namespace) -> int:
     if missing:
         print(f"eastwest agent: {', '.join(missing)} missing (see eastwest agent --help)", file=sys.stderr)
         return 2
+    if args.tick is None:
+        args.tick = ENFORCING_TICK_S if args.enforce else TICK_S
     if args.tick <= 0 or min(args.flow_map_size, args.buffer_bytes, args.spool_bytes, args.edge_budget) < 1:
         print(
             "eastwest agent: --tick, --flow-map-size, --buffer-bytes, --spool-bytes and --edge-budget must be positive",
