@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -85,3 +86,36 @@ def test_it_is_installed_as_a_file_that_loads_the_standard_library_only(tmp_path
     code = f"import runpy, sys; sys.argv=['x']; runpy.run_path({cni.__file__!r}); print([m for m in sys.modules if m.split('.')[0] in ('numpy', 'eastwest', 'nanoarrow')])"
     lean = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True)
     assert lean.stdout.strip() == "[]"
+    timed = subprocess.run(
+        [sys.executable, "-I", "-S", "-X", "importtime", cni.__file__], input="{}", env={"CNI_COMMAND": "VERSION"},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip() for line in timed.stderr.splitlines()}
+    assert "json" in loaded
+    assert not loaded & {"argparse", "pathlib", "shlex", "typing"}, "each is time that every pod waits"
+
+
+@pytest.mark.parametrize(("policy", "code"), [("fail", 1), ("proceed", 0)])
+def test_an_agent_that_takes_the_question_and_never_answers(tmp_path: Path, policy: str, code: int) -> None:
+    """Over the installed plugin and a real socket: the pod is held back, or begins, as its operator said."""
+    subprocess.run(
+        [sys.executable, "-m", "eastwest", "cni", "--install", str(tmp_path)], check=True, capture_output=True
+    )
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(tmp_path / "deaf.sock"))
+        deaf.listen()
+        config = {**CONFIG, "socket": str(tmp_path / "deaf.sock"), "onTimeout": policy, "timeoutSeconds": 0.05}
+        done = subprocess.run(
+            [tmp_path / cni.PLUGIN], input=json.dumps(config), env=ENVIRONMENT, capture_output=True, text=True,
+            check=False, timeout=60,
+        )  # fmt: skip
+        asked, _ = deaf.accept()
+        with asked:
+            question = json.loads(asked.recv(65536))
+    said = json.loads(done.stdout)
+    assert (done.returncode, question["uid"]) == (code, "u1")
+    if policy == "proceed":
+        assert said == CONFIG["prevResult"]
+        assert "starts although it is not decided about" in done.stderr
+    else:
+        assert (said["code"], "timed out" in said["details"]) == (cni.TRY_AGAIN, True)

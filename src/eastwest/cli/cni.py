@@ -7,24 +7,29 @@ once for every pod.
 
 from __future__ import annotations
 
-import argparse
 import array
-import contextlib
 import json
 import os
-import shlex
 import socket
 import sys
 import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import IO, Any, Final
+
+TYPE_CHECKING = False  # typing's own would be an import, and a pod waits for each
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import IO, Any, Final
 
 VERSIONS: Final = ("0.3.0", "0.3.1", "0.4.0", "1.0.0")
 DEFAULT_SOCKET: Final = "/run/eastwest/cni.sock"
 DEFAULT_WAIT_S: Final = 20.0
 PLUGIN: Final = "eastwest-cni"
 _RETRY_S: Final = 0.05
+_CHECK_S: Final = 5.0
+"""How long CHECK, which waits for nothing, lets the agent answer."""
+_GRACE_S: Final = 1.0
+"""An agent that has not answered so long after it was to give up does not answer."""
 
 INCOMPATIBLE, BAD_ENVIRONMENT, IO_FAILED, NOT_JSON, BAD_CONFIG, TRY_AGAIN = 1, 4, 5, 6, 7, 11
 """Error codes of the specification."""
@@ -52,6 +57,8 @@ class CniError(Exception):
 
 
 def register(parser: argparse.ArgumentParser) -> None:
+    from pathlib import Path
+
     parser.epilog = EXAMPLES
     parser.add_argument("--install", metavar="DIR", type=Path, help=f"write the plugin {PLUGIN} into DIR, and end")
 
@@ -93,7 +100,7 @@ def _add(config: Mapping[str, Any], environment: Mapping[str, str]) -> dict[str,
 
 def _check(config: Mapping[str, Any], environment: Mapping[str, str]) -> None:
     """As ADD, but now or never."""
-    refusal = _ask(config, environment, _previous(config), wait_s=0.0)
+    refusal = _ask(config, environment, _previous(config), wait_s=0.0, patience_s=_CHECK_S)
     if refusal is not None:
         raise CniError(TRY_AGAIN, "the pod is not decided about", refusal[0])
 
@@ -116,7 +123,8 @@ def _wait(config: Mapping[str, Any], environment: Mapping[str, str], previous: M
     deadline_s = time.monotonic() + seconds
     while True:
         left_s = deadline_s - time.monotonic()
-        refusal = _ask(config, environment, previous, wait_s=max(0.0, left_s))
+        wait_s = max(0.0, left_s)
+        refusal = _ask(config, environment, previous, wait_s, wait_s + _GRACE_S)
         if refusal is None:
             return
         why, retry = refusal
@@ -129,7 +137,11 @@ def _wait(config: Mapping[str, Any], environment: Mapping[str, str], previous: M
 
 
 def _ask(
-    config: Mapping[str, Any], environment: Mapping[str, str], previous: Mapping[str, Any], wait_s: float
+    config: Mapping[str, Any],
+    environment: Mapping[str, str],
+    previous: Mapping[str, Any],
+    wait_s: float,
+    patience_s: float,
 ) -> tuple[str, bool] | None:
     """None when the agent says that what holds is in force; else why not, and whether asking again may help."""
     question = _question(config, environment, previous)
@@ -142,7 +154,7 @@ def _ask(
     if not isinstance(path, str):
         raise CniError(BAD_CONFIG, f"socket is {path!r}", "expected a path")
     try:
-        answer = _exchange(path, {**question, "wait_s": wait_s}, namespace, wait_s + 5.0)
+        answer = _exchange(path, {**question, "wait_s": wait_s}, namespace, patience_s)
     except (OSError, ValueError) as error:
         return f"the agent cannot be asked at {path}: {error}", True
     finally:
@@ -220,6 +232,10 @@ def _print(out: IO[str], value: Mapping[str, Any]) -> None:
 
 def _install(folder: Path) -> int:
     """A script of one line; `-I -S`: nothing but this file and the standard library, which is there soonest."""
+    import contextlib
+    import shlex
+    from pathlib import Path
+
     words = [sys.executable, "-I", "-S", str(Path(__file__).resolve())]
     draft = folder / f".{PLUGIN}.{os.getpid()}"
     try:
