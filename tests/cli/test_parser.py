@@ -66,3 +66,12 @@ def test_readme_names_only_commands_that_exist() -> None:
     named = {line.split()[2] for line in readme.splitlines() if line.startswith("$ eastwest ")}
     assert named
     assert named <= set(COMMANDS)
+
+
+@pytest.mark.parametrize("words", [["server"], ["server", "token", "--cluster", "c", "--node", "n"]])
+def test_a_relative_data_folder_is_meant_from_where_one_is(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    args = _build("server")[0].parse_args([*words, "--data", "kept"])
+    assert args.data == tmp_path / "kept"

@@ -34,9 +34,14 @@ def _seconds(text: str) -> int:
     return int(text[:-1]) * _UNITS[text[-1]]
 
 
+def _folder(text: str) -> Path:
+    """A folder from the root on: the store's process takes a relative one for another place."""
+    return Path(text).absolute()
+
+
 def _add_data(parser: argparse.ArgumentParser, default: object) -> None:
     parser.add_argument(
-        "--data", type=Path, metavar="DIR", default=default, help=f"where everything is kept (default {state_dir()})"
+        "--data", type=_folder, metavar="DIR", default=default, help=f"where everything is kept (default {state_dir()})"
     )
 
 
