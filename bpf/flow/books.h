@@ -6,6 +6,28 @@
 #include "maps.h"
 #include "packet.h"
 
+/* Add to this CPU's books. tc's programs run with softirqs off, one at a time on a CPU; those at LOCAL_OUT are interrupted. */
+static __always_inline void add_to_books(__u64 *to, __u64 amount)
+{
+#ifdef EW_HOST
+	__sync_fetch_and_add(to, amount);
+#else
+	*to += amount;
+#endif
+}
+
+/* Where an entry is built. */
+static __always_inline struct ew_flow *scratch_of(const struct packet *p)
+{
+#ifdef EW_HOST
+	return p->scratch;
+#else
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&scratch, &zero);
+#endif
+}
+
 /* One more (or less) entry of the flow map. */
 static __always_inline void count_active(const struct ew_flow_key *key, __s64 change)
 {
@@ -29,8 +51,8 @@ static __always_inline void count_active(const struct ew_flow_key *key, __s64 ch
 
 static __always_inline void count_lost(struct ew_interface_set *books, enum ew_lost cause, const struct packet *p)
 {
-	books->lost[cause].bytes += p->bytes;
-	books->lost[cause].packets += 1;
+	add_to_books(&books->lost[cause].bytes, p->bytes);
+	add_to_books(&books->lost[cause].packets, 1);
 }
 
 #endif

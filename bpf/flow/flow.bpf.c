@@ -103,21 +103,24 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 dir)
 		return TCX_NEXT; /* being taken away */
 	p.set = read_epoch();
 	key.ifindex = ifindex;
+#ifdef EW_HOST
+	p.scratch = &skb->scratch;
+#endif
 	books = &interface->set[p.set];
 	if (skb->protocol != bpf_htons(ETHERTYPE_IPV4) && skb->protocol != bpf_htons(ETHERTYPE_IPV6)) {
-		books->events[EW_EVENT_NON_IP] += 1;
+		add_to_books(&books->events[EW_EVENT_NON_IP], 1);
 		return TCX_NEXT;
 	}
 	parsed = parse(skb, &p);
 	if (parsed == PARSED_NEIGHBOUR) {
-		books->events[EW_EVENT_NEIGHBOUR] += 1;
+		add_to_books(&books->events[EW_EVENT_NEIGHBOUR], 1);
 		return TCX_NEXT;
 	}
 	p.bytes = skb->len - ETH_HEADER;
 	p.segments = skb->gso_segs ?: 1;
 	p.now_ns = bpf_ktime_get_coarse_ns();
-	books->hook[dir].bytes += p.bytes;
-	books->hook[dir].packets += 1;
+	add_to_books(&books->hook[dir].bytes, p.bytes);
+	add_to_books(&books->hook[dir].packets, 1);
 	if (parsed != PARSED) {
 		count_lost(books, parsed == PARSED_FRAGMENT ? EW_LOST_FRAGMENT : EW_LOST_TRUNCATED, &p);
 		return !enforcing || passes_unread(&p, parsed, books) ? TCX_NEXT : TC_ACT_SHOT;

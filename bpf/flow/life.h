@@ -24,8 +24,7 @@ static __always_inline void begin(struct ew_flow *flow, const struct packet *p)
 
 static __always_inline struct ew_flow *open(struct packet *p)
 {
-	__u32 zero = 0;
-	struct ew_flow *fresh = bpf_map_lookup_elem(&scratch, &zero);
+	struct ew_flow *fresh = scratch_of(p);
 
 	if (!fresh)
 		return 0;
@@ -41,8 +40,7 @@ static __always_inline struct ew_flow *open(struct packet *p)
 static __always_inline void leave_ghost(struct ew_flow *flow, const struct packet *p)
 {
 	struct ew_flow_key key = *p->key;
-	__u32 zero = 0;
-	struct ew_flow *ghost = bpf_map_lookup_elem(&scratch, &zero);
+	struct ew_flow *ghost = scratch_of(p);
 	struct ew_set *set = this_set(flow->set, p->set), *moved;
 
 	if (!ghost || !counted(set))

@@ -84,7 +84,7 @@ struct {
 	__type(value, __u32);
 } dns_tail SEC(".maps");
 
-/* A place to build an entry, too large for the stack: key 4 B, value 224 B per CPU. */
+/* A place to build an entry, too large for the stack (the host object has others): key 4 B, value 224 B per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

@@ -31,8 +31,7 @@ static __always_inline enum ew_role_source role_without_entry(struct __sk_buff *
 
 static __always_inline struct ew_overflow *open_overflow(const struct packet *p)
 {
-	__u32 zero = 0;
-	struct ew_overflow *fresh = bpf_map_lookup_elem(&scratch, &zero); /* an ew_flow is larger */
+	struct ew_overflow *fresh = (void *)scratch_of(p); /* an ew_flow is larger */
 
 	if (!fresh)
 		return 0;
@@ -50,7 +49,7 @@ static __always_inline bool count_overflow(struct __sk_buff *skb, struct packet 
 	bool passes = !enforcing || passes_without_entry(skb, p, books, &a);
 	enum ew_role_source source = role_without_entry(skb, p);
 
-	books->events[EW_EVENT_FLOW_MAP_FULL] += 1;
+	add_to_books(&books->events[EW_EVENT_FLOW_MAP_FULL], 1);
 	entry = bpf_map_lookup_elem(&overflow, p->key);
 	if (!entry)
 		entry = open_overflow(p);

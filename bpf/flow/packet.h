@@ -24,6 +24,9 @@ struct packet {
 	__u32 seq;   /* TCP's sequence number; of an SCTP INIT its initiate tag */
 	__u32 flags; /* TCP's; of SCTP's first chunk those that mean the same */
 	__u32 quote; /* offset of the packet that an ICMP error quotes; 0: this is none */
+#ifdef EW_HOST
+	struct ew_flow *scratch;
+#endif
 };
 
 static __always_inline void map_ipv4(__u8 *to, __be32 address)

@@ -94,7 +94,25 @@ static __always_inline void count_envelope(void)
 	struct ew_interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
 
 	if (interface)
-		interface->set[read_epoch()].events[EW_EVENT_ENCAPSULATED] += 1;
+		add_to_books(&interface->set[read_epoch()].events[EW_EVENT_ENCAPSULATED], 1);
+}
+
+/* A packet that nothing could be read of, because this CPU had no view left for it. */
+static __always_inline void count_unread(struct sk_buff___host *skb, __u32 dir)
+{
+	__u32 ifindex = EW_HOST_INTERFACE, len = 0;
+	struct ew_interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
+	struct packet p = {};
+	struct ew_interface_set *books;
+
+	if (!interface)
+		return;
+	bpf_core_read(&len, sizeof(len), &skb->len);
+	p.bytes = len;
+	books = &interface->set[read_epoch()];
+	add_to_books(&books->hook[dir].bytes, len);
+	add_to_books(&books->hook[dir].packets, 1);
+	count_lost(books, EW_LOST_TRUNCATED, &p);
 }
 
 SEC("netfilter")
@@ -104,8 +122,8 @@ int ew_host(struct nf_context *ctx)
 	struct sk_buff___host *skb = ctx->skb;
 	struct net_device___host *in = 0, *out = 0;
 	struct ew_view *view;
-	__u32 zero = 0;
 	__u8 hook = 0, family = 0;
+	__u32 dir;
 
 	if (!in_charge())
 		return NF_ACCEPT;
@@ -115,13 +133,17 @@ int ew_host(struct nf_context *ctx)
 	bpf_core_read(&out, sizeof(out), &state->out);
 	if (is_loopback(hook == NF_INET_LOCAL_OUT ? out : in))
 		return NF_ACCEPT;
-	view = bpf_map_lookup_elem(&host_view, &zero);
-	if (!view)
+	dir = hook == NF_INET_LOCAL_OUT ? EW_FROM_POD : EW_TO_POD;
+	view = view_claim();
+	if (!view) {
+		count_unread(skb, dir);
 		return NF_ACCEPT;
+	}
 	view_take(view, skb, family == NFPROTO_IPV4 ? bpf_htons(ETHERTYPE_IPV4) : bpf_htons(ETHERTYPE_IPV6));
 	if (is_envelope(view))
 		count_envelope();
 	else
-		observe(view, hook == NF_INET_LOCAL_OUT ? EW_FROM_POD : EW_TO_POD);
+		observe(view, dir);
+	view_release(view);
 	return NF_ACCEPT;
 }

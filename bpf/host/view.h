@@ -3,6 +3,8 @@
 #ifndef EW_HOST_VIEW_H
 #define EW_HOST_VIEW_H
 
+#include "../flow/flow.h"
+
 #define VIEW_BYTES 256 /* of L3: six extension headers and what an ICMP error quotes seldom take more */
 #define VIEW_ETH 14	/* an Ethernet header that is not there */
 #define PROTO_IPIP 4
@@ -19,15 +21,40 @@ struct ew_view {
 	__u32 ingress_ifindex; /* only enforcement asks, which is not for the node itself */
 	struct sk_buff___host *kernel;
 	__u8 bytes[VIEW_BYTES];
+	struct ew_flow scratch;
+	__u64 busy;
 };
 
-/* One packet at a time and CPU: key 4 B, value 288 B per CPU. */
+#define VIEWS 4
+
+/* LOCAL_OUT runs in the sender's context: a softirq that receives, or another task, may run this program on the same CPU in
+ * the middle of it. So each run takes a view that is free, in whatever order they end. Key 4 B, value 520 B per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, VIEWS);
 	__type(key, __u32);
 	__type(value, struct ew_view);
 } host_view SEC(".maps");
+
+/* A view of one's own until `view_release`; null when all of this CPU's are taken. */
+static __always_inline struct ew_view *view_claim(void)
+{
+	struct ew_view *view;
+	__u32 i, at;
+
+	for (i = 0; i < VIEWS; i++) {
+		at = i;
+		view = bpf_map_lookup_elem(&host_view, &at);
+		if (view && !__sync_lock_test_and_set(&view->busy, 1))
+			return view;
+	}
+	return 0;
+}
+
+static __always_inline void view_release(struct ew_view *view)
+{
+	__sync_lock_test_and_set(&view->busy, 0);
+}
 
 static __always_inline void view_take(struct ew_view *view, struct sk_buff___host *skb, __u32 protocol)
 {

@@ -22,7 +22,7 @@ struct {
 	__type(value, __u32);
 } owners SEC(".maps");
 
-/* Questions and answers, 168 bytes each: 672 KiB, mapped into the agent's memory */
+/* Questions and answers, 192 bytes each: 768 KiB, mapped into the agent's memory */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, RESOLVE_SLOTS);
@@ -31,7 +31,7 @@ struct {
 	__type(value, struct resolve_slot);
 } resolve_slots SEC(".maps");
 
-/* As write_ends() in ../flow/drain.h: a test compares what the two write. */
+/* As write_ends() in ../flow/record.h: a test compares what the two write. */
 static __always_inline void write_ends(struct ew_record *r, const struct ew_flow_key *key, __u8 role)
 {
 	bool server = role == EW_ROLE_SERVER;
@@ -45,7 +45,7 @@ static __always_inline void write_ends(struct ew_record *r, const struct ew_flow
 	r->role = role;
 }
 
-/* As write_nat() in ../flow/drain.h. */
+/* As write_nat() in ../flow/record.h. */
 static __always_inline void write_nat(struct ew_record *r, const struct ew_flow *flow)
 {
 	if (flow->flags & EW_FLAG_SNAT)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,16 @@ while not stop.is_set():
     s.send(b"x" * 100); sent += 1; time.sleep(0.001)
 print(sent, flush=True)
 """
+
+FLOOD = """
+import os, socket
+os.sched_setaffinity(0, {{{cpu}}})
+to = ({host!r}, {port})
+for _ in range(400):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    for _ in range(100): s.sendto(b"x" * 100, to)
+"""
+"""Entries come and go while packets arrive on the sender's own processor."""
 
 
 def ends(r: Receiver) -> set[tuple[object, ...]]:
@@ -141,3 +154,37 @@ def test_the_nodes_packets_are_handed_over_too(net: Node, world: World, server: 
     packets = [v["packets_forward"] for k, v in server.edges().items() if k[1:5] == (NODE, WORLD, 7000, UDP)]
     assert sum(packets) + lost >= sent
     assert sum(packets) <= sent
+
+
+@pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2, reason="needs two processors: one sends while the other interrupts it"
+)
+def test_packets_that_arrive_in_the_middle_of_sending_one(
+    net: Node, world: World, server: Receiver, tmp_path: Path
+) -> None:
+    """LOCAL_OUT runs in the sender's context: a softirq of the same processor runs the same program in the middle of it."""
+    here, there = sorted(os.sched_getaffinity(0))[:2]
+    net.exec("sh", "-c", f"echo {1 << here:x} > /sys/class/net/uplink/queues/rx-0/rps_cpus")
+    world.serve(world.netns, 7000)
+    world.serve(net.netns, 7000)
+    count_by_netfilter(net)
+    with agent(net, server, tmp_path, "--host", tick_s=0.1) as running:
+        server.wait(lambda r: bool(r.batches) and bool(r.batches[-1][0].books), "the node is known")
+        before = counted_by_netfilter(net), server.hook("host")
+        flood = [
+            subprocess.Popen(
+                ["ip", "netns", "exec", netns, sys.executable, "-c", FLOOD.format(cpu=cpu, host=host, port=7000)]
+            )
+            for netns, cpu, host in ((net.netns, here, WORLD), (world.netns, there, NODE))
+        ]
+        assert [process.wait(120) for process in flood] == [0, 0]
+        after = counted_by_netfilter(net)
+        running.stop()
+    server.assert_books_closed()
+    hook = server.hook("host")
+    assert hook.packets - before[1].packets == after.packets - before[0].packets
+    assert hook.bytes - before[1].bytes == after.bytes - before[0].bytes
+    packets = {k[:4]: v["packets_forward"] for k, v in server.edges().items() if k[4] == UDP}
+    assert packets.keys() == {("client", NODE, WORLD, 7000), ("server", WORLD, NODE, 7000)}
+    assert packets["client", NODE, WORLD, 7000] == 40_000
+    assert packets["server", WORLD, NODE, 7000] <= 40_000  # a full backlog drops before anybody looks
