@@ -24,7 +24,8 @@ struct ew_case {
 	__u8 pad[2];
 };
 
-/* One at a time on each CPU: tc runs these programs with softirqs off, and nothing is enforced on the node itself (`EW_HOST`). Key 4 B, value 180 B per CPU. */
+/* One at a time on each CPU: tc runs these programs with softirqs off, and nothing is enforced
+ * on the node itself (`EW_HOST`). Key 4 B, value 180 B per CPU. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
