@@ -14,8 +14,10 @@ from agent.netlab import CALL, node
 from bpf.factories_hooks import SERVICE, Watched, inode
 from eastwest.agent import edges
 from eastwest.agent.edges import Edges
+from eastwest.agent.hooks_choice import Choice
+from eastwest.agent.hooks_sensed import Sensed
 from eastwest.agent.iterator import in_namespace
-from eastwest.agent.optional_hooks import Choice, OptionalHooks, Sensed
+from eastwest.agent.optional_hooks import OptionalHooks
 from eastwest.model.flow import ip_bytes
 from eastwest.wire.batch import Maybe, Words
 

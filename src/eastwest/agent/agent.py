@@ -19,6 +19,8 @@ from eastwest.agent.abi import ACTIVE, FROM_POD, TO_POD
 from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.dns import hook as dns_hook
 from eastwest.agent.handover import Handover
+from eastwest.agent.hooks_choice import Choice, cgroup_root
+from eastwest.agent.hooks_left import hooks_digest
 from eastwest.agent.interfaces import Interfaces
 from eastwest.agent.kernel import FlowKernel, Patience, PolicySizes, Sizes
 from eastwest.agent.metrics.agent import ActiveFlows, AgentMetrics, HookTotals
@@ -27,7 +29,7 @@ from eastwest.agent.metrics.fetch import NameFetcher
 from eastwest.agent.metrics.hooks import Increment, of_dns, of_drops
 from eastwest.agent.metrics.names import PodNames
 from eastwest.agent.metrics.node import Health, PolicyHealth
-from eastwest.agent.optional_hooks import Choice, OptionalHooks, cgroup_root, hooks_digest, interfaces_by_namespace
+from eastwest.agent.optional_hooks import OptionalHooks, interfaces_by_namespace
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
 from eastwest.agent.policy import forward
 from eastwest.agent.policy.choice import EnforceConfig
@@ -136,23 +138,8 @@ class Agent:
         self._kernel.sweep()
         self._declare_left_waiting()
         self._enforcement = self._enforce(self._config.enforce) if self._config.enforce is not None else None
-        self._hooks = OptionalHooks(
-            Choice(
-                self._config.cgroup,
-                drops=self._config.drops,
-                dns=self._config.dns,
-                dns_ports=self._config.dns_ports,
-                host=self._config.host,
-            ),
-            self._kernel.maps,
-            Path("/proc/self/ns/net").stat().st_ino,
-            self._handover(),
-        )
-        if self._hooks.dns is not None:
-            self._hooks.dns.lend(self._kernel.maps["dns_tail"])
-        else:
-            dns_hook.take_back(self._kernel.maps["dns_tail"])
         netns = Path("/proc/self/ns/net").stat().st_ino
+        self._hooks = self._open_hooks(netns)
         self._host, self._host_status = self._open_host()
         self._host_pods, self._host_pods_status = self._tell_host_pods()
         enforcement = self._enforcement
@@ -187,6 +174,25 @@ class Agent:
             log.info("%d interfaces are taken over from the agent before, without a gap", self._taken_over)
         self._watcher.start()
         self._shipper.start()
+        self._say_what_runs()
+
+    def _open_hooks(self, netns: int) -> OptionalHooks:
+        """Those beside flow; DNS is lent to the flow program."""
+        choice = Choice(
+            self._config.cgroup,
+            drops=self._config.drops,
+            dns=self._config.dns,
+            dns_ports=self._config.dns_ports,
+            host=self._config.host,
+        )
+        hooks = OptionalHooks(choice, self._kernel.maps, netns, self._handover())
+        if hooks.dns is not None:
+            hooks.dns.lend(self._kernel.maps["dns_tail"])
+        else:
+            dns_hook.take_back(self._kernel.maps["dns_tail"])
+        return hooks
+
+    def _say_what_runs(self) -> None:
         for hook in self._all_hooks():
             if hook.state == "refused":
                 log.warning("%s is refused by this kernel; unknown: %s (%s)", hook.name, hook.columns, hook.reason)

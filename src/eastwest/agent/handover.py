@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eastwest.agent import bpf
 from eastwest.agent.bpffs import Layout, PinFolder, map_layout
-from eastwest.agent.journal import create
+from eastwest.agent.journal_layout import create
 
 SLOT_BYTES: Final = 256 << 10
 HOOKS: Final = ("sock", "drop", "dns")

@@ -12,77 +12,25 @@ import os
 import struct
 import threading
 import time
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eastwest.agent import bpf
-from eastwest.agent.abi import DRAIN, INTERFACE_SET
-from eastwest.agent.bpffs import Layout, PinFolder, map_layout
+from eastwest.agent.abi import DRAIN
+from eastwest.agent.bpffs import PinFolder, map_layout
+from eastwest.agent.journal_layout import (
+    NOT_RUN,
+    REPORTED,
+    REPORTED_LAYOUT,
+    STATE,
+    STATE_LAYOUT,
+    Interrupted,
+    Predecessor,
+    create,
+)
 from eastwest.model.batch import Amount
-
-NOT_RUN: Final = 0xFFFF_FFFF
-"""In `drain.records`: this run of the drain has not come back."""
-
-UNSENT: Final = np.dtype([("bytes", "u8"), ("packets", "u8"), ("start_ns", "u8"), ("end_ns", "u8")])
-STATE: Final = np.dtype(
-    [
-        ("digest", "u8"),  # of every layout
-        ("netns", "u8"),
-        ("id", "u8"),  # of these pins: random
-        ("committed", "u4"),  # number of the last drain whose records were handed over
-        ("begun", "u4"),
-        ("epoch", "u4"),  # that the drain `begun` moved on to
-        ("runs", "u4"),  # of the drain program in it
-        ("turned_ns", "u8"),  # wall time of that moment
-        ("end_ns", "u8", 2),  # end of the last window, by its number & 1
-        ("unsent_at", "u4"),
-        ("pad", "u4"),
-        ("unsent", UNSENT, 2),  # [unsent_at]: handed over, but not at the server yet, and in memory only
-        ("drain", DRAIN),
-        ("turned_mono_ns", "u8"),  # CLOCK_MONOTONIC of `turned_ns`; from here on 0 = by an older agent
-        ("end_mono_ns", "u8", 2),  # CLOCK_MONOTONIC of `end_ns`
-    ]
-)
-REPORTED: Final = np.dtype(
-    [
-        ("number", "u4"),  # of the drain that wrote `before[set]`
-        ("set", "u4"),
-        ("before", INTERFACE_SET, 2),  # the totals that are accounted for, by set
-        ("prior", INTERFACE_SET),  # before[set] as it was until then
-        ("netns", "u8"),
-        ("name", "S16"),
-        ("uid", "S64"),
-    ]
-)
-_HASH, _NO_PREALLOC = 1, 1
-_STATE_LAYOUT: Final = Layout(bpf.MAP_TYPE_ARRAY, 4, mmap.PAGESIZE, 1, bpf.MMAPABLE)
-_REPORTED_LAYOUT: Final = Layout(_HASH, 4, REPORTED.itemsize, 4096, _NO_PREALLOC)
-assert STATE.itemsize <= mmap.PAGESIZE
-
-
-@dataclass(frozen=True, slots=True)
-class Predecessor:
-    """An interface as the agent before left it."""
-
-    ifindex: int
-    name: str
-    pod_uid: str | None
-    netns: int | None
-    before: dict[int, NDArray[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Interrupted:
-    """A drain that began and was never handed over. `lossy`: what earlier runs of its program had taken is gone."""
-
-    quiet: int
-    end_ns: int
-    end_mono_ns: int | None
-    records: int  # that its last run wrote
-    lossy: bool
 
 
 class Journal:
@@ -99,8 +47,8 @@ class Journal:
 
     def _begin(self, digest: int, netns: int) -> None:
         self._fds = {
-            "state": create(_STATE_LAYOUT, b"ew_state"),
-            "reported": create(_REPORTED_LAYOUT, b"ew_reported"),
+            "state": create(STATE_LAYOUT, b"ew_state"),
+            "reported": create(REPORTED_LAYOUT, b"ew_reported"),
         }
         self._map()
         self._state["digest"], self._state["netns"] = digest, netns
@@ -115,7 +63,7 @@ class Journal:
 
     def _adopt(self, pins: PinFolder, digest: int, netns: int) -> bool:
         found = {name: fd for name in ("state", "reported") if (fd := pins.open(f"map_{name}")) is not None}
-        wanted = {"state": _STATE_LAYOUT, "reported": _REPORTED_LAYOUT}
+        wanted = {"state": STATE_LAYOUT, "reported": REPORTED_LAYOUT}
         if {name: map_layout(fd) for name, fd in found.items()} == wanted:
             self._fds = found
             self._map()
@@ -296,9 +244,3 @@ class Journal:
         if not int(u["end_ns"]):
             return None
         return Amount(int(u["bytes"]), int(u["packets"])), (int(u["start_ns"]), int(u["end_ns"]))
-
-
-def create(layout: Layout, name: bytes) -> int:
-    """A new map. Raises OSError."""
-    attr = struct.pack("<IIIII", layout.type, layout.key_bytes, layout.value_bytes, layout.entries, layout.flags)
-    return bpf.call(bpf.MAP_CREATE, attr + bytes(8) + name.ljust(16, b"\0"))

@@ -19,7 +19,8 @@ from eastwest.agent import abi, bpf, loader
 from eastwest.agent.abi import INTERFACE, LISTENER_KEY, RECORD
 from eastwest.agent.attach import Attacher, Hook, Tcx, choose, sweep
 from eastwest.agent.bpffs import PinFolder, map_layout
-from eastwest.agent.journal import Interrupted, Journal, Predecessor
+from eastwest.agent.journal import Journal
+from eastwest.agent.journal_layout import Interrupted, Predecessor
 from eastwest.agent.listeners import Ports
 from eastwest.agent.pinned import PinnedMaps
 from eastwest.agent.spool import HandedOver

@@ -9,41 +9,33 @@ from __future__ import annotations
 import json
 import logging
 import time
-import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eastwest.agent.dns import hook as dns_hook
-from eastwest.agent.dns import record as dns_record
-from eastwest.agent.dns.columns import server_names
-from eastwest.agent.dns.tally import DnsTally
 from eastwest.agent.dns.watch import DnsWatch
 from eastwest.agent.drop import hook as drop_hook
-from eastwest.agent.drop.edges import Attributed, attribute
-from eastwest.agent.drop.ledger import DROP, Drops
+from eastwest.agent.drop.edges import attribute
 from eastwest.agent.edges import Edges
 from eastwest.agent.handover import Handover
+from eastwest.agent.hooks_choice import Choice
+from eastwest.agent.hooks_left import counted, missing_since
+from eastwest.agent.hooks_sensed import Sensed, columns_of
 from eastwest.agent.interfaces import Interface
 from eastwest.agent.loader import LoadError
 from eastwest.agent.resolve import Resolver
 from eastwest.agent.sock import health
 from eastwest.agent.sock import hook as sock_hook
-from eastwest.agent.sock import record as sock_record
 from eastwest.agent.sock.health import Health
-from eastwest.agent.sock.waiting import HELD, Waiting
+from eastwest.agent.sock.waiting import Waiting
 from eastwest.model.batch import HookStatus
-from eastwest.model.flow import Protocol
-from eastwest.wire.batch import ColumnData, Maybe, Words
+from eastwest.wire.batch import ColumnData
 
 log = logging.getLogger("eastwest.agent")
-
-HOOKS: Final = ("sock", "dns", "drops")
-"""What can be left off, in an operator's words."""
 
 _LOSSES: Final = {
     "sock": ("sock_lost_records", "closed connections found the ring full: their last figures are missing"),
@@ -52,60 +44,16 @@ _LOSSES: Final = {
 }
 """By hook the counter of what is lost at once, and what to say of it."""
 
-_HANDOVER_VERSION: Final = 1
-"""To be raised when what only the kernel's part knows of changes: struct sock_entry, the meaning of a part."""
-
 _WAITING_BYTES: Final = 40 << 10
 """What may be left to a successor of connections whose pod is not known, and of questions without an answer, each."""
 
 MANY: Final = 2048
 """Records of closed connections that are added up without waiting for the window's end."""
 
-_UNKNOWN_WHEN_ZERO: Final = frozenset({"rtt_min_us"})
-
-
-def hooks_digest() -> int:
-    """64 bits that change whenever a layout does that a successor reads, see `abi.digest`."""
-    layouts = (sock_record.RECORD, DROP, HELD, dns_record.HEADER.format, _HANDOVER_VERSION)
-    raw = ";".join(str(d.descr) if isinstance(d, np.dtype) else str(d) for d in layouts).encode()
-    return zlib.crc32(raw) << 32 | zlib.adler32(raw)
-
-
-def cgroup_root() -> Path:
-    """Where this machine has its cgroup v2 tree (proc_pid_mountinfo(5): fields after " - " are type, source …)."""
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        fields, _, rest = line.partition(" - ")
-        if rest.startswith("cgroup2 "):
-            return Path(fields.split()[4])
-    return Path("/sys/fs/cgroup")
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """What an operator wants. `cgroup` None: no TCP health."""
-
-    cgroup: Path | None
-    drops: bool = True
-    dns: bool = True
-    dns_ports: tuple[int, ...] = dns_hook.DEFAULT_PORTS
-    host: bool = False  # also rows for connections of the node itself and of host-network pods
-
 
 def interfaces_by_namespace(interfaces: Iterable[Interface]) -> dict[int, int]:
     """Inode of each known pod's namespace -> the host's end of its veth."""
     return {i.netns: i.ifindex for i in interfaces if i.netns is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Sensed:
-    """What one window brought; None where the hook is off or refused."""
-
-    health: Health | None = None
-    drops: Drops | None = None
-    attributed: Attributed | None = None  # the drops' pods and edges
-    losses: NDArray[np.bool_] | None = None  # which of the drops are lost packets, see DropHook.losses
-    dns: DnsTally | None = None
-    counters: dict[str, int] = field(default_factory=dict)  # losses and limits, "sock_lost_records" …; totals
 
 
 class OptionalHooks:
@@ -156,7 +104,7 @@ class OptionalHooks:
             if hook is None:
                 self._handover.forget(pins)
                 continue
-            missing = _missing(self._handover, name, resumed=hook.resumed)
+            missing = missing_since(self._handover, name, resumed=hook.resumed)
             if missing:
                 self._say(name, missing)
             if hook.resumed:
@@ -192,15 +140,15 @@ class OptionalHooks:
             parts["sock_position"] = self._sock.position
             parts["sock_waiting"], left_out = self._waiting.dump(_WAITING_BYTES)
             self._risk_after["sock"] = left_out
-            parts["sock_counters"] = _counted("sock", self._sock.counters())
+            parts["sock_counters"] = counted("sock", self._sock.counters())
         if self._drop is not None:
             parts |= self._drop.seen()
-            parts["drop_counters"] = _counted("drop", self._drop.counters())
+            parts["drop_counters"] = counted("drop", self._drop.counters())
         if self._dns is not None:
             parts["dns_position"] = self._dns.position
             parts["dns_waiting"], left_out = self._watch.transactions.dump(_WAITING_BYTES)
             self._risk_after["dns"] = left_out
-            parts["dns_counters"] = _counted("dns", self._dns.counters())
+            parts["dns_counters"] = counted("dns", self._dns.counters())
         self._handover.store(number, parts)
 
     def commit(self, number: int) -> None:
@@ -262,19 +210,7 @@ class OptionalHooks:
 
     def columns(self, edges: Edges, sensed: Sensed) -> tuple[Edges, dict[str, ColumnData]]:
         """The edges, with those added that only the sockets know, and every column of these hooks, (n,) each."""
-        if sensed.health is None:
-            joined, figures = edges, {name: np.zeros(len(edges), np.uint64) for name in health.COLUMNS}
-        else:
-            joined, figures = health.onto(edges, sensed.health)
-        known = np.asarray((joined.keys["protocol"] == Protocol.TCP) & (sensed.health is not None))
-        result: dict[str, ColumnData] = {
-            name: Maybe(column, known & (column > 0) if name in _UNKNOWN_WHEN_ZERO else known)
-            for name, column in figures.items()
-        }
-        result["drops"] = _drops_column(joined, sensed)
-        result["dst_dns_name"] = server_names(joined, self._watch.names, time.monotonic_ns())
-        result["src_dns_name"] = Words(np.zeros(len(joined), np.intp), (None,))
-        return joined, result
+        return columns_of(edges, sensed, self._watch.names)
 
     def drop_reason(self, number: int) -> str:
         """The kernel's name of a reason, such as `netfilter_drop`."""
@@ -321,19 +257,6 @@ def _off(name: str, columns: tuple[str, ...]) -> HookStatus:
     return HookStatus(name, "off", None, columns)
 
 
-def _counted(prefix: str, counters: Mapping[str, int]) -> bytes:
-    return json.dumps({f"{prefix}_{name}": value for name, value in counters.items()}).encode()
-
-
-def _missing(handover: Handover, name: str, *, resumed: bool) -> str:
-    """What of the time since a predecessor's last window is in no figure, in words."""
-    if handover.lost.get(name):
-        return f"{handover.lost[name]} records that the agent before had read ended with it"
-    if handover.preceded and not resumed:
-        return "it could not be taken over: nothing was seen between the agent before and this one"
-    return ""
-
-
 def _open_sock(
     choice: Choice, flow_maps: Mapping[str, int], handover: Handover
 ) -> tuple[Resolver | None, sock_hook.SockHook | None, HookStatus]:
@@ -346,16 +269,3 @@ def _open_sock(
         return resolver, None, _off("sock_ops", health.COLUMNS)
     opened, status = sock_hook.open_or_status(choice.cgroup, handover)
     return resolver, opened, status
-
-
-def _drops_column(edges: Edges, sensed: Sensed) -> Maybe:
-    """Packets lost on each edge; those of no edge are in `Sensed.drops` only."""
-    packets = np.zeros(len(edges), np.uint64)
-    if sensed.drops is None or sensed.attributed is None or sensed.losses is None:
-        return Maybe(packets, np.zeros(len(edges), np.bool_))
-    row_of = {words.tobytes(): row for row, words in enumerate(edges.words)} if len(sensed.drops) else {}
-    for i in np.flatnonzero(sensed.attributed.has_edge & sensed.losses).tolist():
-        row = row_of.get(sensed.attributed.words[i].tobytes())
-        if row is not None:
-            packets[row] += sensed.drops["value"]["packets"][i]
-    return Maybe(packets, np.ones(len(edges), np.bool_))

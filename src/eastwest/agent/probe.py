@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Final
 
 from eastwest.agent import backends, loader
+from eastwest.agent.hooks_choice import Choice
 from eastwest.agent.kernel import FlowKernel, Sizes
-from eastwest.agent.optional_hooks import Choice, OptionalHooks
+from eastwest.agent.optional_hooks import OptionalHooks
 from eastwest.agent.policy import forward
 from eastwest.model.batch import HookStatus
 from eastwest.model.schema import AGENT_COLUMNS, Role

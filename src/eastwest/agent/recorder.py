@@ -19,11 +19,12 @@ from eastwest.agent.bypass import BypassMeter
 from eastwest.agent.columns import Context, columns
 from eastwest.agent.edges import Edges
 from eastwest.agent.folding import fold
+from eastwest.agent.hooks_sensed import Sensed
 from eastwest.agent.host_pods import SHARED, HostPods, OwnTotals
 from eastwest.agent.interfaces import Interface, Interfaces
 from eastwest.agent.kernel import Drained, FlowKernel
 from eastwest.agent.linkcounters import LinkCounters, LinkCounts
-from eastwest.agent.optional_hooks import OptionalHooks, Sensed, interfaces_by_namespace
+from eastwest.agent.optional_hooks import OptionalHooks, interfaces_by_namespace
 from eastwest.model.batch import DNS_EVENT, Amount, Books, HookStatus
 from eastwest.wire.batch import Columns, Words
 

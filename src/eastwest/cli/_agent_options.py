@@ -8,8 +8,8 @@ from typing import Final
 
 from eastwest.agent.attach import WAYS
 from eastwest.agent.bpffs import DEFAULT_FOLDER
+from eastwest.agent.hooks_choice import HOOKS
 from eastwest.agent.kernel import DEFAULT_FLOW_ENTRIES
-from eastwest.agent.optional_hooks import HOOKS
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES
 from eastwest.agent.policy.choice import DEFAULT_RATE
 from eastwest.agent.recorder import DEFAULT_EDGE_BUDGET

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from eastwest.agent.agent import Agent, Config
 from eastwest.agent.bpffs import DEFAULT_FOLDER, PinError, is_bpffs
+from eastwest.agent.hooks_choice import Choice, cgroup_root
 from eastwest.agent.kernel import Sizes
 from eastwest.agent.loader import LoadError
 from eastwest.agent.memory import keep_small
-from eastwest.agent.optional_hooks import Choice, cgroup_root
 from eastwest.agent.policy.choice import EnforceConfig, LogChoice
 from eastwest.agent.probe import probe
 from eastwest.agent.release import release, release_filters
