@@ -133,7 +133,12 @@ struct nf_conntrack_tuple_hash {
 	struct nf_conntrack_tuple tuple;
 };
 
+struct nf_conntrack_zone {
+	__u16 id;
+};
+
 struct nf_conn {
+	struct nf_conntrack_zone zone; /* not in every kernel: CONFIG_NF_CONNTRACK_ZONES */
 	struct nf_conntrack_tuple_hash tuplehash[2];
 };
 

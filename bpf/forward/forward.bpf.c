@@ -263,5 +263,7 @@ int ew_forward(struct bpf_nf_ctx *ctx)
 	read_state(&state);
 	if (!state.generation || !read_passing(ctx, &p))
 		return NF_ACCEPT;
+	if (zoned(ctx))
+		add_one(FORWARD_ZONED);
 	return judge_packet(&p, &state);
 }

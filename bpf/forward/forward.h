@@ -11,7 +11,8 @@ enum forward_counter {
 	FORWARD_WITHOUT_ENTRY = 3,   /* of these: the flow map is full, no record has the verdict */
 	FORWARD_UNKNOWN_DENIED = 4,  /* of pods the plan does not know: no record has them */
 	FORWARD_UNKNOWN_WOULD_DENY = 5,
-	FORWARD_COUNTERS = 6,
+	FORWARD_ZONED = 6, /* of connections in a conntrack zone other than 0, which the pods' hooks cannot look up */
+	FORWARD_COUNTERS = 7,
 };
 
 #endif

@@ -20,6 +20,14 @@ static __always_inline __u8 protocol_of(struct nf_conn *ct)
 	return BPF_CORE_READ(ct, tuplehash[0].tuple.dst.protonum);
 }
 
+/* Whether the packet's connection is in a zone of its own. */
+static __always_inline bool zoned(struct bpf_nf_ctx *ctx)
+{
+	struct nf_conn *ct = (void *)((unsigned long)ctx->skb->_nfct & NFCT_POINTER);
+
+	return ct && bpf_core_field_exists(ct->zone) && BPF_CORE_READ(ct, zone.id);
+}
+
 /* Whether this is a later packet of a connection whose first one was seen here, which its pod's hook looks after. What that
  * hook cannot look up in conntrack is looked at here every time. */
 static __always_inline bool known_connection(struct bpf_nf_ctx *ctx, bool every_packet)

@@ -357,6 +357,26 @@ def test_a_pod_that_uses_the_nodes_address_is_not_the_node(net: Lab) -> None:
         sh("ip -6 addr del fd50::1/128 dev eth0", netns=net.names["a"])
 
 
+def test_connections_in_a_conntrack_zone_are_counted(net: Lab) -> None:
+    """The pods' own hooks cannot look them up: egress enforcement says so instead of guessing."""
+    net.put(net.plan(egress={IS_CLIENT: (WEB,)}))
+    before = net.forward.counters()["zoned"]
+    assert net.asks("a", f"tcp('{CLIENT}', 8080)") == "ok"
+    assert net.forward.counters()["zoned"] == before
+    zone = "ct zone set 5"
+    nft(
+        net.names["node"],
+        f"table ip zones {{ chain c {{ type filter hook prerouting priority -300; ip daddr {CLIENT} {zone}; "
+        f"ip saddr {CLIENT} {zone}; }}; }}",
+    )
+    try:
+        assert net.asks("a", f"tcp('{CLIENT}', 8080)") == "ok"
+        assert net.asks("a", f"tcp('{CLIENT}', 8081)") == "timeout"
+        assert net.forward.counters()["zoned"] >= before + 2
+    finally:
+        sh("nft delete table ip zones", netns=net.names["node"])
+
+
 def test_untracked_packets_are_decided_by_their_own_addresses(net: Lab) -> None:
     sh(
         "nft -f -",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.interfaces import Interfaces
@@ -51,14 +52,14 @@ class Enforcement:
         self._tables = Tables(kernel.maps, limits)
         self._forward, seen = forward.open_or_status(kernel, pins)
         self._pins = pins
-        self.capability = (HookStatus(INGRESS, "on"), HookStatus(EGRESS, seen.state, seen.reason))
+        self._capability = (HookStatus(INGRESS, "on"), HookStatus(EGRESS, seen.state, seen.reason))
         self.enforcer = Enforcer(
             self._tables,
             interfaces,
             self.book,
             PlanFile(config.state, node),
             AnnouncedFile(config.state),
-            self.capability,
+            self._capability,
             self._told,
         )
         self._teller = Teller(server=server, token=token, cluster=cluster, node=node)
@@ -67,6 +68,13 @@ class Enforcement:
         self._cni = CniSocket(config.cni_socket, self.enforcer, interfaces) if config.cni_socket is not None else None
         self._last: Realised | None = None
         self.events = EventLog(config.log, self.book, cluster, node)
+
+    @property
+    def capability(self) -> tuple[HookStatus, ...]:
+        """Which directions can be enforced here, and what limits them as far as packets have shown by now."""
+        if self._forward is None or not self._forward.counters()["zoned"]:
+            return self._capability
+        return tuple(replace(s, reason=forward.ZONES) if s.name == EGRESS else s for s in self._capability)
 
     def start(self) -> None:
         """Put the kept plan in force and follow the server's. Raises OSError."""

@@ -45,6 +45,13 @@ class Counter(IntEnum):
     WITHOUT_ENTRY = 3
     UNKNOWN_DENIED = 4
     UNKNOWN_WOULD_DENY = 5
+    ZONED = 6
+
+
+ZONES: Final = (
+    "connections are in conntrack zones other than 0, where pods' hooks look up nothing: new ones are decided, but one to a Service "
+    "that is older than a changed plan goes on as before until it ends"
+)
 
 
 class ForwardRefusedError(RuntimeError):
