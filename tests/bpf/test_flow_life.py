@@ -192,6 +192,24 @@ def test_idle_entries_are_deleted_by_protocol() -> None:
         assert (drained.entries, drained.deleted) == (1, 1)
 
 
+def test_a_connection_that_sleeps_past_the_idle_limit_is_recorded_once_and_keeps_its_ends() -> None:
+    """Its entry is forgotten. What comes later opens nothing, and the server's socket still tells who serves."""
+    with FlowBench(patience=Patience(carry_ns=0, idle_tcp_ns=0)) as bench:
+        bench.kernel.set_listeners(1, {(6, 0), (6, 80)}, set())
+        bench.to_pod(p.ip(PEER, POD, p.TCP, p.tcp(40000, 80, p.SYN)))
+        bench.from_pod(p.ip(POD, PEER, p.TCP, p.tcp(80, 40000, p.SYN | p.ACK)))
+        (first,), _, drained = bench.drain()
+        assert (first.connections, first.connections_established) == (1, 1)
+        assert (drained.entries, drained.deleted) == (0, 1)  # it sleeps
+        bench.from_pod(p.ip(POD, PEER, p.TCP, p.tcp(80, 40000, p.ACK, payload=bytes(7))))  # the server speaks first
+        bench.to_pod(p.ip(PEER, POD, p.TCP, p.tcp(40000, 80, p.ACK, payload=bytes(5))))
+        (later,), books, _ = bench.drain()
+        assert (later.reporter, later.src, later.src_port, later.dst, later.dst_port) == ("server", PEER, 0, POD, 80)
+        assert (later.connections, later.connections_established) == (0, 0)
+        assert (later.bytes_forward, later.bytes_reverse) == (45, 47)
+        assert books.unexplained == NOTHING
+
+
 def test_more_records_than_fit_come_in_chunks() -> None:
     with FlowBench(sizes=Sizes(1024, 64, 16)) as bench:
         for port in range(100):
