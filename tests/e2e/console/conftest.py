@@ -56,8 +56,10 @@ def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
         try:
             with urllib.request.urlopen(f"{url}/api/v1/coverage", timeout=5):
                 return
-        except urllib.error.HTTPError:
-            return
+        except urllib.error.HTTPError as refused:
+            if refused.code != 503:  # it is loading
+                return
+            time.sleep(0.1)
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     raise AssertionError(f"{url} did not answer in time")
