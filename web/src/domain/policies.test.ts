@@ -3,7 +3,17 @@ import type { PolicyDenied } from "../api/types";
 import { mapEdge, policyEdge, policyEffect, policyReplay, serviceMap } from "./factories";
 import { buildGraph } from "./graph";
 import { interpret } from "./keys";
-import { command, effectText, judged, judgements, overlayText, replayNotes, replayText } from "./policies";
+import {
+  command,
+  effectText,
+  judged,
+  judgements,
+  overlayText,
+  reasonText,
+  replayNotes,
+  replayText,
+  unusedText,
+} from "./policies";
 
 const denied: PolicyDenied = {
   src: "a/x[Deployment]",
@@ -68,4 +78,11 @@ test("the command does the same as the page", () => {
 
 test("g p goes to the policies", () => {
   expect(interpret({ key: "p", modified: false, typing: false }, "g").command).toBe("policies");
+});
+
+test("a permission beyond what was seen says why in words", () => {
+  expect(reasonText("dns-tcp")).toBe("DNS over TCP, beside the UDP that was seen");
+  expect(reasonText("something new")).toBe("something new");
+  const unused = { policy: "ui/ui", direction: "egress", rule: 3, port: "TCP 53", reason: "dns-tcp" } as const;
+  expect(unusedText(unused)).toBe("ui/ui egress rule 3, TCP 53: DNS over TCP, beside the UDP that was seen");
 });

@@ -58,9 +58,19 @@ export function replayNotes(replay: PolicyReplay): string[] {
   ];
 }
 
-/** "orders/orders egress rule 2, TCP 53: dns-tcp" */
+const REASONS: Readonly<Record<string, string>> = {
+  "dns-tcp": "DNS over TCP, beside the UDP that was seen",
+  probe: "health probes of the pod",
+  "cidr-widening": "addresses joined to a range",
+  declared: "declared in the intent",
+};
+
+/** Why a permission is there that nobody was seen to use; a word that is not known stays as it is. */
+export const reasonText = (reason: string): string => REASONS[reason] ?? reason;
+
+/** "orders/orders egress rule 2, TCP 53: DNS over TCP, beside the UDP that was seen" */
 export const unusedText = (unused: PolicyUnused): string =>
-  `${unused.policy} ${unused.direction} rule ${unused.rule}${unused.port ? `, ${unused.port}` : ""}: ${unused.reason}`;
+  `${unused.policy} ${unused.direction} rule ${unused.rule}${unused.port ? `, ${unused.port}` : ""}: ${reasonText(unused.reason)}`;
 
 /** What each edge of a map comes to, by the map's own edge id. */
 export function judgements(effect: PolicyEffect): Map<string, PolicyEdge> {

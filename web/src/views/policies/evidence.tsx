@@ -1,4 +1,5 @@
 import type { WorkloadPolicy } from "../../api/types";
+import { reasonText } from "../../domain/policies";
 import { count, moment } from "../../domain/format";
 
 type Rule = WorkloadPolicy["rules"][number];
@@ -37,7 +38,10 @@ export function Evidence({ rules }: { rules: readonly Rule[] }) {
             <td className="ew-right">{seenText(rule)}</td>
             <td>{moment(rule.first_seen_ns)}</td>
             <td>{moment(rule.last_seen_ns)}</td>
-            <td>{rule.beyond.map(({ reason, permission }) => `${permission} (${reason})`).join("; ") || "nothing"}</td>
+            <td>
+              {rule.beyond.map(({ reason, permission }) => `${permission} (${reasonText(reason)})`).join("; ") ||
+                "nothing"}
+            </td>
           </tr>
         ))}
       </tbody>

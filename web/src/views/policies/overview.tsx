@@ -1,6 +1,6 @@
 import type { Policies, PolicyDenied } from "../../api/types";
 import { plural } from "../../domain/format";
-import { unusedText } from "../../domain/policies";
+import { reasonText, unusedText } from "../../domain/policies";
 import { Yaml } from "./yaml";
 
 const MOST = 200;
@@ -43,7 +43,7 @@ function Denied({ denied }: { denied: readonly PolicyDenied[] }) {
 /** Everything that is not about one workload. */
 export function Overview({ policies }: { policies: Policies }) {
   const { replay, beyond } = policies;
-  const counts = Object.entries(beyond).map(([reason, amount]) => `${reason}: ${amount}`);
+  const counts = Object.entries(beyond).map(([reason, amount]) => `${reasonText(reason)}: ${amount}`);
   return (
     <>
       <h2>Overview</h2>
