@@ -18,6 +18,8 @@ from eastwest.wire.client import Answer, Client, Outcome
 log = logging.getLogger("eastwest.agent")
 FIRST_DELAY_S: Final = 0.5
 LAST_DELAY_S: Final = 30.0
+MOST_FAILURES: Final = 4
+"""Counted of those who ask for plans: after any outage they ask again within 4 s, so that what changed meanwhile is in force soon."""
 
 
 def delay_s(failures: int, retry_after_s: float | None, jitter: float) -> float:

@@ -11,7 +11,7 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Final
 
-from eastwest.agent.shipper import delay_s
+from eastwest.agent.shipper import MOST_FAILURES, delay_s
 from eastwest.model.plan import NodePlan
 from eastwest.wire import http1
 from eastwest.wire.plan import LIMIT_BYTES, PlanError, plan_path
@@ -127,7 +127,7 @@ class PlanFetcher:
                         exc_info=not isinstance(error, OSError | ValueError),
                     )
                 self.complaint = str(error)
-                self._stopping.wait(delay_s(failures, None, random.random()))  # noqa: S311 - jitter
+                self._stopping.wait(delay_s(min(failures, MOST_FAILURES), None, random.random()))  # noqa: S311 - jitter
                 continue
             if failures:
                 log.info("the server answers about the plan again")

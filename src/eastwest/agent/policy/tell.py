@@ -8,7 +8,7 @@ import threading
 import urllib.parse
 from collections.abc import Callable
 
-from eastwest.agent.shipper import delay_s
+from eastwest.agent.shipper import MOST_FAILURES, delay_s
 from eastwest.model.realised import Realised
 from eastwest.wire import http1
 from eastwest.wire.client import TIMEOUT_S
@@ -72,7 +72,7 @@ class Teller:
             except (OSError, ValueError) as error:
                 failures += 1
                 self._failed(said, str(error))
-                self._stopping.wait(delay_s(failures, None, random.random()))  # noqa: S311 - jitter
+                self._stopping.wait(delay_s(min(failures, MOST_FAILURES), None, random.random()))  # noqa: S311 - jitter
 
     def _failed(self, said: Realised, why: str) -> None:
         if why != self.complaint:
