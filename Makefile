@@ -42,7 +42,7 @@ types:
 # two at a time: most of them wait for packets, windows and processes. A file's tests share their lab, so they stay together.
 # What fails beside others is said, then run once more with the machine to itself: a defect fails again, a crowd does not.
 unit:
-	@.venv/bin/pytest -n 2 --dist loadfile $(ARGS) || { rc=$$?; [ $$rc -eq 1 ] || exit $$rc; \
+	@.venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS) || { rc=$$?; [ $$rc -eq 1 ] || exit $$rc; \
 		echo "== failed above, beside other tests; once more, alone:"; \
 		.venv/bin/pytest --last-failed --last-failed-no-failures none $(ARGS); }
 	@cd web && npm test --silent
