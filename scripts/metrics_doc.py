@@ -41,6 +41,10 @@ rule_files: [deploy/alerts/eastwest.yaml]
 
 Dashboards to import are in [deploy/grafana](../deploy/grafana), alerts with runbooks in [deploy/alerts](../deploy/alerts).
 
+An alert says where to look: the annotation `console` is a path of the console with the edge, workload or node filled in, `command` the
+same for a terminal. Prometheus does not know the console's address; put it before the path where the message is made, in Alertmanager
+for example `{{ range .Alerts }}https://eastwest.example{{ .Annotations.console }}{{ end }}`.
+
 **Unknown is not 0.** A family that needs a kernel hook is left out while the hook is off or refused on that node;
 `eastwest_agent_hook_on` says which. A counter split by cause, reason or code has a series once it happened.
 
