@@ -36,7 +36,8 @@ def outcomes(scene: Scene) -> Iterator[_story.Outcome]:
 
 @pytest.mark.parametrize("number", range(1, len(STEPS) + 1), ids=[title for title, _ in STEPS])
 def test_step(outcomes: Iterator[_story.Outcome], number: int) -> None:
-    outcome = next(outcomes, None)
+    # a step that is asked for alone plays those before it, too
+    outcome = next((o for o in outcomes if o.number == number or not o.ok), None)
     if outcome is None or outcome.number != number:
         pytest.fail("an earlier step failed; the story ends there")
     print(outcome.line())

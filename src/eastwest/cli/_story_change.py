@@ -18,9 +18,14 @@ def new_connection(scene: Scene) -> str:
     """Nobody declared it: it is denied, shown with its reason, and passes only after a policy change that says just that."""
     src, dst, port = NEW_EDGE
     since_ns = time.time_ns()
-    check(not _reaches(scene), f"{src} reaches {dst} on {port}")
     words = f"src_workload={src.split('/')[1]} and dst_workload={dst.split('/')[1]} and dst_port={port}"
-    shown_s = scene.wait("the denied connection to show", lambda: scene.denied(since_ns, words))
+
+    def shown() -> list[Json]:
+        """Tried each time: what falls into a window that had begun before `since_ns` is not in the range."""
+        check(not _reaches(scene), f"{src} reaches {dst} on {port}")
+        return scene.denied(since_ns, words)
+
+    shown_s = scene.wait("the denied connection to show", shown)
     row = scene.denied(since_ns, words)[0]
     reason = row["egress_denied_by"] or row["ingress_denied_by"]
     check(reason and row["missing"], f"no reason with it: {row}")
