@@ -14,6 +14,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +37,19 @@ def main() -> int:
     if os.geteuid() != 0:
         print("bench/agent.py needs root: network namespaces and eBPF", file=sys.stderr)
         return 2
-    results = measure(set(args.skip.split(";")), args.blocks, args.only)
     target = ROOT / "bench-results" / "agent.json"
     target.parent.mkdir(exist_ok=True)
-    target.write_text(json.dumps(results, indent=2) + "\n")
-    bad = show(results)
+
+    def keep(found: dict[str, Any]) -> None:
+        """What was measured so far, also of a run that is cut."""
+        target.write_text(json.dumps(found, indent=2) + "\n")
+
+    bad = show(measure(set(args.skip.split(";")), args.blocks, args.only, keep))
     print(f"\nwritten: {target.relative_to(ROOT)}")
     return 1 if bad else 0
 
 
-def measure(skip: set[str], blocks: int, only: str = "") -> dict[str, Any]:
+def measure(skip: set[str], blocks: int, only: str, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     from bench import agent_connection, agent_kernel, agent_process, agent_throughput
 
     parts = {
@@ -59,7 +63,7 @@ def measure(skip: set[str], blocks: int, only: str = "") -> dict[str, Any]:
         "burst": agent_process.burst,
         "connection": agent_connection.costs,
         "verdicts": None,  # measured with "connection"
-        "throughput": lambda: agent_throughput.ratios(blocks, only),
+        "throughput": lambda: agent_throughput.ratios(blocks, only, lambda done: keep(found | {"throughput": done})),
     }
     found: dict[str, Any] = {
         "machine": {
@@ -76,6 +80,7 @@ def measure(skip: set[str], blocks: int, only: str = "") -> dict[str, Any]:
             began, result = time.monotonic(), part()
             found |= result if name == "connection" else {name: result}
             found["machine"]["seconds"][name] = round(time.monotonic() - began)
+            keep(found)
     return found
 
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import random
 import statistics
+import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,19 +35,24 @@ class Block:
     agent_cpu_s: float  # during `on`
 
 
-def ratios(blocks: int = 40, only: str = "") -> dict[str, dict[str, float]]:
-    """For each workload the medians and quartiles over its blocks; see `figures`."""
+Ratios = dict[str, dict[str, float]]
+
+
+def ratios(blocks: int = 40, only: str = "", done: Callable[[Ratios], None] = lambda _: None) -> Ratios:
+    """For each workload the medians and quartiles over its blocks; see `figures`. `done` gets what there is after each."""
     with tempfile.TemporaryDirectory() as name, node() as net, serving(folder := Path(name)) as server:
         net.nft(TRACK)
         net.sysctl("net.netfilter.nf_conntrack_tcp_timeout_time_wait=1")  # 13,000 a second would fill the table
         tool, a, b = build(folder), net.pod("a"), net.pod("b")
         server.put(plan_for(a, b))
-        found = {}
+        found: Ratios = {}
         for workload in WORKLOADS:
             if only in workload.name:
+                print(f"  {workload.name}, {blocks} blocks …", file=sys.stderr, flush=True)
                 with load(tool, a, b, workload) as traffic:
                     traffic.during(1.0)
                     found[workload.name] = figures([_block(net, server, folder, traffic) for _ in range(blocks)])
+                done(found)
         return found
 
 
