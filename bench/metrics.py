@@ -71,7 +71,7 @@ def agent() -> tuple[Any, Callable[[int], None]]:
 def server() -> Any:
     """A server's pair counters with every series that its limit allows."""
     from eastwest.collector.prices import shipped
-    from eastwest.query.metrics_traffic import TrafficMetrics
+    from eastwest.query.metrics.traffic import TrafficMetrics
     from store.factories_flows import pod, record, table
 
     traffic = TrafficMetrics(limit=PAIRS, prices=shipped(), clock=lambda: 1_000.0)

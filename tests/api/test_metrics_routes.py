@@ -18,7 +18,7 @@ from prometheus_client.openmetrics import parser
 from eastwest.agent.metrics.fetch import NameFetcher
 from eastwest.agent.metrics.names import PodNames
 from eastwest.api.routes.metrics import metrics_router, names_router
-from eastwest.query.metrics_traffic import FAMILIES, TrafficMetrics
+from eastwest.query.metrics.traffic import FAMILIES, TrafficMetrics
 from eastwest.runtime.openmetrics import Exposition, TextFormat, negotiate
 from eastwest.runtime.tokens import agent_token
 from store.factories_flows import NOON, header, internet, pod, record, table

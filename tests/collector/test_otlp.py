@@ -20,7 +20,7 @@ from deploy.otlp import Receiver, attributes
 from eastwest.collector import otlp, otlp_wire
 from eastwest.collector.otlp import OtlpExport
 from eastwest.collector.otlp_signals import encode_logs
-from eastwest.query.metrics_traffic import TrafficMetrics
+from eastwest.query.metrics.traffic import TrafficMetrics
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 from store.factories_flows import NOON, internet, pod, record, table
 

@@ -16,7 +16,7 @@ from deploy.otlp import attributes
 from deploy.otlp_collector import Collector
 from eastwest.collector import otlp, prices
 from eastwest.collector.otlp import OtlpExport
-from eastwest.query.metrics_traffic import TrafficMetrics
+from eastwest.query.metrics.traffic import TrafficMetrics
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 from store.factories_flows import NOON, internet, pod, record, table
 

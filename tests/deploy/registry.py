@@ -11,7 +11,7 @@ from eastwest.agent.metrics import reference as metrics_reference
 from eastwest.collector import metrics as collector_metrics
 from eastwest.enforce import metrics as enforce_metrics
 from eastwest.enforce.rollout import metrics as rollout_metrics
-from eastwest.query import metrics_traffic
+from eastwest.query.metrics import traffic
 from eastwest.runtime.openmetrics import Family
 
 NAME = re.compile(r"\beastwest_[a-z0-9_]+\b")
@@ -27,7 +27,7 @@ def _families(value: Any) -> Iterator[Family]:
 AGENT = metrics_families.FAMILIES
 REFERENCE = metrics_reference.REFERENCE_FAMILIES
 SERVER = tuple(f for value in vars(collector_metrics).values() for f in _families(value))
-TRAFFIC = metrics_traffic.FAMILIES
+TRAFFIC = traffic.FAMILIES
 ENFORCEMENT = tuple(
     f for module in (enforce_metrics, rollout_metrics) for value in vars(module).values() for f in _families(value)
 )

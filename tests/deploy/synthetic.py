@@ -24,9 +24,9 @@ from eastwest.collector.counts import Counts
 from eastwest.collector.metrics import exposer, own_families
 from eastwest.collector.prices import shipped
 from eastwest.model.batch import Amount, BatchHeader, Books, HookStatus
-from eastwest.query.metrics_tcp import COLUMNS as TCP_COLUMNS
-from eastwest.query.metrics_tcp import RTT_BUCKETS
-from eastwest.query.metrics_traffic import TrafficMetrics
+from eastwest.query.metrics.tcp import COLUMNS as TCP_COLUMNS
+from eastwest.query.metrics.tcp import RTT_BUCKETS
+from eastwest.query.metrics.traffic import TrafficMetrics
 from eastwest.runtime.openmetrics import TextFormat
 from eastwest.store.protocol import Status
 from store.factories_flows import aws, internet, pod, record, table

@@ -17,7 +17,7 @@ import manifests
 from deploy import prometheus
 from deploy.prometheus import Prometheus
 from eastwest.cli._stack import Plan, Stack
-from eastwest.query.metrics_reports import HOLD_S
+from eastwest.query.metrics.reports import HOLD_S
 from manifests import Port
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300), prometheus.needed]

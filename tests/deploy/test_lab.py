@@ -20,7 +20,7 @@ from deploy.prometheus import Prometheus
 from deploy.registry import ALL
 from deploy.relay import Relay
 from eastwest.cli._stack import Plan, Stack
-from eastwest.query.metrics_reports import HOLD_S
+from eastwest.query.metrics.reports import HOLD_S
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(300), prometheus.needed]
 

@@ -13,7 +13,7 @@ import pytest
 from eastwest.model.flow import ip_bytes
 from eastwest.model.prices import PriceTable, parse
 from eastwest.query.costs import answer, costs, with_billed
-from eastwest.query.metrics import FlowMetrics
+from eastwest.query.metrics.pairs import FlowMetrics
 from eastwest.runtime.openmetrics import Exposition
 from eastwest.store.parts import cut
 from eastwest.store.predicates import EVERYTHING

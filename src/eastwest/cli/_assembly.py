@@ -40,8 +40,8 @@ from eastwest.model.prices import PriceTable
 from eastwest.policy.options import Options
 from eastwest.query import evidence
 from eastwest.query.live import Landed
-from eastwest.query.metrics import DEFAULT_LIMIT
-from eastwest.query.metrics_traffic import TrafficMetrics
+from eastwest.query.metrics.pairs import DEFAULT_LIMIT
+from eastwest.query.metrics.traffic import TrafficMetrics
 from eastwest.runtime.lifecycle import Component, Running
 from eastwest.runtime.paths import run_dir
 from eastwest.runtime.tokens import load_secret

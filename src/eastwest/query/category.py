@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute
 
-from eastwest.query.metrics_labels import category
+from eastwest.query.metrics.labels import category
 
 pc: Any = pyarrow.compute  # its stubs know no mixture of columns and plain values
 

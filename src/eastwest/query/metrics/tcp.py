@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
-from eastwest.query.metrics_labels import DIRECTION, PAIR, CappedCounters, pair_labels
-from eastwest.query.metrics_reports import oriented
+from eastwest.query.metrics.labels import DIRECTION, PAIR, CappedCounters, pair_labels
+from eastwest.query.metrics.reports import oriented
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 
 pc: Any = pyarrow.compute

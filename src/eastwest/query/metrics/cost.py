@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from eastwest.model.prices import PriceTable
 from eastwest.query.costs import costs
-from eastwest.query.metrics_labels import PAIR, CappedCounters
+from eastwest.query.metrics.labels import PAIR, CappedCounters
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 
 UNIT: Final = 10**12

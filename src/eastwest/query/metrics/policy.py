@@ -11,8 +11,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute
 
-from eastwest.query.metrics_labels import DIRECTION, OTHER, CappedCounters
-from eastwest.query.metrics_reports import oriented
+from eastwest.query.metrics.labels import DIRECTION, OTHER, CappedCounters
+from eastwest.query.metrics.reports import oriented
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 
 pc: Any = pyarrow.compute

@@ -17,13 +17,13 @@ import pyarrow.compute
 from numpy.typing import NDArray
 
 from eastwest.model.prices import PriceTable
-from eastwest.query import metrics_cost, metrics_policy, metrics_tcp
 from eastwest.query.costs import BILLED, PLACES, with_billed
-from eastwest.query.metrics_cost import CostCounters
-from eastwest.query.metrics_labels import DIRECTION, PAIR, CappedCounters, pair_labels
-from eastwest.query.metrics_policy import PolicyCounters
-from eastwest.query.metrics_reports import Reports
-from eastwest.query.metrics_tcp import TcpCounters
+from eastwest.query.metrics import cost, policy, tcp
+from eastwest.query.metrics.cost import CostCounters
+from eastwest.query.metrics.labels import DIRECTION, PAIR, CappedCounters, pair_labels
+from eastwest.query.metrics.policy import PolicyCounters
+from eastwest.query.metrics.reports import Reports
+from eastwest.query.metrics.tcp import TcpCounters
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 
 pc: Any = pyarrow.compute
@@ -71,7 +71,7 @@ MEASURES: Final[tuple[tuple[str, Family, str | None], ...]] = (
 """Column -> family and direction."""
 FAMILIES: Final = (
     PAIR_BYTES, PAIR_PACKETS, PAIR_CONNECTIONS, PAIR_ESTABLISHED, PAIR_SERIES, PAIR_LIMIT, ZONE_BYTES,
-    *metrics_cost.FAMILIES, *metrics_tcp.FAMILIES, *metrics_policy.FAMILIES,
+    *cost.FAMILIES, *tcp.FAMILIES, *policy.FAMILIES,
 )  # fmt: skip
 
 

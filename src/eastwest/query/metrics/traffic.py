@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from eastwest.model.batch import BatchHeader
 from eastwest.model.prices import PriceTable
-from eastwest.query import metrics
-from eastwest.query.metrics import FlowMetrics
+from eastwest.query.metrics import pairs
+from eastwest.query.metrics.pairs import FlowMetrics
 from eastwest.runtime.openmetrics import Exposition, Family, Kind, label_text
 
 NODE: Final = ("cluster", "node")
@@ -39,7 +39,7 @@ EXPORTED: Final = Family(
 EXPORT_LOST: Final = Family(
     "eastwest_server_otlp_lost", Kind.COUNTER, "Items not sent by OTLP, by cause.", labels=("signal", "cause")
 )
-FAMILIES: Final = (LAST_WINDOW, HOOKS, EXPORTED, EXPORT_LOST, *metrics.FAMILIES)
+FAMILIES: Final = (LAST_WINDOW, HOOKS, EXPORTED, EXPORT_LOST, *pairs.FAMILIES)
 
 FORGET_S: Final = 86_400.0
 """A node that has been silent for a day is taken for removed, and no longer published."""
@@ -53,7 +53,7 @@ class TrafficMetrics:
 
     def __init__(
         self,
-        limit: int = metrics.DEFAULT_LIMIT,
+        limit: int = pairs.DEFAULT_LIMIT,
         exports: Exports = dict,
         prices: PriceTable | None = None,
         clock: Callable[[], float] = time.time,

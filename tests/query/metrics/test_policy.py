@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from eastwest.query.metrics import FlowMetrics
-from eastwest.query.metrics_labels import OTHER
-from query.test_metrics import NOW, SERVERS_VIEW, UI_CARTS, samples
+from eastwest.query.metrics.labels import OTHER
+from eastwest.query.metrics.pairs import FlowMetrics
+from query.metrics.test_pairs import NOW, SERVERS_VIEW, UI_CARTS, samples
 from store.factories_flows import internet, pod, record, table
 
 NAME = "eastwest_policy_packets_total"

@@ -14,11 +14,11 @@ from prometheus_client.samples import Sample
 
 from eastwest.agent.metrics.families import LATENCY_BOUNDS_S
 from eastwest.model.histogram import BOUNDS_US
-from eastwest.query.metrics import MEASURES, FlowMetrics
-from eastwest.query.metrics_labels import OTHER, category
-from eastwest.query.metrics_reports import FORGET_S, HOLD_S, Reports, edge_keys, mirrored
-from eastwest.query.metrics_tcp import COLUMNS as TCP_COLUMNS
-from eastwest.query.metrics_tcp import RTT_BOUNDS_S
+from eastwest.query.metrics.labels import OTHER, category
+from eastwest.query.metrics.pairs import MEASURES, FlowMetrics
+from eastwest.query.metrics.reports import FORGET_S, HOLD_S, Reports, edge_keys, mirrored
+from eastwest.query.metrics.tcp import COLUMNS as TCP_COLUMNS
+from eastwest.query.metrics.tcp import RTT_BOUNDS_S
 from eastwest.runtime.openmetrics import Exposition
 from eastwest.store.parts import cut
 from eastwest.store.protocol import Store
