@@ -34,6 +34,8 @@ def main() -> int:
     )
     parser.add_argument("--only", default="", help="of the throughput workloads those whose name has this in it")
     args = parser.parse_args()
+    if args.blocks < 2:
+        parser.error("--blocks: two at least, for the quartiles")
     if os.geteuid() != 0:
         print("bench/agent.py needs root: network namespaces and eBPF", file=sys.stderr)
         return 2
@@ -95,7 +97,7 @@ TITLES = {
     "burst": "100 new pods at once",
     "connection": "a new connection between two pods of the node, every hook on and policies in force",
     "verdicts": "what policies cost the agent at the full rate of new connections",
-    "throughput": "throughput with the agent, every hook and policies, of what it is without (median of paired blocks)",
+    "throughput": "throughput with the agent of what it is without (median of paired blocks)",
 }
 
 
@@ -115,7 +117,7 @@ def show(results: dict[str, Any]) -> bool:
             note = f"  (limit {limit:g}{', BROKEN' if past else ''})" if limit is not None else ""
             if isinstance(value, dict):
                 value, note = value["ratio"], _throughput(name, value, wanted())
-            print(f"  {name:<40} {value:>10}{note}")
+            print(f"  {name:<52} {value:>10}{note}")
     return broken
 
 

@@ -27,14 +27,13 @@ class Workload:
     kind: str
     at_once: int
     unit: str
-    wanted: str = ""  # which share of limits.toml is wanted of it
 
 
 WORKLOADS = (
-    Workload("TCP request/response", "rr", 8, "round trips", "request/response"),
-    Workload("UDP request/response", "udp", 8, "round trips", "request/response"),
-    Workload("HTTP keep-alive", "http", 8, "requests", "keep-alive"),
-    Workload("HTTP new connections", "http-new", 8, "connections", "new connections"),
+    Workload("TCP request/response", "rr", 8, "round trips"),
+    Workload("UDP request/response", "udp", 8, "round trips"),
+    Workload("HTTP keep-alive", "http", 8, "requests"),
+    Workload("HTTP new connections", "http-new", 8, "connections"),
     Workload("bulk TCP", "bulk", 1, "blocks of 64 KiB"),
 )
 
@@ -55,7 +54,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Client and server of one workload, the client stopped but while `during` measures."""
+    """Client and server of one workload, the client stopped but while it is `going`."""
 
     client: subprocess.Popen[bytes]
     server: subprocess.Popen[bytes]
@@ -63,9 +62,22 @@ class Load:
     pod: Pod
 
     def during(self, seconds: float, also: Callable[[], object] = lambda: None) -> Slice:
-        """Let it run for so long. `also` is called as the measured time begins, and again as it ends."""
+        """Let it run for so long; `also` as in `measure`."""
+        with self.going(WARM_S):
+            return self.measure(seconds, also)
+
+    @contextmanager
+    def going(self, warm_s: float) -> Iterator[None]:
+        """The client runs meanwhile, and has done so for `warm_s` when this yields."""
         self.client.send_signal(signal.SIGCONT)
-        time.sleep(WARM_S)
+        try:
+            time.sleep(warm_s)
+            yield
+        finally:
+            self.client.send_signal(signal.SIGSTOP)
+
+    def measure(self, seconds: float, also: Callable[[], object] = lambda: None) -> Slice:
+        """While it is going. `also` is called as the measured time begins, and again as it ends."""
         also()
         packets = self.pod.node.link_counters(self.pod)[1]
         cpu, began, before = cpu_s(self.client.pid, self.server.pid), time.perf_counter(), int(self.counts.sum())
@@ -74,7 +86,6 @@ class Load:
         cpu = cpu_s(self.client.pid, self.server.pid) - cpu
         also()
         packets = self.pod.node.link_counters(self.pod)[1] - packets
-        self.client.send_signal(signal.SIGSTOP)
         return Slice(lasted, trips, cpu, packets)
 
 
