@@ -70,7 +70,7 @@ soak: setup
 	@echo "== the DNS parser under atheris, 10 minutes"
 	@uv run --with atheris python tests/agent/dns_fuzz.py -max_total_time=600
 golden: setup
-	@EASTWEST_GOLDEN=1 .venv/bin/pytest -q tests/policy/test_generate_golden.py
+	@EASTWEST_GOLDEN=1 .venv/bin/pytest -q tests/policy/generate/test_golden.py
 	@.venv/bin/python scripts/columns_doc.py && .venv/bin/python scripts/metrics_doc.py
 fix:
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix .

@@ -12,7 +12,7 @@ import pytest
 from eastwest.cli.lab_conformance import run_cases
 from eastwest.cli.main import main
 from eastwest.lab.conformance.wire import WireRow
-from eastwest.policy.conformance import parse_case
+from eastwest.policy.conformance.case import parse_case
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
 

@@ -8,7 +8,7 @@ import pytest
 
 from eastwest.lab.conformance.needs import gather, node_names
 from eastwest.lab.conformance.wire import in_order
-from eastwest.policy.conformance import CaseError, parse_case
+from eastwest.policy.conformance.case import CaseError, parse_case
 
 NODES = ("node-1", "node-2", "node-3")
 

@@ -34,7 +34,7 @@ from eastwest.model.policy import (
     NetworkPolicyRule,
 )
 from eastwest.policy import Decision, Engine, Options, Tier
-from eastwest.policy.conformance_cluster import CaseCluster
+from eastwest.policy.conformance.cluster import CaseCluster
 from eastwest.policy.ends import End
 from eastwest.policy.posture import Postures
 from eastwest.wire import plan as wire

@@ -14,7 +14,7 @@ from eastwest.model.policy import LabelSelector, NetworkPolicy, NetworkPolicyRul
 from eastwest.policy import Engine
 from eastwest.policy.batch import decide_many
 from eastwest.policy.evidence import Evidence, Outsider, Side
-from eastwest.policy.generate import Generated, GenerateOptions, generate
+from eastwest.policy.generate.generator import Generated, GenerateOptions, generate
 
 SECOND = 1_000_000_000
 NODES = (

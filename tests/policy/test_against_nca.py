@@ -23,7 +23,7 @@ import yaml
 from eastwest.cli.policy_conformance import load_cases
 from eastwest.k8s.manifests import load
 from eastwest.policy import Engine, Options
-from eastwest.policy.conformance_cluster import CaseCluster
+from eastwest.policy.conformance.cluster import CaseCluster
 from eastwest.policy.ports import PortSet, Ranges, normalize
 
 HERE = Path(__file__).parent

@@ -9,8 +9,8 @@ import pytest
 
 from eastwest.cli.main import main
 from eastwest.cli.policy_conformance import load_cases, parse_objects
-from eastwest.policy.conformance import CaseError, parse_case
-from eastwest.policy.conformance_run import CaseRun, run_case
+from eastwest.policy.conformance.case import CaseError, parse_case
+from eastwest.policy.conformance.run import CaseRun, run_case
 
 CASES = Path(__file__).parent.parent / "golden" / "policy" / "cases"
 POLICY = {

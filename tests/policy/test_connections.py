@@ -15,7 +15,7 @@ from eastwest.model.cluster import ClusterState, Pod
 from eastwest.model.flow import Workload
 from eastwest.model.policy import IpBlock, LabelSelector, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyRule
 from eastwest.policy import Engine, Options
-from eastwest.policy.conformance_cluster import CaseCluster
+from eastwest.policy.conformance.cluster import CaseCluster
 from eastwest.policy.connections import AllPairs, connections
 from policy import reference
 from policy.clusters import OUTSIDE, PORTS, clusters

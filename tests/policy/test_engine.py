@@ -9,8 +9,8 @@ import yaml
 from eastwest.cli.policy_conformance import parse_objects
 from eastwest.model.flow import Direction, ip_bytes
 from eastwest.policy import Engine, Options, Tier, batch, decide_many
-from eastwest.policy.conformance import default_cluster
-from eastwest.policy.conformance_cluster import CaseCluster
+from eastwest.policy.conformance.case import default_cluster
+from eastwest.policy.conformance.cluster import CaseCluster
 from eastwest.policy.ports import ports_of
 
 

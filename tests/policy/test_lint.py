@@ -13,7 +13,7 @@ from eastwest.cli.main import main
 from eastwest.model.cluster import ClusterState
 from eastwest.policy import Engine
 from eastwest.policy.connections import connections
-from eastwest.policy.lint import lint
+from eastwest.policy.lint.checks import lint
 from policy.clusters import clusters
 from policy.shop import DENY, ORDERS_TO_DB, SHOP, UI_TO_ORDERS, write
 from policy.test_reference import LAW

@@ -13,7 +13,7 @@ from eastwest.model.policy import LabelSelector, NetworkPolicy, NetworkPolicyRul
 from eastwest.policy import Engine, Options, Tier
 from eastwest.policy.connections import connections
 from eastwest.policy.explain import rules_in_force
-from eastwest.policy.lint import lint
+from eastwest.policy.lint.checks import lint
 from eastwest.policy.posture import Postures
 
 ALLOW, DENY = Posture.ALLOW, Posture.DENY

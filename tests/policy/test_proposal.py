@@ -6,7 +6,7 @@ import pytest
 
 from eastwest.model.flow import Direction, Workload
 from eastwest.policy.diff import Difference
-from eastwest.policy.generate_report import Watch, WorkloadReport
+from eastwest.policy.generate.report import Watch, WorkloadReport
 from eastwest.policy.ports import ports_of
 from eastwest.policy.proposal import changes, learning, propose
 from policy.factories_evidence import Shop

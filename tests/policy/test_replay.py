@@ -11,10 +11,10 @@ from eastwest.model.flow import Direction
 from eastwest.model.policy import LabelSelector, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicyRule
 from eastwest.policy import Engine
 from eastwest.policy.evidence import answered
-from eastwest.policy.replay import Replay, replay
-from eastwest.policy.replay_use import Unused
+from eastwest.policy.replay.replay import Replay, replay
+from eastwest.policy.replay.use import Unused
 from policy.factories_evidence import Shop, all_policies
-from policy.test_generate_laws import allowed_evidence, shops
+from policy.generate.test_laws import allowed_evidence, shops
 
 
 def run(shop: Shop, *policies: NetworkPolicy) -> Replay:

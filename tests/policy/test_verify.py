@@ -14,8 +14,8 @@ from eastwest.cli.main import main
 from eastwest.model.policy import IpBlock, LabelSelector, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyRule
 from eastwest.policy import Engine
 from eastwest.policy.ports import ports_of
-from eastwest.policy.verify import Checked, Verification, verify
-from eastwest.policy.verify_intent import IntentError, Kind, internet, parse_intent
+from eastwest.policy.verify.intent import IntentError, Kind, internet, parse_intent
+from eastwest.policy.verify.verify import Checked, Verification, verify
 from policy.factories_evidence import Shop, all_policies
 from policy.shop import DENY, SHOP, UI_TO_ORDERS
 

@@ -17,7 +17,7 @@ from eastwest.model.cluster import ClusterState
 from eastwest.model.flow import Workload
 from eastwest.policy.evidence import Evidence
 from eastwest.policy.evidence_columns import COLUMNS, group
-from eastwest.policy.generate_report import Watch
+from eastwest.policy.generate.report import Watch
 from eastwest.policy.watch import watched
 from eastwest.runtime.paths import DEFAULT_SERVER, server_url
 from eastwest.wire.bundle import Bundle, BundleError, read

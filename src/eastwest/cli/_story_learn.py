@@ -8,7 +8,7 @@ from functools import partial
 from typing import Final
 
 from eastwest.cli._story_scene import SHOP, Json, Scene, StoryError, check, policy, rfc3339
-from eastwest.policy.generate_report import REASONS
+from eastwest.policy.generate.report import REASONS
 
 REPORT: Final = ("orders", "orders-report")
 """The CronJob that makes one rare connection."""

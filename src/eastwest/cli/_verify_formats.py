@@ -6,7 +6,7 @@ from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
 from eastwest import __version__
-from eastwest.policy.verify import Checked, Verification
+from eastwest.policy.verify.verify import Checked, Verification
 
 
 def message(checked: Checked) -> str:

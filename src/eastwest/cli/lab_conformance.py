@@ -18,8 +18,8 @@ from eastwest.cli.policy_input import FINDINGS, UNUSABLE, InputError
 from eastwest.lab.conformance.wire import WireRow, WireRun
 from eastwest.lab.runtime import Lab
 from eastwest.lab.state import LabError
-from eastwest.policy.conformance import Case, CaseError
-from eastwest.policy.conformance_run import Question
+from eastwest.policy.conformance.case import Case, CaseError
+from eastwest.policy.conformance.run import Question
 
 _SHOWN = 200
 Tell = Callable[[str], None]

@@ -14,8 +14,8 @@ import yaml
 from eastwest.cli.policy_input import FINDINGS, UNUSABLE, InputError, add_json, add_options, fail, options_of
 from eastwest.k8s.manifests import RawObject, parse
 from eastwest.model.cluster import ClusterState
-from eastwest.policy.conformance import Case, CaseError, parse_case
-from eastwest.policy.conformance_run import Row, run_case
+from eastwest.policy.conformance.case import Case, CaseError, parse_case
+from eastwest.policy.conformance.run import Row, run_case
 
 EXAMPLES: Final = """examples:
   eastwest policy conformance tests/golden/policy/cases

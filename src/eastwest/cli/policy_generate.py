@@ -15,9 +15,9 @@ from eastwest.cli.policy_verify import read_intents
 from eastwest.k8s.write import cluster_policy_body, document, kustomization, policy_files
 from eastwest.k8s.write_cilium import NODES, WORLD, CiliumHint, cilium_policy_body
 from eastwest.model.flow import Direction
-from eastwest.policy.generate import Generated, GenerateOptions, generate
-from eastwest.policy.generate_cluster import cluster_policies
-from eastwest.policy.generate_rules import GeneratedRule
+from eastwest.policy.generate.cluster import cluster_policies
+from eastwest.policy.generate.generator import Generated, GenerateOptions, generate
+from eastwest.policy.generate.rules import GeneratedRule
 
 EXAMPLES: Final = """examples:
   eastwest policy generate --evidence recording.zip -o policies/

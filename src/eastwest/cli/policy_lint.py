@@ -21,7 +21,7 @@ from eastwest.cli.policy_input import (
 )
 from eastwest.k8s.manifests import Problem, RawObject, load_raw, parse
 from eastwest.policy import Engine
-from eastwest.policy.lint import Finding, lint
+from eastwest.policy.lint.checks import Finding, lint
 
 EXAMPLES: Final = """examples:
   eastwest policy lint manifests/

@@ -11,7 +11,7 @@ from typing import Any, Final
 from eastwest.cli._evidence import add_evidence_arguments, recorded
 from eastwest.cli.policy_input import InputError, add_json, add_options, engine_of, exit_code, fail, read, report
 from eastwest.k8s.write import policy_text
-from eastwest.policy.replay import Denied, Replay, replay
+from eastwest.policy.replay.replay import Denied, Replay, replay
 
 EXAMPLES: Final = """examples:
   eastwest policy replay --policies policies/ --evidence recording.zip

@@ -13,8 +13,8 @@ from eastwest.cli._verify_formats import junit, message, sarif
 from eastwest.cli.policy_input import InputError, add_json, add_options, engine_of, exit_code, fail, read
 from eastwest.k8s.yamltext import BadYaml, documents
 from eastwest.model.cluster import ClusterState
-from eastwest.policy.verify import Verification, verify
-from eastwest.policy.verify_intent import Intent, IntentError, parse_intent
+from eastwest.policy.verify.intent import Intent, IntentError, parse_intent
+from eastwest.policy.verify.verify import Verification, verify
 
 EXAMPLES: Final = """examples:
   eastwest policy verify --intent intent.yaml manifests/

@@ -14,7 +14,8 @@ Where things are, bottom up: `options` (choices the specification leaves open) �
 `universe` (pods, labels and addresses as arrays) · `peers` (distinct peer sets) · `rules` (policies compiled) ·
 `tables` (rules in force per pod and direction) · `identities` · `ends` · `segments` (the tiers: first decision that is
 not "pass" wins) · `decision` (what comes out) · `engine` (one pair) · `batch` (columns) · `rows`, `connections` (all
-pairs) · `services` (backends after DNAT) · `diff`, `explain`, `lint`, `conformance` (uses of the engine).
+pairs) · `services` (backends after DNAT) · `diff`, `explain`, `lint/`, `conformance/` (uses of the engine) · beside it `generate/`,
+`replay/`, `verify/` and `watch`, `kept`, `proposal`.
 
 A connection is allowed when the egress side of its source and the ingress side of its destination both allow it. The
 port is always the backend's. A flow between a pod and its own node, or of a pod to itself, is decided by no policy.

@@ -15,7 +15,7 @@ from eastwest.model.cluster import Pod
 from eastwest.model.flow import protocol_name
 from eastwest.model.policy import NetworkPolicy
 from eastwest.policy.evidence import Outsider
-from eastwest.policy.replay import Denied, Judged, Writer
+from eastwest.policy.replay.replay import Denied, Judged, Writer
 
 State = Literal["allowed", "unknown", "attempt", "denied"]
 Edge = tuple[str, str, str, int]

@@ -16,10 +16,10 @@ from eastwest.policy.connections import ConnectionEnd
 from eastwest.policy.diff import Change, Difference, compare
 from eastwest.policy.engine import Engine
 from eastwest.policy.evidence import Evidence
-from eastwest.policy.generate import Generated, GenerateOptions, generate
-from eastwest.policy.generate_report import Watch, WorkloadReport
+from eastwest.policy.generate.generator import Generated, GenerateOptions, generate
+from eastwest.policy.generate.report import Watch, WorkloadReport
 from eastwest.policy.options import Options
-from eastwest.policy.replay import Judged, Replay, judge, summed
+from eastwest.policy.replay.replay import Judged, Replay, judge, summed
 
 MOST_NAMED: Final = 6
 Learning = Literal["ready", "partial", "gaps", "not-run"]

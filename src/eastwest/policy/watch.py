@@ -8,7 +8,7 @@ from typing import Any
 
 from eastwest.model.cluster import ClusterState
 from eastwest.model.flow import Workload
-from eastwest.policy.generate_report import Watch
+from eastwest.policy.generate.report import Watch
 
 
 def watched(

@@ -26,11 +26,11 @@ from eastwest.model.flow import EndKind, Workload
 from eastwest.model.policy import NetworkPolicy
 from eastwest.policy.effect import effects
 from eastwest.policy.evidence import Outsider
-from eastwest.policy.generate import DEFAULT_DENY
-from eastwest.policy.generate_report import WorkloadReport
-from eastwest.policy.generate_rules import GeneratedRule
+from eastwest.policy.generate.generator import DEFAULT_DENY
+from eastwest.policy.generate.report import WorkloadReport
+from eastwest.policy.generate.rules import GeneratedRule
 from eastwest.policy.proposal import PolicySet, Proposal, WorkloadChange, changes, learning, selecting
-from eastwest.policy.replay import Denied
+from eastwest.policy.replay.replay import Denied
 from eastwest.query.servicemap import node_id
 from eastwest.store.questions import Level
 

@@ -12,7 +12,7 @@ from eastwest.model.flow import EndKind, ip_bytes
 from eastwest.policy.engine import Engine
 from eastwest.policy.evidence import Evidence, Outsider, Side
 from eastwest.policy.options import Options
-from eastwest.policy.replay import Denied, Writer, judge
+from eastwest.policy.replay.replay import Denied, Writer, judge
 from eastwest.query.denials import DeniedFlow
 
 _KINDS = {"node": EndKind.NODE, "aws": EndKind.AWS, "service": EndKind.SERVICE}

@@ -22,7 +22,7 @@ from eastwest.lab.addresses import (
     SERVICE_V4,
     SERVICE_V6,
 )
-from eastwest.policy.conformance import DEFAULT_PORTS, PROTOCOLS, Case, CaseError, RawObject
+from eastwest.policy.conformance.case import DEFAULT_PORTS, PROTOCOLS, Case, CaseError, RawObject
 
 Json = dict[str, Any]
 Port = tuple[int, str]

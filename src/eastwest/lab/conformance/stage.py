@@ -10,8 +10,8 @@ from typing import Any, Final
 from eastwest.lab.conformance.needs import NAMESPACE, Needs, node_names
 from eastwest.lab.runtime import Lab
 from eastwest.lab.state import LabError
-from eastwest.policy.conformance import Case, RawObject
-from eastwest.policy.conformance_cluster import CaseCluster
+from eastwest.policy.conformance.case import Case, RawObject
+from eastwest.policy.conformance.cluster import CaseCluster
 
 Json = dict[str, Any]
 Key = tuple[str, str, str]

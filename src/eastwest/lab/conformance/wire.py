@@ -17,8 +17,8 @@ from eastwest.lab.conformance.stage import Stage
 from eastwest.lab.holding import Held
 from eastwest.lab.runtime import Lab
 from eastwest.lab.state import LabError
-from eastwest.policy.conformance import Case, CaseError
-from eastwest.policy.conformance_run import CaseRun, Parse, Question, Row
+from eastwest.policy.conformance.case import Case, CaseError
+from eastwest.policy.conformance.run import CaseRun, Parse, Question, Row
 from eastwest.policy.options import Options
 
 PATIENCE_S: Final = 0.7

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from eastwest.policy.conformance import CaseError, RawObject, Reference
+from eastwest.policy.conformance.case import CaseError, RawObject, Reference
 
 Addresses = Mapping[str, tuple[str, ...]]
 """`ns/pod` or `node:name` to its addresses (IPv4 first), for pods and nodes that do not state their own."""

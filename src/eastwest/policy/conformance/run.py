@@ -9,8 +9,8 @@ from typing import Any
 
 from eastwest.model.cluster import ClusterState
 from eastwest.model.flow import protocol_number
-from eastwest.policy.conformance import DEFAULT_PORTS, PROTOCOLS, Case, CaseError, Cell, Step
-from eastwest.policy.conformance_cluster import Addresses, CaseCluster
+from eastwest.policy.conformance.case import DEFAULT_PORTS, PROTOCOLS, Case, CaseError, Cell, Step
+from eastwest.policy.conformance.cluster import Addresses, CaseCluster
 from eastwest.policy.engine import Engine
 from eastwest.policy.options import Options
 from eastwest.policy.targets import UnknownTargetError, resolve

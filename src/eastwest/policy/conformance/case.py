@@ -1,6 +1,6 @@
 """Conformance cases as typed values: a cluster, then steps that apply and delete objects and expect cells.
 
-The file format is tests/golden/policy/README.md. `conformance_run` asks the engine; the lab asks real packets with the same
+The file format is tests/golden/policy/README.md. `run` asks the engine; the lab asks real packets with the same
 cases. Here documents are only checked and given types; YAML is read by whoever calls.
 """
 

@@ -9,8 +9,8 @@ from eastwest.model.flow import Direction
 from eastwest.model.policy import ClusterPolicyPeer, LabelSelector, NetworkPolicy, NetworkPolicyPeer
 from eastwest.policy import wording
 from eastwest.policy.engine import Engine
-from eastwest.policy.lint_findings import Finding, Path, on_cluster_policy, on_policy, rules_of
-from eastwest.policy.lint_subjects import suggest
+from eastwest.policy.lint.findings import Finding, Path, on_cluster_policy, on_policy, rules_of
+from eastwest.policy.lint.subjects import suggest
 from eastwest.policy.services import service_at
 from eastwest.policy.universe import NAMESPACE_NAME
 

@@ -18,7 +18,7 @@ from eastwest.policy.connections import AllPairs
 from eastwest.policy.engine import Engine
 from eastwest.policy.evidence import Evidence
 from eastwest.policy.ports import NOTHING, PortSet, ports_of
-from eastwest.policy.verify_intent import Ends, Intent, Kind
+from eastwest.policy.verify.intent import Ends, Intent, Kind
 
 Outside = tuple[int, int]
 """(family, integer) of an address."""

@@ -14,9 +14,9 @@ from typing import Final
 from eastwest.model.cluster import ClusterState, Pod, Service
 from eastwest.model.flow import Direction, EndKind, Protocol, protocol_name
 from eastwest.policy.evidence import Evidence, Outsider
-from eastwest.policy.generate_selectors import Group, Groups
+from eastwest.policy.generate.selectors import Group, Groups
 from eastwest.policy.ports import PORT_PROTOCOLS, PortSet
-from eastwest.policy.verify_intent import Intent, Kind
+from eastwest.policy.verify.intent import Intent, Kind
 
 WITH_PORTS: Final = {Protocol.TCP: "TCP", Protocol.UDP: "UDP", Protocol.SCTP: "SCTP"}
 DNS_PORTS: Final = (53, 5353)

@@ -11,10 +11,10 @@ from eastwest.model.cluster import ClusterState, Node, Pod
 from eastwest.model.flow import Direction, Workload
 from eastwest.model.policy import LabelSelector
 from eastwest.policy import Engine
-from eastwest.policy.generate import INCOMPLETE, generate
-from eastwest.policy.generate_report import Watch
-from eastwest.policy.replay import replay
-from eastwest.policy.verify_intent import parse_intent
+from eastwest.policy.generate.generator import INCOMPLETE, generate
+from eastwest.policy.generate.report import Watch
+from eastwest.policy.replay.replay import replay
+from eastwest.policy.verify.intent import parse_intent
 from eastwest.policy.watch import watched
 from policy.factories_evidence import ContainerPort, Shop, all_policies, cidrs, ports, selects
 

@@ -10,7 +10,7 @@ from eastwest.model.cluster import Pod
 from eastwest.model.flow import Direction
 from eastwest.model.policy import NetworkPolicy, NetworkPolicyPort
 from eastwest.policy.engine import Engine
-from eastwest.policy.lint_findings import Finding, Path, on_policy, rules_of
+from eastwest.policy.lint.findings import Finding, Path, on_policy, rules_of
 from eastwest.policy.rules import Rule
 from eastwest.policy.universe import Mask
 

@@ -1,6 +1,6 @@
 """Policies from real recordings of the laboratory, as a person reviews them; and a second, held-out window replayed.
 
-Rewrite the expected files with: EASTWEST_GOLDEN=1 pytest tests/policy/test_generate_golden.py
+Rewrite the expected files with: EASTWEST_GOLDEN=1 pytest tests/policy/generate/test_golden.py
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 
 from eastwest.cli.main import main
 
-CASES = sorted(p for p in (Path(__file__).parent.parent / "golden/generate").iterdir() if p.is_dir())
+CASES = sorted(p for p in (Path(__file__).parents[2] / "golden/generate").iterdir() if p.is_dir())
 
 
 def contents(folder: Path) -> dict[str, str]:

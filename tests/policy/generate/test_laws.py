@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from eastwest.model.policy import NetworkPolicy
 from eastwest.policy import Engine
-from eastwest.policy.generate import Generated
+from eastwest.policy.generate.generator import Generated
 from policy.factories_evidence import NODES, Shop, all_policies
 
 LABELS = st.dictionaries(

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 from eastwest.model.flow import Direction, Workload
 from eastwest.policy.evidence import instant
-from eastwest.policy.generate_rules import GeneratedRule
-from eastwest.policy.generate_traffic import LeftOut
+from eastwest.policy.generate.rules import GeneratedRule
+from eastwest.policy.generate.traffic import LeftOut
 
 REASONS = ("dns-tcp", "probe", "cidr-widening", "declared")
 """The closed list: why a permission may exist that no recorded connection used."""

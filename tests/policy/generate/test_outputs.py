@@ -16,10 +16,10 @@ from eastwest.model.policy import ClusterNetworkPolicy
 from eastwest.policy import Engine
 from eastwest.policy.batch import decide_many
 from eastwest.policy.evidence import Evidence, Outsider
-from eastwest.policy.generate import Generated, generate
-from eastwest.policy.generate_cluster import cluster_policies
+from eastwest.policy.generate.cluster import cluster_policies
+from eastwest.policy.generate.generator import Generated, generate
 from policy.factories_evidence import Shop
-from policy.test_generate_laws import allowed_evidence, shops
+from policy.generate.test_laws import allowed_evidence, shops
 
 
 def named(shop: Shop, address: str, name: str) -> tuple[ClusterState, Evidence]:

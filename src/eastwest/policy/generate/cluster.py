@@ -19,8 +19,8 @@ from eastwest.model.policy import (
     LabelSelector,
     NetworkPolicyPeer,
 )
-from eastwest.policy.generate import Generated
-from eastwest.policy.generate_rules import EVERYWHERE, NAMESPACE_LABEL, GeneratedRule
+from eastwest.policy.generate.generator import Generated
+from eastwest.policy.generate.rules import EVERYWHERE, NAMESPACE_LABEL, GeneratedRule
 
 PRIORITY: Final = 100
 DENY_PRIORITY: Final = 1000

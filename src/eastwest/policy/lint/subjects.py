@@ -11,7 +11,7 @@ from eastwest.model.cluster import Pod
 from eastwest.model.flow import Direction
 from eastwest.model.policy import LabelSelector
 from eastwest.policy.engine import Engine
-from eastwest.policy.lint_findings import Finding, on_cluster_policy, on_policy
+from eastwest.policy.lint.findings import Finding, on_cluster_policy, on_policy
 from eastwest.policy.tables import NO_RULES
 from eastwest.policy.wording import selector
 

@@ -8,7 +8,7 @@ from functools import cache
 from eastwest.model.flow import Direction
 from eastwest.policy.decision import Tier
 from eastwest.policy.engine import Engine
-from eastwest.policy.lint_findings import Finding
+from eastwest.policy.lint.findings import Finding
 from eastwest.policy.rules import Rule
 
 

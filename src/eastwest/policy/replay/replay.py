@@ -1,7 +1,7 @@
 """Recorded flows against policies: what would be denied, each with the rule that is missing, and what nothing used.
 
 The engine decides every distinct connection once. Only established connections whose beginner is known can be broken;
-attempts that nobody answered are counted apart. `replay_use` says which permissions were used.
+attempts that nobody answered are counted apart. `use` says which permissions were used.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from eastwest.policy.batch import DecisionColumns, decide_many
 from eastwest.policy.ends import Ends
 from eastwest.policy.engine import Engine
 from eastwest.policy.evidence import Evidence, Outsider
-from eastwest.policy.generate_rules import RuleMaker
-from eastwest.policy.generate_selectors import Group, Groups
-from eastwest.policy.generate_traffic import WITH_PORTS, Reader, Tally
-from eastwest.policy.replay_use import Unused, unused
+from eastwest.policy.generate.rules import RuleMaker
+from eastwest.policy.generate.selectors import Group, Groups
+from eastwest.policy.generate.traffic import WITH_PORTS, Reader, Tally
+from eastwest.policy.replay.use import Unused, unused
 
 Mask = NDArray[np.bool_]
 

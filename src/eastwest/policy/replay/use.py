@@ -17,7 +17,7 @@ from eastwest.model.policy import NetworkPolicy, NetworkPolicyPort, NetworkPolic
 from eastwest.policy.ends import Ends
 from eastwest.policy.engine import Engine
 from eastwest.policy.evidence import Evidence
-from eastwest.policy.generate_traffic import DNS_PORTS
+from eastwest.policy.generate.traffic import DNS_PORTS
 from eastwest.policy.rules import NamedPorts
 
 NOT_USED: Final = "no recorded connection used it"

@@ -1,8 +1,8 @@
 """Least-privilege NetworkPolicies from what was seen: one per workload and one default deny per namespace.
 
 Pure and deterministic: the same evidence in any order gives the same policies. Only established connections are
-evidence; anything a policy permits beyond them carries a reason of the closed list. `generate_traffic` says who used
-what, `generate_rules` makes rules of it, `generate_selectors` says how to name a workload; this file puts them together
+evidence; anything a policy permits beyond them carries a reason of the closed list. `traffic` says who used
+what, `rules` makes rules of it, `selectors` says how to name a workload; this file puts them together
 and decides what is refused. Called by `policy generate` and the console.
 """
 
@@ -16,11 +16,11 @@ from eastwest.model.cluster import ClusterState
 from eastwest.model.flow import Direction, Workload
 from eastwest.model.policy import LabelSelector, NetworkPolicy
 from eastwest.policy.evidence import Evidence, instant
-from eastwest.policy.generate_report import Report, Watch, WorkloadReport
-from eastwest.policy.generate_rules import GeneratedRule, RuleMaker
-from eastwest.policy.generate_selectors import Group, Groups
-from eastwest.policy.generate_traffic import LeftOut, Reader, Traffic
-from eastwest.policy.verify_intent import Intent
+from eastwest.policy.generate.report import Report, Watch, WorkloadReport
+from eastwest.policy.generate.rules import GeneratedRule, RuleMaker
+from eastwest.policy.generate.selectors import Group, Groups
+from eastwest.policy.generate.traffic import LeftOut, Reader, Traffic
+from eastwest.policy.verify.intent import Intent
 
 DEFAULT_DENY: Final = "default-deny"
 EVIDENCE: Final = "eastwest.dev/evidence"

@@ -12,9 +12,9 @@ from eastwest.model.cluster import ClusterState
 from eastwest.model.flow import Direction
 from eastwest.model.policy import IpBlock, LabelSelector, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicyRule
 from eastwest.policy.evidence import instant
-from eastwest.policy.generate_cidrs import blocks
-from eastwest.policy.generate_selectors import Group
-from eastwest.policy.generate_traffic import AddressPeer, NodePeer, PeerKey, Port, Ports, Tally
+from eastwest.policy.generate.cidrs import blocks
+from eastwest.policy.generate.selectors import Group
+from eastwest.policy.generate.traffic import AddressPeer, NodePeer, PeerKey, Port, Ports, Tally
 
 NAMESPACE_LABEL: Final = "kubernetes.io/metadata.name"
 EVERYWHERE: Final = {4: "0.0.0.0/0", 6: "::/0"}
