@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eastwest.cli.lab_conformance import run_cases
-from eastwest.cli.policy_conformance import load_cases
+from eastwest.cli.lab.conformance import run_cases
+from eastwest.cli.policy.conformance import load_cases
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from eastwest.cli.lab_conformance import run_cases
+from eastwest.cli.lab.conformance import run_cases
 from eastwest.cli.main import main
 from eastwest.lab.conformance.wire import WireRow
 from eastwest.policy.conformance.case import parse_case

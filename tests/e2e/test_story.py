@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from eastwest.cli import _story
 from eastwest.cli._stack import Stack
-from eastwest.cli._story_enforce import enforced, roll_out
-from eastwest.cli._story_learn import observe_and_generate
-from eastwest.cli._story_scene import Scene, StoryError
-from eastwest.cli._story_steps import STEPS
+from eastwest.cli.story import course
+from eastwest.cli.story.enforce import enforced, roll_out
+from eastwest.cli.story.learn import observe_and_generate
+from eastwest.cli.story.scene import Scene, StoryError
+from eastwest.cli.story.steps import STEPS
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 
@@ -24,18 +24,18 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(600)]
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     began_ns = time.time_ns()
-    with Stack(_story.plan(f"story{os.getpid() % 100000}")) as stack:
+    with Stack(course.plan(f"story{os.getpid() % 100000}")) as stack:
         yield Scene(stack, Path(tmp_path_factory.mktemp("story")), began_ns)
 
 
 @pytest.fixture(scope="module")
-def outcomes(scene: Scene) -> Iterator[_story.Outcome]:
+def outcomes(scene: Scene) -> Iterator[course.Outcome]:
     """Steps in their order; each is played when a test asks for it."""
-    return _story.play(scene)
+    return course.play(scene)
 
 
 @pytest.mark.parametrize("number", range(1, len(STEPS) + 1), ids=[title for title, _ in STEPS])
-def test_step(outcomes: Iterator[_story.Outcome], number: int) -> None:
+def test_step(outcomes: Iterator[course.Outcome], number: int) -> None:
     # a step that is asked for alone plays those before it, too
     outcome = next((o for o in outcomes if o.number == number or not o.ok), None)
     if outcome is None or outcome.number != number:

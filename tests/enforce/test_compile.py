@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eastwest.cli.policy_conformance import load_cases, parse_objects
+from eastwest.cli.policy.conformance import load_cases, parse_objects
 from eastwest.enforce import limits
 from eastwest.enforce.compile import Compiler
 from eastwest.enforce.limits import RefusedError

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from eastwest.cli.policy_conformance import load_cases
+from eastwest.cli.policy.conformance import load_cases
 from eastwest.k8s.manifests import load
 from eastwest.policy import Engine, Options
 from eastwest.policy.conformance.cluster import CaseCluster

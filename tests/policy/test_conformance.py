@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eastwest.cli.main import main
-from eastwest.cli.policy_conformance import load_cases, parse_objects
+from eastwest.cli.policy.conformance import load_cases, parse_objects
 from eastwest.policy.conformance.case import CaseError, parse_case
 from eastwest.policy.conformance.run import CaseRun, run_case
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from eastwest.cli.policy_conformance import load_cases, parse_objects
+from eastwest.cli.policy.conformance import load_cases, parse_objects
 from eastwest.model.cluster import ClusterState, Pod
 from eastwest.model.flow import Workload
 from eastwest.model.policy import IpBlock, LabelSelector, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyRule

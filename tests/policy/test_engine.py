@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import yaml
 
-from eastwest.cli.policy_conformance import parse_objects
+from eastwest.cli.policy.conformance import parse_objects
 from eastwest.model.flow import Direction, ip_bytes
 from eastwest.policy import Engine, Options, Tier, batch, decide_many
 from eastwest.policy.conformance.case import default_cluster

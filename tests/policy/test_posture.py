@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from eastwest.cli.policy_input import InputError, postures_of
+from eastwest.cli.policy._input import InputError, postures_of
 from eastwest.model.cluster import ClusterState, Namespace, Node, Pod
 from eastwest.model.flow import Direction, Workload
 from eastwest.model.plan import Posture

@@ -219,7 +219,7 @@ def test_a_bad_file_is_named_with_its_line(
 
 
 def test_the_documented_example_is_read() -> None:
-    from eastwest.cli.policy_verify import read_intents
+    from eastwest.cli.policy.verify import read_intents
 
     example = Path(__file__).parents[2] / "docs/examples/intent.yaml"
     assert [i.kind for i in read_intents(example)] == [

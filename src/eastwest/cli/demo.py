@@ -125,7 +125,7 @@ def _tell(args: argparse.Namespace, console: Console) -> int:
     """The story. 0 when every step came out as it must, 1 when one did not, 2 when it could not be told."""
     from eastwest.cli._client import print_json
     from eastwest.cli._stack import StackError
-    from eastwest.cli._story import plan, summary, tell
+    from eastwest.cli.story.course import plan, summary, tell
 
     signal.signal(signal.SIGTERM, _interrupt)
     say = Console(highlight=False, soft_wrap=True, stderr=True) if args.json else console

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from hypothesis import given, settings
 
-from eastwest.cli.policy_generate import cilium_files, cluster_files, files, write
+from eastwest.cli.policy.generate import cilium_files, cluster_files, files, write
 from eastwest.k8s.manifests import Problem, RawObject, load_text, parse
 from eastwest.k8s.write import cluster_policy_body, document
 from eastwest.model.cluster import ClusterState

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Final
 
-from eastwest.cli.policy_cluster import add_cluster, cluster_of
-from eastwest.cli.policy_input import (
+from eastwest.cli.policy._cluster import add_cluster, cluster_of
+from eastwest.cli.policy._input import (
     InputError,
     add_json,
     add_options,

@@ -9,8 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from eastwest.cli._stack import Plan, Say, Stack, StackError
-from eastwest.cli._story_scene import SCENARIO, Scene, StoryError
-from eastwest.cli._story_steps import STEPS
+from eastwest.cli.story.scene import SCENARIO, Scene, StoryError
+from eastwest.cli.story.steps import STEPS
 from eastwest.lab.state import LabError
 
 Step = Callable[[Scene], str]

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from eastwest.cli._evidence import add_evidence_arguments, recorded
-from eastwest.cli.policy_input import FINDINGS, InputError, add_json, exit_code, fail, report
-from eastwest.cli.policy_verify import read_intents
+from eastwest.cli.policy._evidence import add_evidence_arguments, recorded
+from eastwest.cli.policy._input import FINDINGS, InputError, add_json, exit_code, fail, report
+from eastwest.cli.policy.verify import read_intents
 from eastwest.k8s.write import cluster_policy_body, document, kustomization, policy_files
 from eastwest.k8s.write_cilium import NODES, WORLD, CiliumHint, cilium_policy_body
 from eastwest.model.flow import Direction

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from eastwest.cli._evidence import Recorded, add_evidence_arguments, recorded
-from eastwest.cli._verify_formats import junit, message, sarif
-from eastwest.cli.policy_input import InputError, add_json, add_options, engine_of, exit_code, fail, read
+from eastwest.cli.policy._evidence import Recorded, add_evidence_arguments, recorded
+from eastwest.cli.policy._formats import junit, message, sarif
+from eastwest.cli.policy._input import InputError, add_json, add_options, engine_of, exit_code, fail, read
 from eastwest.k8s.yamltext import BadYaml, documents
 from eastwest.model.cluster import ClusterState
 from eastwest.policy.verify.intent import Intent, IntentError, parse_intent

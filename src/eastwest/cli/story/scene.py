@@ -1,6 +1,6 @@
 """Where the story plays: a running product, a shop with shoppers in it, and the commands a person would type.
 
-Owns asking and waiting. What is right or wrong in a step is `_story_steps`' to say.
+Owns asking and waiting. What is right or wrong in a step is `steps`' to say.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from eastwest.cli._story_enforce import enforced, roll_out, why
-from eastwest.cli._story_learn import REPORT, generate, watch
-from eastwest.cli._story_scene import SHOP, Json, Scene, check
+from eastwest.cli.story.enforce import enforced, roll_out, why
+from eastwest.cli.story.learn import REPORT, generate, watch
+from eastwest.cli.story.scene import SHOP, Json, Scene, check
 
 
 def bad_policy(scene: Scene) -> str:

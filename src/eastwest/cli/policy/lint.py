@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from eastwest.cli.policy_cluster import add_cluster, completed
-from eastwest.cli.policy_input import (
+from eastwest.cli.policy._cluster import add_cluster, completed
+from eastwest.cli.policy._input import (
     InputError,
     add_json,
     add_options,

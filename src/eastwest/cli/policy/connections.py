@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from eastwest.cli._table import Head, View, show
-from eastwest.cli.policy_graph import dot, mermaid
-from eastwest.cli.policy_input import InputError, add_options, engine_of, exit_code, fail, read
+from eastwest.cli.policy._graph import dot, mermaid
+from eastwest.cli.policy._input import InputError, add_options, engine_of, exit_code, fail, read
 from eastwest.policy.connections import Connection, connections
 
 EXAMPLES: Final = """examples:

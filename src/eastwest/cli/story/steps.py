@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from eastwest.cli._story_change import new_connection
-from eastwest.cli._story_enforce import closed_paths, staged_rollout
-from eastwest.cli._story_learn import default_deny, no_policies, observe_and_generate
-from eastwest.cli._story_mistakes import bad_policy, ended_too_early
-from eastwest.cli._story_scene import Scene
+from eastwest.cli.story.change import new_connection
+from eastwest.cli.story.enforce import closed_paths, staged_rollout
+from eastwest.cli.story.learn import default_deny, no_policies, observe_and_generate
+from eastwest.cli.story.mistakes import bad_policy, ended_too_early
+from eastwest.cli.story.scene import Scene
 
 STEPS: Final[tuple[tuple[str, Callable[[Scene], str]], ...]] = (
     ("no policies", no_policies),

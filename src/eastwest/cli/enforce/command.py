@@ -7,10 +7,10 @@ import sys
 import urllib.parse
 from typing import Any, Final
 
-from eastwest.cli import _enforce_text as text
 from eastwest.cli._client import ServerError, add_server_arguments, get, print_json, put
 from eastwest.cli._parser import examples_of
 from eastwest.cli._table import show
+from eastwest.cli.enforce import _text as text
 
 STATUS: Final = "/api/v1/enforcement"
 EXAMPLES: Final = """examples:

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any, Final
 
-from eastwest.cli.policy_check import parse_target, verdicts
-from eastwest.cli.policy_input import InputError, add_json, add_options, engine_of, exit_code, fail, read
+from eastwest.cli.policy._input import InputError, add_json, add_options, engine_of, exit_code, fail, read
+from eastwest.cli.policy.check import parse_target, verdicts
 from eastwest.model.flow import Direction
 from eastwest.policy import Engine
 from eastwest.policy.explain import PairSegment, RuleInForce, SideInForce, explain_pair, rules_in_force

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from eastwest.cli._client import ServerError, add_server_arguments, get, pointer, post, print_json
 from eastwest.cli._parser import examples_of
-from eastwest.cli._rollout_text import progress, view
 from eastwest.cli._table import show
+from eastwest.cli.rollout._text import progress, view
 
 EXAMPLES: Final = """examples:
   eastwest rollout start -n shop --budget 10% --hold 5m       off, audit, enforce: a tenth of the nodes a step

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from eastwest.cli.policy_input import InputError
+from eastwest.cli.policy._input import InputError
 from eastwest.collector.enrich import enrich
 from eastwest.k8s.inventory import Inventory
 from eastwest.k8s.manifests import Problem, RawObject, load_text

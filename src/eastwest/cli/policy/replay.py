@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from eastwest.cli._evidence import add_evidence_arguments, recorded
-from eastwest.cli.policy_input import InputError, add_json, add_options, engine_of, exit_code, fail, read, report
+from eastwest.cli.policy._evidence import add_evidence_arguments, recorded
+from eastwest.cli.policy._input import InputError, add_json, add_options, engine_of, exit_code, fail, read, report
 from eastwest.k8s.write import policy_text
 from eastwest.policy.replay.replay import Denied, Replay, replay
 

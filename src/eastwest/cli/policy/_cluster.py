@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from eastwest.cli._evidence import from_bundle
-from eastwest.cli.policy_input import InputError, read, report
+from eastwest.cli.policy._evidence import from_bundle
+from eastwest.cli.policy._input import InputError, read, report
 from eastwest.k8s.manifests import Problem
 from eastwest.model.cluster import ClusterState
 from eastwest.policy.diff import with_workloads_of

@@ -19,7 +19,7 @@ from eastwest.agent.memory import keep_small
 from eastwest.agent.policy.choice import EnforceConfig, LogChoice
 from eastwest.agent.probe import probe
 from eastwest.agent.release import release, release_filters
-from eastwest.cli._agent_options import ENFORCING_TICK_S, TICK_S, UNSAID, add_options
+from eastwest.cli.agent._options import ENFORCING_TICK_S, TICK_S, UNSAID, add_options
 from eastwest.runtime.paths import DEFAULT_SERVER
 
 EXAMPLES = f"""\

@@ -1,4 +1,4 @@
-"""`eastwest policy`: one subcommand per file `policy_<name>.py`, each with `register(parser)` and `run(args)`.
+"""`eastwest policy`: one subcommand per file `<name>.py`, each with `register(parser)` and `run(args)`.
 
 Exit codes are the same for all: 0 clean, 1 findings, 2 unusable input (what can be analysed still is).
 """
@@ -43,7 +43,7 @@ class _LazyParser(argparse.ArgumentParser):
 
 
 def _module(name: str) -> str:
-    return f"eastwest.cli.policy_{name}"
+    return f"eastwest.cli.policy.{name}"
 
 
 def register(parser: argparse.ArgumentParser) -> None:

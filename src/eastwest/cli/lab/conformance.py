@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from eastwest.cli._enforced import InForce, enforce_everything
 from eastwest.cli._stack import Plan, Stack, StackError
 from eastwest.cli._table import Head, View, show
-from eastwest.cli.policy_conformance import load_cases, parse_objects
-from eastwest.cli.policy_input import FINDINGS, UNUSABLE, InputError
+from eastwest.cli.policy._input import FINDINGS, UNUSABLE, InputError
+from eastwest.cli.policy.conformance import load_cases, parse_objects
 from eastwest.lab.conformance.wire import WireRow, WireRun
 from eastwest.lab.runtime import Lab
 from eastwest.lab.state import LabError

@@ -216,11 +216,10 @@ def _fault(args: argparse.Namespace) -> int:
 
 
 def _conformance(args: argparse.Namespace) -> int:
-    from eastwest.cli import (
-        lab_conformance,
-    )  # the engine brings numpy and its threads, and with threads nobody can `exec`
+    # Not above: the engine brings numpy and its threads, and with threads nobody can `exec`.
+    from eastwest.cli.lab import conformance
 
-    return lab_conformance.run(args)
+    return conformance.run(args)
 
 
 def _fault_line(fault: dict[str, Any]) -> str:

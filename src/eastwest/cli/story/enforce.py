@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from eastwest.cli._story_probes import compared, table
-from eastwest.cli._story_scene import Json, Scene, check
+from eastwest.cli.story.probes import compared, table
+from eastwest.cli.story.scene import Json, Scene, check
 
 HOLD: Final = "4s"
 

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from eastwest.cli._story_scene import Json, Scene, check, policy
+from eastwest.cli.story.scene import Json, Scene, check, policy
 
 NEW_EDGE: Final = ("ui/ui", "orders/orders-postgresql", 5432)
 """The front end straight into the orders' database."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from eastwest.cli._rollout_text import view
-from eastwest.cli.rollout import wait
+from eastwest.cli.rollout._text import view
+from eastwest.cli.rollout.command import wait
 
 
 def answer(**changes: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import Final
 
-from eastwest.cli._story_scene import SHOP, Json, Scene, StoryError, check, policy, rfc3339
+from eastwest.cli.story.scene import SHOP, Json, Scene, StoryError, check, policy, rfc3339
 from eastwest.policy.generate.report import REASONS
 
 REPORT: Final = ("orders", "orders-report")

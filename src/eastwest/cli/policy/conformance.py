@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from eastwest.cli.policy_input import FINDINGS, UNUSABLE, InputError, add_json, add_options, fail, options_of
+from eastwest.cli.policy._input import FINDINGS, UNUSABLE, InputError, add_json, add_options, fail, options_of
 from eastwest.k8s.manifests import RawObject, parse
 from eastwest.model.cluster import ClusterState
 from eastwest.policy.conformance.case import Case, CaseError, parse_case
