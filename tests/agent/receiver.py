@@ -19,6 +19,7 @@ from typing import Any
 from agent.netlab import Node, wait_for
 from eastwest.model.batch import Amount, BatchHeader
 from eastwest.model.flow import ip_from_bytes
+from eastwest.wire import batches
 from eastwest.wire.decode import decode
 
 TOKEN = "let-me-in"
@@ -31,6 +32,7 @@ class Receiver:
     path: Path
     status: int = 204
     batches: list[tuple[BatchHeader, list[dict[str, Any]]]] = field(default_factory=list)
+    requests_of_several: int = 0
 
     def handler(self) -> type[BaseHTTPRequestHandler]:
         receiver = self
@@ -44,19 +46,20 @@ class Receiver:
                 status = receiver.status
                 if self.headers["Authorization"] != f"Bearer {TOKEN}":
                     status = 401
-                if status == 204:
-                    header, table = decode(body)
-                    if (header.boot_id, header.seq) not in [(h.boot_id, h.seq) for h, _ in receiver.batches]:
-                        receiver.batches.append((header, table.to_pylist()))
-                return self.reply(status)
+                if status != 204 or self.path != batches.PATH:
+                    return self.reply(receiver.take(body, status))
+                receiver.requests_of_several += 1
+                answers = [batches.BatchAnswer(receiver.take(one, status)) for one in batches.split(body)]
+                return self.reply(200, batches.answers_to_json(answers))
 
             def do_GET(self) -> None:
                 self.reply(404)
 
-            def reply(self, status: int) -> None:
+            def reply(self, status: int, content: bytes = b"") -> None:
                 self.send_response(status)
-                self.send_header("Content-Length", "0")
+                self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
+                self.wfile.write(content)
 
             def log_message(self, *args: Any) -> None:
                 pass
@@ -65,6 +68,13 @@ class Receiver:
                 return "unix"
 
         return Handler
+
+    def take(self, body: bytes, status: int) -> int:
+        if status == 204:
+            header, table = decode(body)
+            if (header.boot_id, header.seq) not in [(h.boot_id, h.seq) for h, _ in self.batches]:
+                self.batches.append((header, table.to_pylist()))
+        return status
 
     @property
     def records(self) -> list[dict[str, Any]]:

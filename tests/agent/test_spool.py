@@ -38,8 +38,7 @@ class Life:
             self.box.put(header, bytes([start] * size), Amount(start * 10, start), drained)
 
     def head(self) -> Shipment:
-        shipment = self.box.head(0)
-        assert shipment is not None
+        (shipment,) = self.box.head(0)
         return shipment
 
     def send(self) -> tuple[str, int, int]:
@@ -77,6 +76,32 @@ def test_a_window_that_was_tried_keeps_its_number(tmp_path: Path) -> None:
     assert two.head().header == tried
     assert two.send() == ("one", 1, 2)
     two.end()
+
+
+def test_several_that_were_tried_keep_their_numbers_and_what_they_declare(tmp_path: Path) -> None:
+    one = Life(tmp_path, "one")
+    one.put(1, 2, 3, 4, 5)
+    one.box.declare("agent_ended", Amount(7, 1), (0, 1))
+    tried = [s.header for s in one.box.head(0, 3)]
+    assert [h.shipping_lost for h in tried] == [{"agent_ended": Amount(7, 1)}, {}, {}]
+    one.box.done(one.box.head(0, 3)[1])  # the second was taken, then it was killed
+    one.end()
+    two = Life(tmp_path, "two")
+    again = [s.header for s in two.box.head(0, 9)]
+    assert again[:2] == [tried[0], tried[2]]
+    assert [(h.boot_id, h.seq, h.window_start_ns) for h in again[2:]] == [("two", 0, 4), ("two", 1, 5)]
+    assert [h.shipping_lost for h in again[1:]] == [{}, {}, {}]
+    two.end()
+
+
+def test_a_damaged_window_among_several_is_declared_by_the_next(tmp_path: Path) -> None:
+    one = Life(tmp_path, "one")
+    one.put(1, 2, 3)
+    sorted(tmp_path.glob("*.window"))[1].write_bytes(b"torn")
+    first, second = (s.header for s in one.box.head(0, 9))
+    assert (first.shipping_lost, second.window_start_ns) == ({}, 3)
+    assert second.shipping_lost == {"spool_corrupt": Amount(20, 2)}
+    one.end()
 
 
 def test_what_has_no_room_is_declared_by_whoever_comes(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from api.factories_batches import batch, recent
 from api.running import RunningServer
 from eastwest.runtime.tokens import agent_token, load_secret
 from eastwest.wire.batch import INGEST_PATH
+from eastwest.wire.batches import PATH as BATCHES
+from eastwest.wire.batches import join
 from eastwest.wire.client import Outcome
 from store.factories_flows import pod, record
 
@@ -66,3 +68,43 @@ def test_tcp_takes_batches_too(server: RunningServer) -> None:
     assert response.status_code == 204
     assert httpx.post(f"{server.url}{INGEST_PATH}", content=content, trust_env=False).status_code == 401
     assert connections(server) == 1
+
+
+def test_several_batches_are_judged_one_by_one(server: RunningServer) -> None:
+    """What is bad among them holds nothing up; what was taken is recognised when it comes again, together or alone."""
+    client = server.client()
+    bodies = [
+        batch(0, [row()]),
+        b"EWB1 nonsense",
+        batch(1, [row(node="node-b")]),
+        batch(2, [row(), row()]),
+        batch(3, []),
+    ]
+    expected = [Outcome.ACKNOWLEDGED, Outcome.POISON, Outcome.POISON, Outcome.ACKNOWLEDGED, Outcome.ACKNOWLEDGED]
+    answers = client.post_several(bodies)
+    assert [a.outcome for a in answers] == expected
+    assert "too short" in answers[1].reason or "header" in answers[1].reason
+    assert "column node" in answers[2].reason
+    assert connections(server) == 3
+    assert [a.outcome for a in client.post_several(bodies)] == expected
+    assert client.post(bodies[3]).outcome is Outcome.ACKNOWLEDGED
+    again = client.post_several([bodies[0], bodies[0], batch(4, [row()])])
+    assert [a.outcome for a in again] == [Outcome.ACKNOWLEDGED] * 3
+    assert connections(server) == 4
+    metrics = server.get("/metrics").text
+    assert 'eastwest_server_refused_total{cause="malformed"} 4' in metrics
+    assert "eastwest_server_batches_repeated_total 6" in metrics
+
+
+def test_several_batches_of_which_none_is_believed(server: RunningServer) -> None:
+    bodies = [batch(0, [row()]), batch(1, [row()])]
+    assert [a.outcome for a in server.client("node-b").post_several(bodies)] == [Outcome.DENIED] * 2
+    unsigned = httpx.post(f"{server.url}{BATCHES}", content=b"".join(join(bodies)), trust_env=False)
+    assert unsigned.status_code == 401
+    cut = b"".join(join(bodies))[:-1]
+    token = agent_token(load_secret(server.data), "c1", "node-a")
+    headers = {"Authorization": f"Bearer {token}"}
+    torn = httpx.post(f"{server.url}{BATCHES}", content=cut, headers=headers, trust_env=False)
+    assert torn.status_code == 422
+    assert "batch 1 of 2 reaches past the end" in torn.text
+    assert connections(server) == 0

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from eastwest.wire.batches import split
 from eastwest.wire.client import Answer, Client, Outcome
 
 
@@ -85,7 +86,8 @@ def test_posts_with_token_and_encoding(served: tuple[str, FakeServer]) -> None:
         (429, {"Retry-After": "7"}, Answer(Outcome.RETRY, "HTTP 429: why", 7.0)),
         (503, {"Retry-After": "99999"}, Answer(Outcome.RETRY, "HTTP 503: why", 600.0)),
         (503, {"Retry-After": "tomorrow"}, Answer(Outcome.RETRY, "HTTP 503: why")),
-        (500, {}, Answer(Outcome.RETRY, "HTTP 500: why")),
+        (500, {}, Answer(Outcome.FAILED, "HTTP 500: why")),
+        (502, {}, Answer(Outcome.RETRY, "HTTP 502: why")),
     ],
 )
 def test_statuses(served: tuple[str, FakeServer], status: int, headers: dict[str, str], expected: Answer) -> None:
@@ -104,3 +106,35 @@ def test_nobody_there_is_a_retry(tmp_path: Path) -> None:
 def test_other_urls_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match="--server"):
         Client(url, "t")
+
+
+def test_several_in_one_request(served: tuple[str, FakeServer]) -> None:
+    url, fake = served
+    fake.status = 200
+    fake.text = b'{"answers":[{"status":204},{"status":422,"reason":"why"},{"status":503,"reason":"busy"}]}'
+    fake.headers = {"Retry-After": "2"}
+    assert Client(url, "secret").post_several([b"a", b"bc", b""]) == [
+        Answer(Outcome.ACKNOWLEDGED),
+        Answer(Outcome.POISON, "HTTP 422: why"),
+        Answer(Outcome.RETRY, "HTTP 503: busy", 2.0),
+    ]
+    path, headers, body = fake.seen[0]
+    assert (path, headers["Content-Type"]) == ("/ingest/v1/batches", "application/vnd.eastwest.batches")
+    assert split(body) == [b"a", b"bc", b""]
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "outcome"),
+    [
+        (200, b'{"answers":[{"status":204}]}', Outcome.RETRY),  # of two: nothing is known of either
+        (200, b"<html>", Outcome.RETRY),
+        (204, b"", Outcome.RETRY),
+        (503, b"", Outcome.RETRY),
+        (401, b"", Outcome.DENIED),
+        *((status, b"", Outcome.ONE_BY_ONE) for status in (404, 405, 413, 415, 422)),
+    ],
+)
+def test_an_answer_for_the_whole(served: tuple[str, FakeServer], status: int, text: bytes, outcome: Outcome) -> None:
+    url, fake = served
+    fake.status, fake.text = status, text
+    assert [a.outcome for a in Client(url, "t").post_several([b"a", b"b"])] == [outcome] * 2

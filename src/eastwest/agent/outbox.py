@@ -1,7 +1,8 @@
 """Windows on their way to the server: a bounded buffer, in memory or on disk, that says what it threw away.
 
-The head is the window being sent: it has its number and keeps it until the server has answered for good. When room is
-needed the oldest window that was never tried goes, so numbers have no gaps; what goes is declared in the next header.
+The oldest are the ones being sent, as many as fit a request: each has its number and keeps it until the server has answered
+for it. When room is needed the oldest window that was never tried goes, so numbers have no gaps; what goes is declared in
+the next header.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from eastwest.model.batch import Amount, BatchHeader
 
 log = logging.getLogger("eastwest.agent")
 DEFAULT_LIMIT_BYTES: Final = 8 << 20
+REQUEST_BYTES: Final = 4 << 20
+"""Of windows that share a request, before it is compressed. A larger window goes alone."""
 T = TypeVar("T")
 Encoded = bytes
 BUFFER_FULL, SPOOL_FULL, SPOOL_CORRUPT = "buffer_full", "spool_full", "spool_corrupt"
@@ -39,7 +42,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """The head, ready to be sent."""
+    """One window, ready to be sent."""
 
     header: BatchHeader
     records: bytes
@@ -66,7 +69,7 @@ class Outbox:
         self._lost: dict[str, Amount] = {}
         self._lost_windows: list[tuple[int, int]] = []
         self._remember: Callable[[Amount, int, int], None] = lambda *_: None
-        self._shipment: Shipment | None = None  # the head, once it was asked for
+        self._shipments: list[Shipment] = []  # the oldest, from when they were asked for until they are answered
         self._boot_id = ""
         self._disk_refused = ""
         self.lost_bytes: Counter[str] = Counter()  # recorded bytes that will never be sent, by cause, since start
@@ -119,24 +122,22 @@ class Outbox:
             self._note()
             self._changed.notify_all()
 
-    def head(self, timeout_s: float) -> Shipment | None:
-        """The window to send now, with its number and all declared losses; None: nothing came in time."""
+    def head(self, timeout_s: float, most: int = 1) -> list[Shipment]:
+        """The windows to send now, oldest first, at most `most` of them and REQUEST_BYTES, with their numbers and all declared
+        losses. Those that were asked for before and are not answered come first. Empty: nothing came in time."""
         with self._changed:
             if not self._parcels and not self._changed.wait_for(lambda: bool(self._parcels), timeout_s):
-                return None
-            while self._parcels and self._shipment is None:
-                found = self._read(self._parcels[0])
-                self._shipment = Shipment(*found, self._parcels[0]) if found is not None else None
+                return []
+            self._take(most)
             self._note()
-            return self._shipment
+            return self._shipments[:most]
 
     def done(self, shipment: Shipment, lost: str | None = None) -> None:
-        """The head is answered: taken, or (with a cause) never to be. What a lost one declared is declared again."""
+        """One is answered: taken, or (with a cause) never to be. What a lost one declared is declared again."""
         with self._changed:
             parcel = shipment.parcel
-            assert shipment is self._shipment, "only the head is ever sent"
-            self._shipment = None
-            self._remove(0)
+            self._shipments = [s for s in self._shipments if s is not shipment]
+            self._remove(next(i for i, p in enumerate(self._parcels) if p is parcel))
             if lost is not None:
                 self._lose(lost, parcel.recorded, parcel.span_ns)
                 for cause, amount in shipment.header.shipping_lost.items():
@@ -195,15 +196,31 @@ class Outbox:
         except CorruptError:
             return None  # it will be declared when its turn comes
 
-    def _read(self, parcel: Parcel) -> tuple[BatchHeader, Encoded] | None:
-        """The head's header, numbered, and records; None: its file is bad, it was declared lost and is gone."""
+    def _take(self, most: int) -> None:
+        """Number as many of the oldest windows as fit one request; at least one, however large it is."""
+        at = len(self._shipments)  # they are the oldest
+        room = min(REQUEST_BYTES, self.limit_bytes // 2) - sum(s.parcel.size for s in self._shipments)
+        while at < len(self._parcels) and len(self._shipments) < most:
+            parcel = self._parcels[at]
+            if self._shipments and parcel.size > room:
+                return
+            found = self._read(at)
+            if found is None:
+                continue  # its file is bad: it is gone, and the next one is in its place
+            self._shipments.append(Shipment(*found, parcel))
+            room -= parcel.size
+            at += 1
+
+    def _read(self, at: int) -> tuple[BatchHeader, Encoded] | None:
+        """A window's header, numbered, and records; None: its file is bad, it was declared lost and is gone."""
+        parcel = self._parcels[at]
         header, records = parcel.header, parcel.records
         if parcel.entry is not None and self._spool is not None:
             try:
                 stored, records = self._spool.read(parcel.entry)
             except CorruptError as error:
                 log.error("a window is lost: %s", error)
-                self._remove(0)
+                self._remove(at)
                 self._lose(SPOOL_CORRUPT, parcel.recorded, parcel.span_ns)
                 self._drop([parcel])
                 return None

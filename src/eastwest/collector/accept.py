@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from eastwest.model.batch import BatchHeader
 from eastwest.model.flow import Reporter, RoleSource
 from eastwest.runtime.tokens import speaks_for
+from eastwest.wire import batches
 from eastwest.wire.decode import BatchError, decode
 
 MAX_BODY_BYTES: Final = 128 << 20
@@ -65,13 +66,41 @@ def inflate(body: bytes, encoding: str | None) -> bytes:
 
 def accept(body: bytes, encoding: str | None, token: str | None, secret: bytes, now_ns: int) -> Accepted:
     """A checked batch. Raises RefusedError; whoever holds no token learns nothing about the batch."""
-    if not token:
-        raise RefusedError(401, "no_token", "send the node's token as: Authorization: Bearer TOKEN")
+    _need(token)
+    return _accept(inflate(body, encoding), token, secret, now_ns)
+
+
+def accept_several(
+    body: bytes, encoding: str | None, token: str | None, secret: bytes, now_ns: int
+) -> list[Accepted | RefusedError]:
+    """Each batch of a body of several, or why it is refused: one does not decide about another. Raises RefusedError for the
+    whole."""
+    _need(token)
     try:
-        header, records = decode(inflate(body, encoding))
+        found = batches.split(inflate(body, encoding))
     except BatchError as error:
         raise RefusedError(422, "malformed", str(error)) from None
-    if not speaks_for(secret, token, header.cluster, header.node):
+    return [_accept_or_reason(one, token, secret, now_ns) for one in found]
+
+
+def _need(token: str | None) -> None:
+    if not token:
+        raise RefusedError(401, "no_token", "send the node's token as: Authorization: Bearer TOKEN")
+
+
+def _accept_or_reason(body: bytes, token: str | None, secret: bytes, now_ns: int) -> Accepted | RefusedError:
+    try:
+        return _accept(body, token, secret, now_ns)
+    except RefusedError as refused:
+        return refused
+
+
+def _accept(plain: bytes, token: str | None, secret: bytes, now_ns: int) -> Accepted:
+    try:
+        header, records = decode(plain)
+    except BatchError as error:
+        raise RefusedError(422, "malformed", str(error)) from None
+    if not speaks_for(secret, token or "", header.cluster, header.node):
         raise RefusedError(
             403, "wrong_token", f"this token does not speak for node {header.node!r} of cluster {header.cluster!r}"
         )

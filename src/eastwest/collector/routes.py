@@ -1,25 +1,29 @@
-"""The agents' door: POST /ingest/v1/batch. 204 means durable; anything else means keep it (or declare it lost)."""
+"""The agents' door: POST /ingest/v1/batch, and /ingest/v1/batches for several at once, each with an answer of its own. 204 means
+durable; anything else means keep it (or declare it lost)."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from eastwest.collector.accept import MAX_BODY_BYTES, RefusedError, accept
+from eastwest.collector.accept import MAX_BODY_BYTES, Accepted, RefusedError, accept, accept_several
 from eastwest.collector.counts import Counts
 from eastwest.collector.writer import BusyError, Writer
 from eastwest.runtime.tokens import bearer
+from eastwest.wire import batches as wire
 from eastwest.wire.batch import INGEST_PATH
+from eastwest.wire.batches import BatchAnswer
 
 log = logging.getLogger(__name__)
 
+RETRY_AFTER_S: Final = 2
 ANSWER_WITHIN_S: Final = 8.0
 """Below the agents' patience: a batch that takes longer is asked for again, and recognised."""
 
@@ -30,34 +34,69 @@ def ingest_router(writer: Writer, secret: bytes, counts: Counts, clock: Callable
 
     async def batch(request: Request) -> Response:
         try:
-            body = await _body(request)
-            encoding, token = request.headers.get("content-encoding"), bearer(request.headers.get("authorization"))
-            accepted = await run_in_threadpool(accept, body, encoding, token, secret, clock())
-            done = writer.submit(accepted)
+            accepted = await run_in_threadpool(accept, await _body(request), *_who(request), secret, clock())
         except RefusedError as refused:
-            counts.refuse(refused.cause)
-            if refused.status == 422:
-                log.warning("batch refused: %s", refused)
+            _count(counts, refused)
             return _answer(refused.status, str(refused))
-        except BusyError as busy:
-            counts.refuse("busy")
-            return _answer(503, str(busy), retry_after_s=2)
-        return await _acknowledge(done)
+        answer = (await _keep([accepted], writer, counts))[0]
+        return Response(status_code=204) if answer.status == 204 else _answer(answer.status, answer.reason)
+
+    async def several(request: Request) -> Response:
+        try:
+            found = await run_in_threadpool(accept_several, await _body(request), *_who(request), secret, clock())
+        except RefusedError as refused:
+            _count(counts, refused)
+            return _answer(refused.status, str(refused))
+        answers = await _keep(found, writer, counts)
+        busy = any(a.status == 503 for a in answers)
+        headers = {"Retry-After": str(RETRY_AFTER_S)} if busy else {}
+        return Response(wire.answers_to_json(answers), 200, headers, "application/json")
 
     router.add_api_route(INGEST_PATH, batch, methods=["POST"], include_in_schema=False)
+    router.add_api_route(wire.PATH, several, methods=["POST"], include_in_schema=False)
     return router
 
 
-async def _acknowledge(done: Future[None]) -> Response:
-    try:
-        await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(done)), ANSWER_WITHIN_S)
-    except TimeoutError:
-        return _answer(503, "not durable yet; send it again", retry_after_s=2)
-    except BusyError as busy:
-        return _answer(503, str(busy), retry_after_s=2)
-    except Exception as error:
-        return _answer(500, f"{type(error).__name__}: {error}"[:500])
-    return Response(status_code=204)
+def _who(request: Request) -> tuple[str | None, str | None]:
+    return request.headers.get("content-encoding"), bearer(request.headers.get("authorization"))
+
+
+def _count(counts: Counts, refused: RefusedError) -> None:
+    counts.refuse(refused.cause)
+    if refused.status == 422:
+        log.warning("batch refused: %s", refused)
+
+
+async def _keep(found: Sequence[Accepted | RefusedError], writer: Writer, counts: Counts) -> list[BatchAnswer]:
+    """Queue what was accepted, in order, and wait for all of it; an answer for each."""
+    waiting: list[Future[None] | BatchAnswer] = []
+    for one in found:
+        if isinstance(one, RefusedError):
+            _count(counts, one)
+            waiting.append(BatchAnswer(one.status, str(one)))
+            continue
+        try:
+            waiting.append(writer.submit(one))
+        except BusyError as busy:
+            counts.refuse("busy")
+            waiting.append(BatchAnswer(503, str(busy)))
+    futures = [asyncio.wrap_future(w) for w in waiting if isinstance(w, Future)]
+    for future in futures:
+        future.add_done_callback(lambda f: None if f.cancelled() else f.exception())  # also of those nobody waits for
+    if futures:
+        await asyncio.wait(futures, timeout=ANSWER_WITHIN_S)
+    return [w if isinstance(w, BatchAnswer) else _became(w) for w in waiting]
+
+
+def _became(done: Future[None]) -> BatchAnswer:
+    if not done.done():
+        return BatchAnswer(503, "not durable yet; send it again")
+    error = done.exception()
+    if error is None:
+        return BatchAnswer(204)
+    if isinstance(error, BusyError):
+        return BatchAnswer(503, str(error))
+    return BatchAnswer(500, f"{type(error).__name__}: {error}"[:500])
 
 
 async def _body(request: Request) -> bytes:
@@ -70,6 +109,6 @@ async def _body(request: Request) -> bytes:
     return b"".join(chunks)
 
 
-def _answer(status: int, text: str, retry_after_s: int | None = None) -> Response:
-    headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+def _answer(status: int, text: str) -> Response:
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else {}
     return Response(text + "\n", status, headers, "text/plain")
