@@ -89,3 +89,14 @@ def test_the_last_reason_of_each_kind() -> None:
     assert reasons == {80: [3, 6], 443: [0, 0]}
     parts = [from_records(records[:2]), from_records(records[2:])]
     assert dict(zip(merge(parts).keys["dst_port"].tolist(), merge(parts).reasons.tolist(), strict=True)) == reasons
+
+
+@given(st.lists(st.integers(0, 20), unique=True), st.lists(st.integers(0, 30)))
+def test_edges_without_packets_are_added_once_and_found(there: list[int], wanted: list[int]) -> None:
+    known, silent = from_records(make_records(there)), from_records(make_records(sorted(set(wanted))))
+    place = {int(port): i for i, port in enumerate(silent.keys["dst_port"])}
+    words = silent.words[[place[port] for port in wanted]] if wanted else silent.words
+    joined, row = edges.with_silent(known, words, 77)
+    assert joined.keys["dst_port"][row].tolist() == wanted
+    assert as_dict(joined) == {port: (0,) * len(SUMS) + (77, 77) for port in wanted} | as_dict(known)
+    assert (joined.words[: len(known)] == known.words).all(), "the others keep their place"

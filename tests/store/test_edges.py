@@ -215,6 +215,28 @@ def test_what_each_end_sent_again_adds_up_and_the_rest_is_the_reporters(store: S
     assert health(edge) == (5, 1, 5, 70, 3)
 
 
+def test_a_drop_where_nothing_else_was_seen_is_on_the_edge(store: Store, range_: Range) -> None:
+    """In a window of its own, at either end: it adds no bytes, and does not choose the report."""
+    silent = dict.fromkeys(
+        (f"{what}_{way}" for what in ("bytes", "packets", "segments") for way in ("forward", "reverse")), 0
+    ) | {"connections": 0, "connections_established": 0, "drops": 3}
+    rows = [
+        record(UI, CARTS, **VIA, drops=0),
+        record(UI, CARTS, reporter="server", **silent),
+        record(UI, CARTS, at=NOON + 10 * SECOND, **VIA, **silent),
+        record(pod("src", "shop", "cart", ip="10.0.0.9"), CARTS, **silent),
+    ]
+    found = {edge["src_workload"]: edge for edge in edges(store, range_, *rows)}
+    ui, cart = found["ui"], found["cart"]
+    assert (ui["drops"], ui["bytes_forward"], ui["connections"]) == (
+        6,
+        rows[0]["bytes_forward"],
+        rows[0]["connections"],
+    )
+    assert (ui["reporter"], ui["service"]) == ("client", "carts")
+    assert (cart["drops"], cart["bytes_forward"], cart["connections"]) == (3, 0, 0)
+
+
 def test_a_name_learned_later_is_kept(store: Store, range_: Range) -> None:
     web = internet("dst", "93.184.216.34")
     rows = [

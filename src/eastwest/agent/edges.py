@@ -89,15 +89,39 @@ def merge(parts: Sequence[Edges]) -> Edges:
         )
     if len(parts) == 1:
         return parts[0]
-    return _group(
-        Edges(
-            np.concatenate([p.words for p in parts]),
-            np.concatenate([p.sums for p in parts]),
-            np.concatenate([p.first_ns for p in parts]),
-            np.concatenate([p.last_ns for p in parts]),
-            np.concatenate([p.reasons for p in parts]),
-        )
+    return _group(_joined(parts))
+
+
+def _joined(parts: Sequence[Edges]) -> Edges:
+    return Edges(
+        np.concatenate([p.words for p in parts]),
+        np.concatenate([p.sums for p in parts]),
+        np.concatenate([p.first_ns for p in parts]),
+        np.concatenate([p.last_ns for p in parts]),
+        np.concatenate([p.reasons for p in parts]),
     )
+
+
+def with_silent(e: Edges, words: NDArray[np.uint64], time_ns: int) -> tuple[Edges, NDArray[np.intp]]:
+    """The same rows, then those of `words` (m, 8) that are not among them, once each, with sums of 0 and seen at `time_ns`;
+    and the row of each of `words` (m,)."""
+    if not len(words):
+        return e, np.zeros(0, np.intp)
+    both = np.concatenate((e.words, words))
+    order, starts = _runs(both)
+    first = np.repeat(
+        order[starts], np.diff(np.append(starts, len(both)))
+    )  # the sort is stable: of `e`, if it is there
+    at = np.empty(len(both), np.intp)
+    at[order] = first
+    new = np.flatnonzero(at[len(e) :] == np.arange(len(e), len(both)))
+    row = np.arange(len(both))
+    row[len(e) + new] = len(e) + np.arange(len(new))
+    times = np.full(len(new), time_ns, np.uint64)
+    silent = Edges(
+        words[new], np.zeros((len(new), len(SUMS)), np.uint64), times, times, np.zeros((len(new), 2), np.uint32)
+    )
+    return _joined((e, silent)), row[at[len(e) :]]
 
 
 def _group(e: Edges) -> Edges:

@@ -206,7 +206,7 @@ class OptionalHooks:
             tally = self._watch.close_window(time.monotonic_ns())
         counters = self._counters(found)
         self._say_losses(counters)
-        return Sensed(found, drops, attributed, losses, tally, counters)
+        return Sensed(found, drops, attributed, losses, tally, counters, time.monotonic_ns())
 
     def columns(self, edges: Edges, sensed: Sensed) -> tuple[Edges, dict[str, ColumnData]]:
         """The edges, with those added that only the sockets know, and every column of these hooks, (n,) each."""
