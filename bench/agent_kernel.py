@@ -15,7 +15,8 @@ from eastwest.agent import bpf
 from eastwest.agent.abi import FLOW, FLOW_KEY
 from eastwest.agent.columns import Context, columns
 from eastwest.agent.edges import Edges, from_records, merge
-from eastwest.agent.kernel import FlowKernel, Sizes
+from eastwest.agent.kernel import FlowKernel
+from eastwest.agent.sizes import Sizes
 from eastwest.wire.batch import encode_records
 
 PROG_LOAD, TYPE_SCHED_CLS = 5, 3

@@ -15,7 +15,8 @@ from eastwest.agent import bpf
 from eastwest.agent.abi import COUNTED_IN, ROLE_SOURCES, ROLES
 from eastwest.agent.books import NOTHING, close, recorded_by_interface, since
 from eastwest.agent.edges import SUMS, Edges, from_records, merge
-from eastwest.agent.kernel import Drained, FlowKernel, Patience, Sizes
+from eastwest.agent.kernel import Drained, FlowKernel
+from eastwest.agent.sizes import Patience, Sizes
 from eastwest.model.batch import Books
 from eastwest.model.flow import ip_from_bytes
 

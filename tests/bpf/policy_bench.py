@@ -10,10 +10,11 @@ from typing import Any, Self
 import numpy as np
 
 from bpf.flow_bench import IFINDEX, FlowBench, run
-from eastwest.agent.kernel import FlowKernel, PolicySizes
+from eastwest.agent.kernel import FlowKernel
 from eastwest.agent.policy import entries
 from eastwest.agent.policy.entries import LocalPod
 from eastwest.agent.policy.tables import Stance, Tables
+from eastwest.agent.sizes import PolicySizes
 from eastwest.model.flow import ip_bytes
 from eastwest.model.plan import (
     CELLS,

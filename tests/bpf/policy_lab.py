@@ -23,8 +23,9 @@ from bpf.flow_bench import Row, rows
 from bpf.policy_bench import ALLOW, DENY, ISOLATED, Plan, Rule, pod, tables_of
 from eastwest.agent.attach import Hook
 from eastwest.agent.edges import Edges, from_records, merge
-from eastwest.agent.kernel import FlowKernel, Sizes
+from eastwest.agent.kernel import FlowKernel
 from eastwest.agent.policy.forward import ForwardHook
+from eastwest.agent.sizes import Sizes
 from eastwest.model.plan import IdentityKind, Mode
 
 A, B, FAR, CLIENT, NODE, GATEWAY = "10.0.0.1", "10.0.0.2", "10.1.0.5", "192.168.50.2", "192.168.50.1", "169.254.1.1"

@@ -13,7 +13,7 @@ from bpf import packets as p
 from bpf.flow_bench import IFINDEX, FlowBench, fill_flows
 from eastwest.agent.abi import FLOW, FLOW_KEY
 from eastwest.agent.edges import from_records, merge
-from eastwest.agent.kernel import Sizes
+from eastwest.agent.sizes import Sizes
 
 pytestmark = pytest.mark.root
 

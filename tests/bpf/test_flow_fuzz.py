@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bpf import packets as p
 from bpf.flow_bench import FlowBench
 from bpf.policy_bench import ALLOW, PolicyBench, Rule, only
-from eastwest.agent.kernel import Sizes
+from eastwest.agent.sizes import Sizes
 from eastwest.model.batch import Amount
 from eastwest.model.plan import Mode
 

@@ -12,7 +12,8 @@ from agent.netlab import bpffs
 from bpf import packets as p
 from bpf.flow_bench import IFINDEX, run
 from eastwest.agent.bpffs import PinError, PinFolder
-from eastwest.agent.kernel import FlowKernel, Patience, Sizes
+from eastwest.agent.kernel import FlowKernel
+from eastwest.agent.sizes import Patience, Sizes
 from eastwest.agent.spool import HandedOver
 
 pytestmark = pytest.mark.root

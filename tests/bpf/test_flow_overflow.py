@@ -8,7 +8,7 @@ from bpf import packets as p
 from bpf.flow_bench import FlowBench
 from eastwest.agent.abi import FLOW_KEY
 from eastwest.agent.bpf import keys
-from eastwest.agent.kernel import Sizes
+from eastwest.agent.sizes import Sizes
 from eastwest.model.batch import Amount
 
 pytestmark = pytest.mark.root

@@ -7,7 +7,7 @@ import pytest
 from bpf import packets as p
 from bpf.flow_bench import FlowBench
 from bpf.policy_bench import ALLOW, PolicyBench, only
-from eastwest.agent.kernel import Patience, Sizes
+from eastwest.agent.sizes import Patience, Sizes
 from eastwest.model.batch import Amount
 
 pytestmark = pytest.mark.root

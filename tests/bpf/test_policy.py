@@ -24,8 +24,8 @@ from bpf.policy_bench import (
     pod,
     unknown_pods,
 )
-from eastwest.agent.kernel import Patience, Sizes
 from eastwest.agent.policy.abi import KERNEL_REASONS
+from eastwest.agent.sizes import Patience, Sizes
 from eastwest.model.plan import IdentityKind, Mode, Posture
 
 pytestmark = pytest.mark.root

@@ -39,9 +39,9 @@ from bpf.policy_lab import (
 )
 from eastwest.agent import bpf, loader
 from eastwest.agent.abi import FLOW_KEY
-from eastwest.agent.kernel import Sizes
 from eastwest.agent.policy.abi import KERNEL_REASONS
 from eastwest.agent.policy.tables import Stance
+from eastwest.agent.sizes import Sizes
 from eastwest.model.plan import Mode, Posture, Side
 
 pytestmark = pytest.mark.root

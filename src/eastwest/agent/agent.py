@@ -9,33 +9,33 @@ import logging
 import threading
 import time
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from eastwest import __version__
-from eastwest.agent import adoption, host, host_pods, netlink, owners
-from eastwest.agent.abi import ACTIVE, FROM_POD, TO_POD
+from eastwest.agent import adoption, netlink
 from eastwest.agent.bpffs import PinFolder
+from eastwest.agent.config import Config
 from eastwest.agent.dns import hook as dns_hook
 from eastwest.agent.handover import Handover
-from eastwest.agent.hooks_choice import Choice, cgroup_root
+from eastwest.agent.hooks_choice import Choice
 from eastwest.agent.hooks_left import hooks_digest
+from eastwest.agent.host_side import HostSide
 from eastwest.agent.interfaces import Interfaces
-from eastwest.agent.kernel import FlowKernel, Patience, PolicySizes, Sizes
-from eastwest.agent.metrics.agent import ActiveFlows, AgentMetrics, HookTotals
+from eastwest.agent.kernel import FlowKernel
+from eastwest.agent.metrics.agent import AgentMetrics
 from eastwest.agent.metrics.exporter import Exporter
 from eastwest.agent.metrics.fetch import NameFetcher
-from eastwest.agent.metrics.hooks import Increment, of_dns, of_drops
 from eastwest.agent.metrics.names import PodNames
 from eastwest.agent.metrics.node import Health, PolicyHealth
+from eastwest.agent.metrics.of_window import active_flows, hook_totals, pod_events
 from eastwest.agent.optional_hooks import OptionalHooks, interfaces_by_namespace
-from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES, Outbox
+from eastwest.agent.outbox import Outbox
 from eastwest.agent.policy import forward
 from eastwest.agent.policy.choice import EnforceConfig
-from eastwest.agent.recorder import DEFAULT_EDGE_BUDGET, Recorder, Window
+from eastwest.agent.recorder import Recorder, Window
 from eastwest.agent.shipper import Shipper
-from eastwest.agent.spool import DEFAULT_LIMIT_BYTES as DEFAULT_SPOOL_BYTES
 from eastwest.agent.spool import HandedOver, Spool
 from eastwest.agent.watcher import Watcher
 from eastwest.model.batch import BatchHeader, HookStatus
@@ -50,35 +50,6 @@ LAST_SHIPPING_S: Final = 3.0
 POLL_S: Final = 0.1
 AGENT_ENDED: Final = "agent_ended"
 """Cause of loss: windows that waited in the memory of an agent when it ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """What an operator chooses."""
-
-    node: str
-    cluster: str
-    server: str
-    token_file: Path
-    tick_s: float = 5.0
-    listen: str | None = None  # HOST:PORT of /metrics and /healthz
-    sizes: Sizes = field(default_factory=Sizes)
-    patience: Patience = field(default_factory=Patience)
-    buffer_bytes: int = DEFAULT_LIMIT_BYTES
-    edge_budget: int = DEFAULT_EDGE_BUDGET
-    cgroup: Path | None = None  # sockets of its processes tell TCP health; None: nobody's do
-    drops: bool = True
-    dns: bool = True
-    dns_ports: tuple[int, ...] = (53,)  # at most four
-    enforce: EnforceConfig | None = None  # None: nothing is enforced
-    policy_sizes: PolicySizes = field(default_factory=PolicySizes)
-    attach: str = "auto"  # one of attach.WAYS
-    host: bool = False  # also record the node itself and host-network pods
-    pin: Path | None = None  # a folder in a bpffs: what is counted there outlives this process
-    keep_pins: bool = False  # also after a graceful end
-    spool: Path | None = None  # windows wait here for the server, and survive this process
-    spool_bytes: int = DEFAULT_SPOOL_BYTES
-    reference_metrics: bool = False  # also publish the metric names of EKS container network observability
 
 
 class Agent:
@@ -140,15 +111,14 @@ class Agent:
         self._enforcement = self._enforce(self._config.enforce) if self._config.enforce is not None else None
         netns = Path("/proc/self/ns/net").stat().st_ino
         self._hooks = self._open_hooks(netns)
-        self._host, self._host_status = self._open_host()
-        self._host_pods, self._host_pods_status = self._tell_host_pods()
+        self._host = HostSide(self._kernel, self._pins, self._hooks, wanted=self._config.host)
         enforcement = self._enforcement
         self._watcher = Watcher(
             self._kernel,
             self._interfaces,
             self._hooks.adopt,
             enforcement.enforcer.poke if enforcement is not None else lambda: None,
-            self._refresh_host if self._host is not None else lambda: None,
+            self._host.refresh,
         )
         self._recorder = Recorder(
             self._kernel,
@@ -158,12 +128,12 @@ class Agent:
             self._config.node,
             enforcement.book.words if enforcement is not None else None,
             self._config.edge_budget,
-            self._host_pods,
+            self._host.pods,
         )
         if self._exporter is not None:
             self._exporter.start()
             self._name_fetcher.start()
-        left = adoption.adopt(self._kernel, self._interfaces, netns if self._host is not None else None)
+        left = adoption.adopt(self._kernel, self._interfaces, netns if self._host.recorded else None)
         if enforcement is not None:
             self._watcher.look()  # a predecessor may have been killed before it told whose an interface is
             enforcement.start()  # what is planned is in force before our programs take over
@@ -207,27 +177,6 @@ class Agent:
         journal = self._kernel.journal
         return Handover(self._pins, hooks_digest(), journal.committed if journal.adopted else None)
 
-    def _open_host(self) -> tuple[host.HostHook | None, HookStatus]:
-        if self._config.host:
-            return host.open_or_status(self._kernel, self._pins)
-        host.forget(self._pins)
-        return None, HookStatus(host.NAME, "off")
-
-    def _tell_host_pods(self) -> tuple[host_pods.HostPods | None, HookStatus]:
-        if self._host is None:
-            return None, HookStatus(owners.NAME, "off")
-        found, status = host_pods.open_or_status(self._kernel.maps["owners"], cgroup_root())
-        if found is not None:
-            self._hooks.owners = found.owners.of_cgroups
-            found.tell(host_pods.accepting_sockets())
-        return found, status
-
-    def _refresh_host(self) -> None:
-        assert self._host is not None
-        self._host.refresh()
-        if self._host_pods is not None:
-            self._host_pods.tell(host_pods.accepting_sockets())
-
     def _declare_left_waiting(self) -> None:
         """What a predecessor had in memory when it ended, and from now on what we have."""
         journal = self._kernel.journal
@@ -252,8 +201,7 @@ class Agent:
             if time.monotonic() >= due:
                 return False
             self._hooks.poll(lambda: interfaces_by_namespace(self._interfaces.snapshot()))
-            if self._host_pods is not None:
-                self._host_pods.poll()
+            self._host.poll()
         return True
 
     def _all_hooks(self) -> tuple[HookStatus, ...]:
@@ -261,8 +209,7 @@ class Agent:
         return (
             *self._recorder.kernel_hooks,
             *self._hooks.statuses,
-            self._host_status,
-            self._host_pods.status if self._host_pods is not None else self._host_pods_status,
+            *self._host.statuses,
             HookStatus("pins", "on" if self._pins is not None else "off"),
             *(self._enforcement.capability if self._enforcement else ()),
             *refused,
@@ -340,15 +287,6 @@ class Agent:
         )
 
     def _publish(self, header: BatchHeader, window: Window, tick_seconds: float, policy: PolicyHealth | None) -> None:
-        uids, bytes_, packets = host_pods.beside(window.books, window.hook_bytes, window.hook_packets, window.own)
-        totals = HookTotals(
-            uids,
-            ingress_bytes=bytes_[:, TO_POD],
-            ingress_packets=packets[:, TO_POD],
-            egress_bytes=bytes_[:, FROM_POD],
-            egress_packets=packets[:, FROM_POD],
-            of_host_pods=len(window.own.pod_uids),
-        )
         health = Health(
             tick_seconds=tick_seconds,
             flow_entries=window.drained.entries,
@@ -361,20 +299,12 @@ class Agent:
             hook_counters={**window.sensed.counters, **(self._enforcement.counters() if self._enforcement else {})},
             policy=policy,
         )
-        self._metrics.tick(header, window.columns, totals, health, _active(window), more=self._more(window))
-
-    def _more(self, window: Window) -> list[Increment]:
-        """What the optional hooks add to pods' counters."""
-        dns, drops, attributed = window.sensed.dns, window.sensed.drops, window.sensed.attributed
-        found = list(of_dns(dns.by_pod(), window.pod_of)) if dns is not None else []
-        if drops is not None and attributed is not None:
-            reasons, packets = drops["key"]["reason"].tolist(), drops["value"]["packets"].tolist()
-            found += of_drops(attributed.ifindex.tolist(), reasons, packets, window.pod_of, self._hooks.drop_reason)
+        more = pod_events(window, self._hooks.drop_reason)
         if self._enforcement is not None:
             from eastwest.agent.policy.counts import by_pod
 
-            found += by_pod(window.columns)
-        return found
+            more += by_pod(window.columns)
+        self._metrics.tick(header, window.columns, hook_totals(window), health, active_flows(window), more=more)
 
     def _close(self) -> None:
         keep = self._pins is not None and self._config.keep_pins
@@ -384,12 +314,10 @@ class Agent:
             if not keep:
                 log.warning("enforcement of node %s ends with this agent: give --pin to keep it", self._config.node)
         self._watcher.detach(keep=keep)
-        if self._host is not None:
-            self._host.close(keep=keep)
+        self._host.unhook(keep=keep)
         self._tick(final=not keep)
         self._recorder.close()
-        if self._host_pods is not None:
-            self._host_pods.close()
+        self._host.close()
         self._shipper.stop(LAST_SHIPPING_S)
         if self._exporter is not None:
             self._name_fetcher.stop()
@@ -405,9 +333,3 @@ class Agent:
         if self._spool is not None:
             self._spool.close()
         log.info("stopped; counting goes on" if keep else "stopped")
-
-
-def _active(window: Window) -> ActiveFlows:
-    """Connections in the flow map, one row per interface and protocol."""
-    uids = [book.pod_uid for book in window.books for _ in ACTIVE]
-    return ActiveFlows(uids, ACTIVE * len(window.books), window.active.reshape(-1))

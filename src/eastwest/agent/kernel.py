@@ -8,14 +8,14 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from eastwest.agent import abi, bpf, loader
+from eastwest.agent import abi, bpf
 from eastwest.agent.abi import INTERFACE, LISTENER_KEY, RECORD
 from eastwest.agent.attach import Attacher, Hook, Tcx, choose, sweep
 from eastwest.agent.bpffs import PinFolder, map_layout
@@ -23,79 +23,9 @@ from eastwest.agent.journal import Journal
 from eastwest.agent.journal_layout import Interrupted, Predecessor
 from eastwest.agent.listeners import Ports
 from eastwest.agent.pinned import PinnedMaps
+from eastwest.agent.sizes import Patience, PolicySizes, Sizes, chosen
 from eastwest.agent.spool import HandedOver
-from eastwest.model.batch import HookStatus
-
-DEFAULT_FLOW_ENTRIES: Final = 65_536
-DEFAULT_OVERFLOW_ENTRIES: Final = 16_384
-POLICY_MAPS: Final = (
-    "policy_state",
-    "identities",
-    "policed",
-    "pod_addresses",
-    "pod_ranges",
-    "cells",
-    "ports",
-    "links",
-)
-"""What a plan becomes; docs/enforcement.md says what each holds, agent/policy/abi.py how."""
-_MAPS: Final = (
-    "flows",
-    "overflow",
-    "interfaces",
-    "held",
-    "listeners",
-    "owners",
-    "epoch",
-    "records",
-    "dns_tail",
-    "scratch",
-    "hints",
-    "fragments",
-    *POLICY_MAPS,
-)
-_PROGRAMS: Final = ("ew_from_pod", "ew_to_pod", "ew_drain")
-_CONNTRACK_COLUMNS: Final = ("service_ip", "service_port")
-_VARIANTS: Final = ("flow_lookup", "flow_conntrack", "flow")
-"""The best first: looks connections up in conntrack, reads what it says of a packet, does without."""
-LOOKUP_HOOK: Final = "conntrack_lookup"
-"""Refused: FORWARD looks at every packet of a pod, not only at the first of a connection."""
-SECOND: Final = 1_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Sizes:
-    """Entries of the maps; `records` bounds one chunk of a drain (144 B each, resident), 0 chooses it by `flows`."""
-
-    flows: int = DEFAULT_FLOW_ENTRIES
-    overflow: int = DEFAULT_OVERFLOW_ENTRIES
-    records: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class PolicySizes:
-    """Entries of the policy maps, both sets together. Memory is taken as entries come, but for 16 B each of HASH maps."""
-
-    identities: int = 131_072
-    policed: int = 2_048
-    pod_addresses: int = 4_096
-    pod_ranges: int = 256
-    cells: int = 262_144
-    ports: int = 524_288
-    links: int = 1_024
-
-
-NO_POLICY: Final = PolicySizes(1, 1, 1, 1, 1, 1, 1)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long entries live, in nanoseconds."""
-
-    carry_ns: int = SECOND
-    closed_ns: int = SECOND // 2
-    idle_tcp_ns: int = 3600 * SECOND
-    idle_other_ns: int = 30 * SECOND
+from eastwest.agent.variants import load_best
 
 
 @dataclass(slots=True)
@@ -140,12 +70,12 @@ class FlowKernel:
         `dns_ports`: at most four; their packets are shown to whoever is lent `dns_tail`.
 
         Raises LoadError, OSError, ValueError."""
-        self.sizes = _chosen(sizes or Sizes())
+        self.sizes = chosen(sizes or Sizes())
         self.patience = patience or Patience()
         self.enforcing = enforcing
         self.journal = Journal(pins, abi.digest(), Path("/proc/thread-self/ns/net").stat().st_ino)
         self._pinned = PinnedMaps(pins, self.journal)
-        self._object, self.hooks = _load_best(
+        self._object, self.hooks = load_best(
             self.sizes, (policy or PolicySizes()) if enforcing else None, dns_ports, self._pinned.choose
         )
         self.maps = self._object.maps
@@ -328,37 +258,5 @@ class FlowKernel:
         self.journal.close()
 
 
-def _chosen(sizes: Sizes) -> Sizes:
-    """A drain walks the whole map once for each chunk of edges; the chunk is resident: 2.4 MB at most."""
-    return sizes if sizes.records else replace(sizes, records=min(16_384, max(1024, sizes.flows // 8)))
-
-
 def _listener(ifindex: int, protocol: int, port: int) -> bytes:
     return np.array([(ifindex, port, protocol, 0)], LISTENER_KEY).tobytes()
-
-
-def _load_best(
-    sizes: Sizes, policy: PolicySizes | None, dns_ports: tuple[int, ...], choose: loader.Chooser
-) -> tuple[loader.LoadedObject, tuple[HookStatus, ...]]:
-    """The best object that this kernel takes, and what that means. `policy` None: nothing is enforced."""
-    entries = {"flows": sizes.flows, "overflow": sizes.overflow, "records": sizes.records}
-    entries |= asdict(policy or NO_POLICY)
-    four = (*dns_ports, 0, 0, 0, 0)[:4]
-    constants = {".rodata.enforcing": bytes([policy is not None]), ".rodata.dns_at": struct.pack("<4H", *four)}
-    refusals: dict[str, str] = {}
-    for name in _VARIANTS if policy is not None else _VARIANTS[1:]:
-        try:
-            found = loader.load(name, _MAPS, _PROGRAMS, abi.STRUCTS, entries, constants=constants, choose=choose)
-            break
-        except loader.LoadError as refusal:
-            if name == _VARIANTS[-1] or isinstance(refusal, loader.StaleObjectError):
-                raise
-            refusals[name] = str(refusal)
-    hooks = [HookStatus("tcx", "on"), _conntrack("conntrack", refusals.get("flow_conntrack"), _CONNTRACK_COLUMNS)]
-    if policy is not None:
-        hooks.append(_conntrack(LOOKUP_HOOK, refusals.get("flow_lookup"), ()))
-    return found, tuple(hooks)
-
-
-def _conntrack(name: str, refusal: str | None, columns: tuple[str, ...]) -> HookStatus:
-    return HookStatus(name, "on") if refusal is None else HookStatus(name, "refused", refusal, columns)

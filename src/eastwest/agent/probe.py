@@ -7,9 +7,10 @@ from typing import Final
 
 from eastwest.agent import backends, loader
 from eastwest.agent.hooks_choice import Choice
-from eastwest.agent.kernel import FlowKernel, Sizes
+from eastwest.agent.kernel import FlowKernel
 from eastwest.agent.optional_hooks import OptionalHooks
 from eastwest.agent.policy import forward
+from eastwest.agent.sizes import Sizes
 from eastwest.model.batch import HookStatus
 from eastwest.model.schema import AGENT_COLUMNS, Role
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eastwest.agent.kernel import FlowKernel, PolicySizes, Sizes
+from eastwest.agent.kernel import FlowKernel
 from eastwest.agent.policy import abi, entries, setmap
 from eastwest.agent.policy.entries import ENTRY, LocalPod
 from eastwest.agent.policy.reasons import ReasonBook
 from eastwest.agent.policy.tables import Stance, Tables, TooLargeError, same
+from eastwest.agent.sizes import PolicySizes, Sizes
 from eastwest.model.plan import Mode, NodePlan, Posture, Ruling, Side
 from wire.factories_plan import ALLOW, cells, identities, make_plan, ports
 

@@ -15,9 +15,10 @@ from typing import Final
 
 from eastwest.agent import bpf, loader
 from eastwest.agent.bpffs import PinFolder
-from eastwest.agent.kernel import LOOKUP_HOOK, FlowKernel
+from eastwest.agent.kernel import FlowKernel
 from eastwest.agent.percpu import read_counters
 from eastwest.agent.policy.abi import STRUCTS
+from eastwest.agent.variants import LOOKUP_HOOK
 from eastwest.model.batch import HookStatus
 
 NAME: Final = "forward"

@@ -9,10 +9,10 @@ from typing import Final
 from eastwest.agent.attach import WAYS
 from eastwest.agent.bpffs import DEFAULT_FOLDER
 from eastwest.agent.hooks_choice import HOOKS
-from eastwest.agent.kernel import DEFAULT_FLOW_ENTRIES
 from eastwest.agent.outbox import DEFAULT_LIMIT_BYTES
 from eastwest.agent.policy.choice import DEFAULT_RATE
 from eastwest.agent.recorder import DEFAULT_EDGE_BUDGET
+from eastwest.agent.sizes import DEFAULT_FLOW_ENTRIES
 from eastwest.agent.spool import DEFAULT_LIMIT_BYTES as DEFAULT_SPOOL_BYTES
 from eastwest.runtime.paths import DEFAULT_SERVER
 

@@ -10,15 +10,16 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from eastwest.agent.agent import Agent, Config
+from eastwest.agent.agent import Agent
 from eastwest.agent.bpffs import DEFAULT_FOLDER, PinError, is_bpffs
+from eastwest.agent.config import Config
 from eastwest.agent.hooks_choice import Choice, cgroup_root
-from eastwest.agent.kernel import Sizes
 from eastwest.agent.loader import LoadError
 from eastwest.agent.memory import keep_small
 from eastwest.agent.policy.choice import EnforceConfig, LogChoice
 from eastwest.agent.probe import probe
 from eastwest.agent.release import release, release_filters
+from eastwest.agent.sizes import Sizes
 from eastwest.cli.agent._options import ENFORCING_TICK_S, TICK_S, UNSAID, add_options
 from eastwest.runtime.paths import DEFAULT_SERVER
 
