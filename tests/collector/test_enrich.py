@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from eastwest.collector.enrich import NAMED_BY, Enricher, enrich
-from eastwest.k8s.inventory import Event, Inventory
+from eastwest.k8s.inventory import Inventory
+from eastwest.k8s.sources import Event
 from eastwest.model.flow import ip_bytes
 from eastwest.model.schema import COLLECTOR_COLUMNS
 from k8s.factories_k8s import SECOND, added, deleted, node, pod, service

@@ -8,8 +8,9 @@ import pyarrow as pa
 import pytest
 
 from eastwest.collector.enrich import Enricher
-from eastwest.k8s.inventory import Event, Inventory
+from eastwest.k8s.inventory import Inventory
 from eastwest.k8s.raw import RawObject
+from eastwest.k8s.sources import Event
 from eastwest.model.flow import ip_bytes
 from k8s.factories_k8s import SECOND, added, deleted, node, pod, service
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eastwest.k8s.inventory import Event, EventType
 from eastwest.k8s.raw import RawObject
+from eastwest.k8s.sources import Event, EventType
 from eastwest.model.flow import ip_bytes
 
 SECOND = 1_000_000_000

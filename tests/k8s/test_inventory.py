@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eastwest.k8s.inventory import AMBIGUOUS, NOBODY, Event, Inventory
-from eastwest.k8s.ipindex import FOREVER, GRACE_NS, Claim, IpIndex
+from eastwest.k8s.inventory import Inventory
+from eastwest.k8s.ipindex import AMBIGUOUS, FOREVER, GRACE_NS, NOBODY, Claim, IpIndex
 from eastwest.k8s.raw import RawObject
-from eastwest.k8s.sources import EventType
+from eastwest.k8s.sources import Event, EventType
 from eastwest.model.flow import EndKind, Workload, ip_bytes
 from k8s.factories_k8s import SECOND, added, addresses, deleted, modified, node, ns, pod, raw, service
 

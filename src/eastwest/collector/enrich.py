@@ -23,7 +23,9 @@ from eastwest.collector.hostports import DECLARED, SHARED, SOCKET, HostPorts, Ke
 from eastwest.collector.ranges import aws
 from eastwest.collector.ranges.endpoints import endpoint
 from eastwest.collector.ranges.public import is_public
-from eastwest.k8s.inventory import AMBIGUOUS, NOBODY, End, Inventory, Naming
+from eastwest.k8s.inventory import Inventory
+from eastwest.k8s.ipindex import AMBIGUOUS, NOBODY
+from eastwest.k8s.naming import End, Naming
 from eastwest.model.flow import EndKind, Protocol, Reporter
 from eastwest.model.schema import COLLECTOR_COLUMNS
 from eastwest.query.category import with_category

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from eastwest.k8s.inventory import HostPod, Naming
+from eastwest.k8s.naming import HostPod, Naming
 
 Ints = NDArray[np.int64]
 Key = tuple[str, bytes, int, int]

@@ -6,9 +6,10 @@ from __future__ import annotations
 from typing import Final
 
 from eastwest.model.schema import COLUMNS, Stage, Type
-from eastwest.store import denials, hosts
+from eastwest.store import books, denials, hosts
 from eastwest.store.costs import sort_key, sums, with_costs
 from eastwest.store.edges import EDGE_COLUMNS, EDGE_SUMS, edges
+from eastwest.store.ends import END_PARTS, identity, known_of
 from eastwest.store.questions import (
     Costs,
     Denials,
@@ -36,10 +37,7 @@ from eastwest.store.source import Scope, relation
 from eastwest.store.statement import Binder, Statement
 from eastwest.store.summary import history, lookups, totals
 from eastwest.store.verdicts import of_many
-from eastwest.store.where import column, condition, type_of
-
-PODS_LISTED: Final = 10_000
-"""Pods named per edge in an answer to Edges; more are not told apart."""
+from eastwest.store.where import column, condition, type_of, within
 
 
 def statement(question: Question, scope: Scope) -> Statement:
@@ -65,15 +63,15 @@ def statement(question: Question, scope: Scope) -> Statement:
         case Records():
             sql = _records(question, binder)
         case NodeBooks():
-            sql = _node_books(question, binder)
+            sql = books.node_books(question, binder)
         case PodBooks():
-            sql = _pod_books(question, binder)
+            sql = books.pod_books(question, binder)
         case WindowBooks():
-            sql = _window_books(question, binder)
+            sql = books.window_books(question, binder)
         case NodeHistory():
-            sql = _NODE_HISTORY
+            sql = books.NODE_HISTORY
         case NodeGaps():
-            sql = _node_gaps(question, binder)
+            sql = books.node_gaps(question, binder)
         case KnownBatches():
             sql = "SELECT cluster, node, boot_id, seq FROM batches"
         case Extent():
@@ -102,12 +100,7 @@ def _records(question: Records, binder: Binder) -> str:
     columns = ", ".join(c.name for c in COLUMNS)
     order = ", ".join(c.name for c in COLUMNS if c.stage is Stage.AGENT)
     limit = binder.integer(question.limit)
-    return f"SELECT {columns} FROM flows WHERE {_within(question, binder)} ORDER BY {order} LIMIT {limit}"
-
-
-def _within(question: Records | NodeBooks | PodBooks | WindowBooks, binder: Binder) -> str:
-    start, end = binder.integer(question.range.start_ns), binder.integer(question.range.end_ns)
-    return f"window_start_ns >= {start} AND window_start_ns < {end}"
+    return f"SELECT {columns} FROM flows WHERE {within(question.range, binder)} ORDER BY {order} LIMIT {limit}"
 
 
 def _sort_key(name: str) -> tuple[str, str]:
@@ -139,55 +132,18 @@ SELECT {names}, cost, if(isNull(cost), bytes_forward + bytes_reverse, 0) AS unpr
 ) WHERE {after} ORDER BY sort_key {way}, edge_id {way} LIMIT {binder.integer(question.limit)}"""
 
 
-def _address(side: str) -> str:
-    """Text of an address; a mapped one as IPv4."""
-    return rf"replaceRegexpOne(toString({side}_ip), '^::ffff:(\\d+\\.\\d+\\.\\d+\\.\\d+)$', '\\1')"
-
-
-def _end(side: str, level: str) -> str:
-    """The parts of an end's identity on the map: kind, namespace, name, workload_kind, region."""
-    owned = f"{side}_kind = 'pod' AND isNotNull({side}_workload)" if level == "workload" else "0"
-    pod_name = f"{side}_workload" if level == "workload" else f"{side}_pod"
-    inside = f"{side}_kind IN ('pod', 'service')"
-    return f"""if({owned}, 'workload', toString({side}_kind)) AS source_kind,
-  if({inside}, toString(ifNull({side}_namespace, '')), '') AS source_namespace,
-  if({owned}, toString(ifNull({side}_workload_kind, '')), '') AS source_workload_kind,
-  if({side}_kind = 'aws', toString(ifNull({side}_region, '')), '') AS source_region,
-  toString(multiIf(
-    {owned}, {pod_name}, {side}_kind = 'pod', ifNull({side}_pod, {_address(side)}),
-    {side}_kind = 'node', ifNull({side}_node, {_address(side)}),
-    {side}_kind = 'service', ifNull(service, {_address(side)}),
-    {side}_kind = 'aws', ifNull({side}_aws_service, {_address(side)}),
-    {side}_dns_name = '__other__', '__other__', {side}_kind = 'internet', ifNull({side}_dns_name, {_address(side)}),
-    {_address(side)})) AS source_name""".replace("source_", "source_" if side == "src" else "target_")
-
-
-_END_PARTS: Final = tuple(
-    f"{end}_{part}" for end in ("source", "target") for part in ("kind", "namespace", "workload_kind", "region", "name")
-)
-
-
-def _known(side: str, end: str, level: str) -> str:
-    """What else an edge knows of one end: its pods (behind a workload) or owner (of a pod), and its zones' extremes."""
-    zones = f"min(e.{side}_zone) AS {end}_first_zone, max(e.{side}_zone) AS {end}_last_zone"
-    if level == "workload":
-        return f"groupUniqArray({PODS_LISTED})(e.{side}_pod) AS {end}_pods, {zones}"
-    owner = f"any(e.{side}_workload) AS {end}_owner, any(e.{side}_workload_kind) AS {end}_owner_kind"
-    return f"{owner}, {zones}"
-
-
 def _edges(question: Edges, scope: Scope, binder: Binder) -> str:
     inner = _priced(question, scope, binder)
-    ends = f"{_end('src', question.level)},\n  {_end('dst', question.level)}"
-    keys = ", ".join((*_END_PARTS, "protocol", "dst_port"))
+    both = f"{identity('src', question.level)},\n  {identity('dst', question.level)}"
+    keys = ", ".join((*END_PARTS, "protocol", "dst_port"))
     added = ", ".join(f"sum(e.{n}) AS {n}" for n in EDGE_SUMS)
-    known = f"{_known('src', 'source', question.level)}, {_known('dst', 'target', question.level)}"
+    known = f"{known_of('src', 'source', question.level)}, {known_of('dst', 'target', question.level)}"
     return f"""SELECT {keys}, {added}, {sums("e.cost", "e.bytes_forward + e.bytes_reverse")}, min(e.first_seen_ns) AS first_seen_ns, max(e.last_seen_ns) AS last_seen_ns, {known},
   argMax(tuple(e.service_namespace, e.service, e.service_port), (isNotNull(e.service_ip), e.bytes_forward)) AS via,
   min(e.rtt_min_us) AS rtt_min_us, if(uniqExact(e.category) = 1, any(e.category), NULL) AS category,
   max(e.dst_dns_name) AS dst_dns_name, argMin(e.reporter, e.rank) AS reporter, argMin(e.role_source, e.rank) AS role_source,
   {of_many()}
-FROM (SELECT *, {ends} FROM {inner} WHERE {condition(question.where, binder)}) AS e GROUP BY {keys}"""
+FROM (SELECT *, {both} FROM {inner} WHERE {condition(question.where, binder)}) AS e GROUP BY {keys}"""
 
 
 def _talkers(question: Talkers, scope: Scope, binder: Binder) -> str:
@@ -238,73 +194,6 @@ def _words(question: Words, scope: Scope, binder: Binder) -> str:
     part = binder.bind(question.part, "String")
     return f"""SELECT toString({name}) AS word FROM {reports} WHERE positionCaseInsensitive(toString({name}), {part}) > 0
 GROUP BY word ORDER BY count() DESC, word LIMIT {binder.integer(question.limit)}"""
-
-
-def _node_books(question: NodeBooks, binder: Binder) -> str:
-    return f"""SELECT cluster, node, count() AS batches, sum(b.records) AS records,
-  sum(b.hook_bytes) AS hook_bytes, sum(b.hook_packets) AS hook_packets,
-  sum(b.recorded_bytes) AS recorded_bytes, sum(b.recorded_packets) AS recorded_packets,
-  sum(b.folded_edges) AS folded_edges, sumMap(b.lost_causes, b.lost_bytes, b.lost_packets) AS lost,
-  sumMap(b.shipping_causes, b.shipping_bytes, b.shipping_packets) AS shipping,
-  max(b.window_end_ns) AS last_window_end_ns, argMax(b.hooks, b.window_end_ns) AS hooks,
-  argMax(b.sent_at_ns - b.received_at_ns, b.received_at_ns) AS skew_ns
-FROM batches AS b WHERE {_within(question, binder)} GROUP BY cluster, node ORDER BY cluster, node"""
-
-
-_AMOUNT: Final = "Tuple(bytes Int64, packets Int64)"
-_BOOK: Final = (
-    f"Tuple(pod_uid String, interface String, hook {_AMOUNT}, recorded {_AMOUNT}, "
-    f"lost Map(String, {_AMOUNT}), unseen Map(String, {_AMOUNT}))"
-)
-
-
-def _causes(name: str) -> str:
-    values = f"mapValues(book.{name})"
-    return f"sumMap(mapKeys(book.{name}), tupleElement({values}, 1), tupleElement({values}, 2)) AS {name}"
-
-
-def _pod_books(question: PodBooks, binder: Binder) -> str:
-    sums = ", ".join(
-        f"sum(book.{what}.{unit}) AS {what}_{unit}" for what in ("hook", "recorded") for unit in ("bytes", "packets")
-    )
-    return f"""SELECT cluster, node, book.pod_uid AS pod_uid, book.interface AS interface, {sums},
-  {_causes("lost")}, {_causes("unseen")}
-FROM (
-  SELECT cluster, node, arrayJoin(JSONExtract(books, 'Array({_BOOK})')) AS book
-  FROM batches WHERE {_within(question, binder)}
-)
-GROUP BY cluster, node, pod_uid, interface
-ORDER BY arraySum(unseen.2) + abs(hook_bytes - recorded_bytes) DESC, cluster, node, pod_uid, interface
-LIMIT {binder.integer(question.limit)}"""
-
-
-def _window_books(question: WindowBooks, binder: Binder) -> str:
-    return f"""SELECT cluster, node, window_start_ns, window_end_ns, hook_bytes, hook_packets, recorded_bytes, recorded_packets,
-  tuple(lost_causes, lost_bytes, lost_packets) AS lost,
-  tuple(shipping_causes, shipping_bytes, shipping_packets) AS shipping, sent_at_ns - received_at_ns AS skew_ns,
-  folded_edges
-FROM batches WHERE {_within(question, binder)}
-ORDER BY window_start_ns DESC, cluster, node LIMIT {binder.integer(question.limit)}"""
-
-
-_NODE_HISTORY: Final = """SELECT cluster, node, min(b.window_start_ns) AS first_window_start_ns,
-  max(b.window_end_ns) AS last_window_end_ns, toInt64(median(b.window_end_ns - b.window_start_ns)) AS window_ns
-FROM batches AS b GROUP BY cluster, node ORDER BY cluster, node"""
-
-
-def _node_gaps(question: NodeGaps, binder: Binder) -> str:
-    """The end of one stretch of windows to the start of the next, over the whole history of a node."""
-    start, end = binder.integer(question.range.start_ns), binder.integer(question.range.end_ns)
-    return f"""SELECT cluster, node, greatest(covered_to, {start}) AS gap_start_ns, least(window_start_ns, {end}) AS gap_end_ns
-FROM (
-  SELECT cluster, node, window_start_ns,
-    max(window_end_ns) OVER (PARTITION BY cluster, node ORDER BY window_start_ns, window_end_ns
-      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS covered_to
-  FROM batches WHERE window_end_ns > {start} - 3600000000000
-)
-WHERE covered_to > 0 AND window_start_ns > covered_to + {binder.integer(question.tolerance_ns)}
-  AND window_start_ns > {start} AND covered_to < {end}
-ORDER BY cluster, node, gap_start_ns"""
 
 
 _EXTENT: Final = """SELECT if(count() = 0, NULL, min(window_start_ns)) AS first_ns,

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from eastwest.store.questions import Denials, Established, Range, TcpSums
+from eastwest.store.questions import Denials, Established, TcpSums
 from eastwest.store.source import Scope, relation
 from eastwest.store.statement import Binder
+from eastwest.store.where import within
 
 
 def _text(address: str) -> str:
@@ -56,11 +57,6 @@ _END_COLUMNS: Final = tuple(
 )
 
 
-def _records(range_: Range, binder: Binder) -> str:
-    start, end = binder.integer(range_.start_ns), binder.integer(range_.end_ns)
-    return f"window_start_ns >= {start} AND window_start_ns < {end}"
-
-
 def _among(column: str, namespaces: tuple[str, ...], binder: Binder) -> str:
     return f"{column} IN {binder.bind(list(namespaces), 'Array(String)')}"
 
@@ -72,7 +68,7 @@ def denials(question: Denials, binder: Binder) -> str:
   sum(ifNull(policy_denied, 0)) AS denied, sum(ifNull(policy_would_deny, 0)) AS would_deny,
   {_COUNTED_ONCE} AS opened, max(last_seen_ns) AS last_ns
 FROM flows AS f
-WHERE {_records(question.range, binder)} AND (ifNull(policy_denied, 0) > 0 OR ifNull(policy_would_deny, 0) > 0)
+WHERE {within(question.range, binder)} AND (ifNull(policy_denied, 0) > 0 OR ifNull(policy_would_deny, 0) > 0)
   AND {_among(_OWN_NAMESPACE, question.namespaces, binder)}
 GROUP BY source, target, protocol, dst_port, reason, namespace, decided_on
 ORDER BY source, target, protocol, dst_port, reason, namespace, decided_on"""
@@ -99,11 +95,11 @@ FROM {reports} GROUP BY source, target, protocol, dst_port HAVING answered > 0""
 
 def tcp_sums(question: TcpSums, binder: Binder) -> str:
     """The reporting pods' own sends and connects."""
-    within, once_more = _records(question.range, binder), _records(question.range, binder)
+    in_range, once_more = within(question.range, binder), within(question.range, binder)
     pair = "(src_ip, dst_ip, protocol, dst_port)"
     retransmits = " + ".join(f"sum(retransmits_{phase})" for phase in ("syn", "established", "closing"))
     return f"""SELECT sum(if({_SERVER}, segments_reverse, segments_forward)) AS segments, {retransmits} AS retransmits,
   sum(connection_attempts) AS attempts, sum(connection_failures) + sum(connection_timeouts) AS failures
 FROM flows
-WHERE {within} AND protocol = 6 AND {_among(_OWN_NAMESPACE, question.namespaces, binder)}
+WHERE {in_range} AND protocol = 6 AND {_among(_OWN_NAMESPACE, question.namespaces, binder)}
   AND {pair} NOT IN (SELECT {pair} FROM flows WHERE {once_more} AND ifNull(policy_denied, 0) > 0)"""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from eastwest.store.ddl import MINUTE_NS
 from eastwest.store.questions import Range
 from eastwest.store.statement import Binder
+from eastwest.store.where import within
 
 ROLLUP_FROM_NS = 10 * MINUTE_NS
 """Shorter ranges read single records: there is little to gain."""
@@ -53,10 +54,7 @@ def relation(
     names = ", ".join(columns)
     selects = []
     if records:
-        times = " OR ".join(
-            f"(window_start_ns >= {binder.integer(r.start_ns)} AND window_start_ns < {binder.integer(r.end_ns)})"
-            for r in records
-        )
+        times = " OR ".join(f"({within(r, binder)})" for r in records)
         selects.append(_select(names + _step("window_start_ns", step_ns), "flows", [f"({times})", *where]))
     if minutes is not None:
         span = f"minute_ns >= {binder.integer(minutes.start_ns)} AND minute_ns < {binder.integer(minutes.end_ns)}"

@@ -11,7 +11,7 @@ from eastwest.store.edges import edges
 from eastwest.store.questions import History, Lookups, Totals
 from eastwest.store.source import Scope
 from eastwest.store.statement import Binder
-from eastwest.store.where import condition
+from eastwest.store.where import condition, within
 
 _SUMS: Final = (
     "connections",
@@ -46,11 +46,10 @@ def history(question: History, scope: Scope, binder: Binder) -> str:
     if scope.records_from_ns is not None and question.range.start_ns < scope.records_from_ns:
         step_ns = -(-step_ns // MINUTE_NS) * MINUTE_NS  # only minutes are kept
     inner = edges(question.range, question.where, scope, binder, step_ns)
-    start, end = binder.integer(question.range.start_ns), binder.integer(question.range.end_ns)
     return f"""SELECT if(h.step = 0, t.step, h.step) AS step, h.batches AS batches, t.* EXCEPT (step)
 FROM (
   SELECT intDiv(window_start_ns, {step_ns:d}) * {step_ns:d} AS step, count() AS batches FROM batches
-  WHERE window_start_ns >= {start} AND window_start_ns < {end} GROUP BY step
+  WHERE {within(question.range, binder)} GROUP BY step
 ) AS h FULL JOIN (
   SELECT e.step AS step, count() AS edges, sum(e.bytes_forward + e.bytes_reverse) AS bytes, {_ALL}, {_COUNTS}
   FROM {inner} AS e WHERE {condition(question.where, binder)} GROUP BY e.step
@@ -59,13 +58,12 @@ FROM (
 
 def lookups(question: Lookups, binder: Binder) -> str:
     """Rows per pod and outcome, from the books of its interface."""
-    start, end = binder.integer(question.range.start_ns), binder.integer(question.range.end_ns)
     event = binder.bind(DNS_EVENT, "String")
     return f"""SELECT nullIf(JSONExtractString(book, 'pod_uid'), '') AS pod_uid, substring(told.1, length({event}) + 1) AS outcome,
   sum(told.2) AS lookups
 FROM (
   SELECT arrayJoin(JSONExtractArrayRaw(books)) AS book FROM batches
-  WHERE window_start_ns >= {start} AND window_start_ns < {end} AND position(books, {event}) > 0
+  WHERE {within(question.range, binder)} AND position(books, {event}) > 0
 )
 ARRAY JOIN JSONExtractKeysAndValues(book, 'other', 'Int64') AS told
 WHERE startsWith(told.1, {event}) GROUP BY pod_uid, outcome ORDER BY pod_uid, outcome"""

@@ -20,6 +20,7 @@ from eastwest.store.predicates import (
     Predicate,
     both,
 )
+from eastwest.store.questions import Range
 from eastwest.store.statement import Binder
 
 DERIVED: Final = {"wire_bytes_forward": Type.U64, "wire_bytes_reverse": Type.U64} | verdicts.DERIVED
@@ -109,3 +110,9 @@ def _only_pushed(predicate: Predicate) -> bool:
             return _only_pushed(inner)
         case And(parts) | Or(parts):
             return all(_only_pushed(p) for p in parts)
+
+
+def within(range_: Range, binder: Binder) -> str:
+    """Windows that begin in a range, of flows and of batches."""
+    start, end = binder.integer(range_.start_ns), binder.integer(range_.end_ns)
+    return f"window_start_ns >= {start} AND window_start_ns < {end}"

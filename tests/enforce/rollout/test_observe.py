@@ -11,8 +11,9 @@ from eastwest.enforce.rollout import machine
 from eastwest.enforce.rollout.gates import Unready
 from eastwest.enforce.rollout.machine import State
 from eastwest.enforce.rollout.observe import Observer, watched
-from eastwest.k8s.inventory import Event, Inventory
+from eastwest.k8s.inventory import Inventory
 from eastwest.k8s.raw import RawObject
+from eastwest.k8s.sources import Event
 from eastwest.query.coverage_node import Node
 from eastwest.store.clickhouse import ClickHouseStore
 from eastwest.store.parts import cut
