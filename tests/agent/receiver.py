@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import os
 import signal
 import subprocess
@@ -15,8 +16,10 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingUnixStreamServer
 from typing import Any
+from urllib.parse import parse_qs
 
 from agent.netlab import Node, wait_for
+from eastwest.agent.metrics.names import NAMES_PATH
 from eastwest.model.batch import Amount, BatchHeader
 from eastwest.model.flow import ip_from_bytes
 from eastwest.wire import batches
@@ -53,7 +56,11 @@ class Receiver:
                 return self.reply(200, batches.answers_to_json(answers))
 
             def do_GET(self) -> None:
-                self.reply(404)
+                path, _, query = self.path.partition("?")
+                if path != NAMES_PATH:
+                    return self.reply(404)
+                pods = [[uid, "ns", uid] for uid in parse_qs(query).get("uid", [])]
+                return self.reply(200, json.dumps({"pods": pods}).encode())
 
             def reply(self, status: int, content: bytes = b"") -> None:
                 self.send_response(status)
