@@ -106,7 +106,7 @@ def test_idle_connections_are_kept_and_go_on(net: Node, server: Receiver, tmp_pa
             for talk in talks.values():
                 say(talk, size)
             fall_silent(server)
-            server.wait(lambda _: open_now(relay, a, b) == [4, 4], "silent, and published as open")
+            server.wait(lambda _: open_now(relay, a, b) == [4, 4], "silent, and published as open", 60)
         after = counted_by_nft(net)
         told = server.edges()
     relay.close()
