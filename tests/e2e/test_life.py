@@ -46,6 +46,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     refused = ["--cgroup", str(folder / "no-such-cgroup")]
     plan = Plan([str(folder)], name=f"life{os.getpid() % 100000}", listen="127.0.0.1:0", agent_options=refused)
     with Stack(plan) as running:
+        # Here and not in the first test, so that each of them can run alone.
+        running.wait_for("the zoo's edges", lambda: expected.seen(_map(running)) >= EDGES, 60)
         yield running
 
 
@@ -62,7 +64,6 @@ def _edge(stack: Stack, port: int, **params: str) -> dict[str, Any]:
 
 
 def test_a_scenario_nobody_knew(stack: Stack) -> None:
-    stack.wait_for("the zoo's edges", lambda: expected.seen(_map(stack)) >= EDGES, 60)
     assert expected.seen(_map(stack)) - expected.SYSTEM == EDGES
     assert expected.doubled(_map(stack)) == []
     edge = _edge(stack, 9000)
@@ -75,7 +76,7 @@ def test_what_a_refused_hook_would_tell_is_unknown_with_the_reason(
     edge = _edge(stack, 9000)
     told = ("retransmits", "rtos", "resets", "connection_failures", "rtt_p50_us", "connect_mean_us")
     assert {name: edge[name] for name in told} == dict.fromkeys(told)  # unknown is never 0
-    assert edge["drops"] == 0  # this hook is on
+    assert edge["drops"] is not None  # this hook is on; a busy kernel may really drop one
     coverage = stack.get("/api/v1/coverage", window="15m")
     for node in coverage["nodes"]:
         (hook,) = [h for h in node["hooks"] if h["name"] == "sock_ops"]
@@ -88,7 +89,7 @@ def test_what_a_refused_hook_would_tell_is_unknown_with_the_reason(
     heads = lines[0].split("\t")
     shown = [dict(zip(heads, line.split("\t"), strict=True)) for line in lines[1:] if not line.startswith("#")]
     (row,) = [r for r in shown if r["TO"] == "zoo/lodge" and r["PORT"] == "TCP 9000"]
-    assert (row["RTT P50"], row["SENT AGAIN"], row["DROPS"]) == ("–", "–", "0")
+    assert (row["RTT P50"], row["SENT AGAIN"], row["DROPS"].isdigit()) == ("–", "–", True)
     assert any("refused hook sock_ops" in line for line in lines if line.startswith("#"))
 
 
