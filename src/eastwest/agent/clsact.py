@@ -7,15 +7,15 @@ one step. Other programs' filters are left alone, and the qdisc goes with the la
 from __future__ import annotations
 
 import errno
-import os
 import socket
 import struct
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
 from eastwest.agent import netlink
-from eastwest.agent.netlink import NLMSG_DONE, NLMSG_ERROR, attributes, messages
+from eastwest.agent.netlink import NLMSG_ERROR, attributes, messages
 
 _NEWQDISC, _DELQDISC, _NEWFILTER, _DELFILTER, _GETFILTER = 36, 37, 44, 45, 46
 _KIND, _OPTIONS = 1, 2
@@ -113,14 +113,15 @@ def _handles(ifindex: int, side: str) -> set[int]:
     """Handles of all filters there; ours is given only when it has our name, others' when they have one."""
     found: set[int] = set()
     body = _TCMSG.pack(0, 0, ifindex, 0, _PARENTS[side], 0)
-    for kind, answer in _exchange(_GETFILTER, netlink.NLM_F_DUMP, body):
-        if kind != _NEWFILTER or len(answer) < _TCMSG.size:
-            continue
-        handle = _TCMSG.unpack_from(answer)[3]
-        options = dict(attributes(answer, _TCMSG.size, len(answer))).get(_OPTIONS, b"")
-        name = dict(attributes(options, 0, len(options))).get(_BPF_NAME)
-        if handle and (handle != _HANDLE or name == _NAME):
-            found.add(handle)
+    with suppress(OSError):  # the interface is gone, or there can be no filters: nothing to list
+        for kind, answer in netlink.dump(_GETFILTER, body):
+            if kind != _NEWFILTER or len(answer) < _TCMSG.size:
+                continue
+            handle = _TCMSG.unpack_from(answer)[3]
+            options = dict(attributes(answer, _TCMSG.size, len(answer))).get(_OPTIONS, b"")
+            name = dict(attributes(options, 0, len(options))).get(_BPF_NAME)
+            if handle and (handle != _HANDLE or name == _NAME):
+                found.add(handle)
     return found
 
 
@@ -130,29 +131,11 @@ def _attribute(kind: int, value: bytes) -> bytes:
 
 
 def _ask(kind: int, flags: int, body: bytes) -> None:
-    for answer, data in _exchange(kind, flags | _ACK, body):
-        if answer == NLMSG_ERROR:
-            _raise(data)
-
-
-def _exchange(kind: int, flags: int, body: bytes) -> list[tuple[int, bytes]]:
-    """One request and all of its answers. Raises OSError for a refused dump."""
-    found: list[tuple[int, bytes]] = []
+    """One request that changes something, and its acknowledgement. Raises OSError."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, netlink.NETLINK_ROUTE) as s:
         s.bind((0, 0))
-        s.send(netlink.request(kind, flags, body))
+        s.send(netlink.request(kind, flags | _ACK, body))
         while True:
-            for answer in messages(s.recv(1 << 17)):
-                if answer[0] == NLMSG_DONE:
-                    return found
-                if answer[0] == NLMSG_ERROR:
-                    if not flags & _ACK:
-                        return found  # nothing to list
-                    return [*found, answer]
-                found.append(answer)
-
-
-def _raise(body: bytes) -> None:
-    code = -int.from_bytes(body[:4], "little", signed=True)
-    if code:
-        raise OSError(code, f"tc: {os.strerror(code)}")
+            for answer, data in messages(s.recv(1 << 17)):
+                if answer == NLMSG_ERROR:
+                    return netlink.raise_error(data)

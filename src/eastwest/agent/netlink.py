@@ -127,18 +127,23 @@ class LinkEvents:
         self._socket.close()
 
 
+def answers(asked: socket.socket) -> Iterator[tuple[int, bytes]]:
+    """(type, body) of everything that the kernel answers a request with NLM_F_DUMP with. Raises OSError when it refuses."""
+    while True:
+        for kind, body in messages(asked.recv(1 << 18)):
+            if kind in (NLMSG_DONE, NLMSG_ERROR):
+                raise_error(body)  # a dump may also end with an error
+            if kind == NLMSG_DONE:
+                return
+            yield kind, body
+
+
 def dump(kind: int, body: bytes) -> Iterator[tuple[int, bytes]]:
-    """(type, body) of everything that the kernel answers a rtnetlink dump with. Raises OSError when it refuses."""
+    """`answers` to one rtnetlink dump."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_ROUTE) as s:
         s.bind((0, 0))
         s.send(request(kind, NLM_F_DUMP, body))
-        while True:
-            for answer, data in messages(s.recv(1 << 18)):
-                if answer == NLMSG_DONE:
-                    return
-                if answer == NLMSG_ERROR:
-                    raise_error(data)
-                yield answer, data
+        yield from answers(s)
 
 
 def list_links() -> list[Link]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from eastwest.agent.netlink import NLMSG_DONE, NLMSG_ERROR, messages
+from eastwest.agent import netlink
 from eastwest.model.flow import Protocol
 
 NETLINK_SOCK_DIAG: Final = 4
@@ -26,7 +26,6 @@ CLONE_NEWNET: Final = 0x40000000
 TCP_LISTEN, TCP_CLOSE = 10, 7  # include/net/tcp_states.h; an unconnected UDP socket is in state CLOSE
 _MESSAGE_BYTES: Final = 72  # struct inet_diag_msg
 _CGROUP_ID: Final = 21  # INET_DIAG_CGROUP_ID, Linux 5.8
-_NLMSG: Final = struct.Struct("=IHHII")
 _REQUEST: Final = struct.Struct("=BBBxI48x")  # struct inet_diag_req_v2: family, protocol, extensions, states, no id
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -68,16 +67,10 @@ class Namespace:
     def _sockets(self, family: int, protocol: Protocol, state: int) -> Iterator[bytes]:
         """struct inet_diag_msg with its attributes, of every socket in one state."""
         body = _REQUEST.pack(family, protocol, 0, 1 << state)
-        self.diag.send(_NLMSG.pack(_NLMSG.size + len(body), SOCK_DIAG_BY_FAMILY, 0x301, 1, 0) + body)
-        while True:
-            for kind, answer in messages(self.diag.recv(1 << 16)):
-                if kind == NLMSG_DONE:
-                    return
-                if kind == NLMSG_ERROR:
-                    code = -int.from_bytes(answer[:4], "little", signed=True)
-                    raise OSError(code, os.strerror(code))
-                if len(answer) >= _MESSAGE_BYTES and answer[1] == state:
-                    yield answer
+        self.diag.send(netlink.request(SOCK_DIAG_BY_FAMILY, netlink.NLM_F_DUMP, body))
+        for _, answer in netlink.answers(self.diag):
+            if len(answer) >= _MESSAGE_BYTES and answer[1] == state:
+                yield answer
 
 
 def read(pid: int) -> set[tuple[int, int]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from fastapi import Response
+from typing import Annotated
+
+from fastapi import Depends, Response
 from pydantic import BaseModel
 
 from eastwest.api.models.prices import PricesUsed
 from eastwest.api.models.window import Window
-from eastwest.api.services import Services
+from eastwest.api.parameters import EndText, FilterText, NamespaceText, StartText, WindowText
+from eastwest.api.services import Given, Services
 from eastwest.query.costs import prices_used
 from eastwest.query.filter import parse
 from eastwest.query.timerange import resolve
@@ -25,6 +28,20 @@ def range_of(services: Services, window: str | None, start: str | None, end: str
 def condition_of(filter_text: str, namespace: str | None, verdict: Asked | None = None) -> Predicate:
     """Filter, namespace and verdict together."""
     return both(namespaces(namespace), having(verdict) if verdict else EVERYTHING, parse(filter_text))
+
+
+def _given_range(services: Given, window: WindowText = None, start: StartText = None, end: EndText = None) -> Range:
+    return range_of(services, window, start, end)
+
+
+def _given_condition(namespace: NamespaceText = None, filter: FilterText = "") -> Predicate:
+    return condition_of(filter, namespace)
+
+
+GivenRange = Annotated[Range, Depends(_given_range)]
+"""The parameters window, start and end as one value."""
+GivenCondition = Annotated[Predicate, Depends(_given_condition)]
+"""The parameters namespace and filter as one value."""
 
 
 def window_of(services: Services, range_: Range) -> Window:

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import ValidationError
 
-from eastwest.api.asked import range_of, window_of
+from eastwest.api.asked import GivenRange, window_of
 from eastwest.api.models.coverage import Coverage, PodCoverage, WindowCoverage
-from eastwest.api.parameters import EndText, KnownOnly, StartText, WindowText
+from eastwest.api.parameters import KnownOnly
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given, Services
 from eastwest.query.coverage import coverage as query
@@ -35,14 +35,11 @@ def coverage_of(services: Services, range_: Range) -> Coverage:
 @router.get("/api/v1/coverage", operation_id="coverage", responses=RESPONSES, dependencies=[KnownOnly])
 def coverage(
     services: Given,
+    range_: GivenRange,
     by: Literal["node", "pod", "window"] = "node",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
-    window: WindowText = None,
-    start: StartText = None,
-    end: EndText = None,
 ) -> Coverage:
     """The agents' books over a time range, per node and in sentences; `by` adds them pod by pod or window by window."""
-    range_ = range_of(services, window, start, end)
     found = coverage_of(services, range_)
     if services.recorded_coverage is not None:
         return found  # a recording has sums only

@@ -6,18 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from eastwest.api.asked import condition_of, json_response, prices_of, range_of, window_of
+from eastwest.api.asked import GivenRange, condition_of, json_response, prices_of, window_of
 from eastwest.api.models.flows import FlowPage, FlowRow
-from eastwest.api.parameters import (
-    EndText,
-    FilterText,
-    KnownOnly,
-    NamespaceText,
-    StartText,
-    VerdictText,
-    View,
-    WindowText,
-)
+from eastwest.api.parameters import FilterText, KnownOnly, NamespaceText, VerdictText, View
 from eastwest.api.problems import RESPONSES
 from eastwest.api.routes.coverage import coverage_of
 from eastwest.api.services import Given
@@ -33,6 +24,7 @@ router = APIRouter(tags=["flows"])
 )
 def flows(
     services: Given,
+    range_: GivenRange,
     view: Annotated[
         View | None,
         Query(description="cluster: both ends inside; aws: an end is an AWS service; external: an end is outside"),
@@ -43,14 +35,11 @@ def flows(
     sort: Annotated[str, Query(description="a column, with - for descending")] = "-bytes_forward",
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
     cursor: Annotated[str | None, Query(description="next_cursor of the page before")] = None,
-    window: WindowText = None,
-    start: StartText = None,
-    end: EndText = None,
 ) -> Response:
     """One row per pair of pods or external ends, protocol and server port. Pages keep the time range of the first."""
     where = both(views.view(view), condition_of(filter, namespace, verdict))
     asked = f"{view}\n{namespace}\n{verdict}\n{filter}"
-    table = Table(range_of(services, window, start, end), where, sort, asked, services.prices)
+    table = Table(range_, where, sort, asked, services.prices)
     found = page(services.store, table, limit, cursor)
     answer = FlowPage(
         window=window_of(services, found.range),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from eastwest.api.asked import condition_of, range_of, window_of
+from eastwest.api.asked import GivenCondition, GivenRange, window_of
 from eastwest.api.models.history import History, HistoryPoint
-from eastwest.api.parameters import EndText, FilterText, KnownOnly, NamespaceText, StartText, WindowText
+from eastwest.api.parameters import KnownOnly
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given
 from eastwest.query.history import history as query
@@ -17,13 +17,9 @@ router = APIRouter(tags=["flows"])
 @router.get("/api/v1/history", operation_id="history", responses=RESPONSES, dependencies=[KnownOnly])
 def history(
     services: Given,
-    namespace: NamespaceText = None,
-    filter: FilterText = "",
-    window: WindowText = None,
-    start: StartText = None,
-    end: EndText = None,
+    range_: GivenRange,
+    where: GivenCondition,
 ) -> History:
     """Traffic, TCP health and verdicts of what the filter selects, over time."""
-    range_ = range_of(services, window, start, end)
-    points = query(services.store, range_, condition_of(filter, namespace))
+    points = query(services.store, range_, where)
     return History(window=window_of(services, range_), points=[HistoryPoint(**point) for point in points])

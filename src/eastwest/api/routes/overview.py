@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from eastwest.api.asked import condition_of, range_of, window_of
+from eastwest.api.asked import GivenCondition, GivenRange, window_of
 from eastwest.api.models.overview import Overview
-from eastwest.api.parameters import EndText, FilterText, KnownOnly, NamespaceText, StartText, WindowText
+from eastwest.api.parameters import KnownOnly, NamespaceText
 from eastwest.api.problems import RESPONSES
 from eastwest.api.routes.coverage import coverage_of
 from eastwest.api.services import Given
@@ -18,15 +18,11 @@ router = APIRouter(tags=["flows"])
 @router.get("/api/v1/overview", operation_id="overview", responses=RESPONSES, dependencies=[KnownOnly])
 def overview(
     services: Given,
+    range_: GivenRange,
+    where: GivenCondition,
     namespace: NamespaceText = None,
-    filter: FilterText = "",
-    window: WindowText = None,
-    start: StartText = None,
-    end: EndText = None,
 ) -> Overview:
     """Traffic, TCP health, verdicts and DNS of everything at once."""
-    range_ = range_of(services, window, start, end)
-    where = condition_of(filter, namespace)
     pods = services.inventory.state_within(range_.start_ns, range_.end_ns).pods
     owners = {pod.uid: pod.workload for pod in pods if pod.uid}
     nodes = coverage_of(services, range_).nodes

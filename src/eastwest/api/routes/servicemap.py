@@ -4,18 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from eastwest.api.asked import condition_of, json_response, prices_of, range_of, window_of
+from eastwest.api.asked import GivenRange, condition_of, json_response, prices_of, window_of
 from eastwest.api.models.servicemap import MapEdge, MapNode, ServiceMap
-from eastwest.api.parameters import (
-    EndText,
-    FilterText,
-    KnownOnly,
-    Level,
-    NamespaceText,
-    StartText,
-    VerdictText,
-    WindowText,
-)
+from eastwest.api.parameters import FilterText, KnownOnly, Level, NamespaceText, VerdictText
 from eastwest.api.problems import RESPONSES
 from eastwest.api.routes.coverage import coverage_of
 from eastwest.api.services import Given
@@ -33,16 +24,13 @@ router = APIRouter(tags=["map"])
 )
 def service_map(
     services: Given,
+    range_: GivenRange,
     namespace: NamespaceText = None,
     level: Level = "workload",
-    window: WindowText = None,
-    start: StartText = None,
-    end: EndText = None,
     verdict: VerdictText = None,
     filter: FilterText = "",
 ) -> Response:
     """Nodes and edges of a time range. Both ends' reports of one connection become one edge."""
-    range_ = range_of(services, window, start, end)
     found = query(services.store, range_, level, condition_of(filter, namespace, verdict), services.prices)
     answer = ServiceMap(
         window=window_of(services, range_),
