@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -153,13 +154,20 @@ class Site:
         """Probe all of OPEN and SHUT, over and over, in the meantime: not one may go the other way. Yields the counts so far."""
         stop, counts = threading.Event(), {"open": 0, "shut": 0}
         wrong: list[str] = []
+        began, dropped = time.monotonic(), softnet_drops()
 
         def probing(name: str, cells: Sequence[Cell], timeout: float, expected: bool) -> Callable[[], None]:
             def run() -> None:
                 try:
                     for _ in iter(stop.is_set, True):
+                        asked_s, lost = time.monotonic() - began, softnet_drops()
                         results = self.lab.probe_many(cells, timeout)
-                        wrong.extend(str(r) for r in results if r.reachable is not expected)
+                        lost, took_s = softnet_drops() - lost, time.monotonic() - began - asked_s
+                        wrong.extend(
+                            f"{r} (asked at {asked_s:.1f} s, answers took {took_s:.1f} s, {lost} packets dropped by full queues)"
+                            for r in results
+                            if r.reachable is not expected
+                        )
                         counts[name] += len(results)
                         stop.wait(0.01)
                 except Exception as error:
@@ -179,7 +187,9 @@ class Site:
             stop.set()
             for thread in threads:
                 thread.join()
-        assert wrong == [], f"{len(wrong)} of {counts}"
+        if wrong:
+            print(*wrong, f"{softnet_drops() - dropped} packets dropped by full queues in all", sep="\n")
+        assert wrong == [], f"{len(wrong)} of {counts}; denied by the records: {self.denied_now()}"
         assert counts["open"] > 10 * len(OPEN)
         assert counts["shut"] > len(SHUT)
 
@@ -188,6 +198,15 @@ class Site:
             until = time.monotonic() + PAUSE_S
             self.lab.apply_objects([edit(number)], wait=False)
             time.sleep(max(0.0, until - time.monotonic()))
+
+    def denied_now(self) -> str:
+        """For the failure's text: a server that is away cannot tell."""
+        try:
+            rows = self.stack.get("/api/v1/flows", verdict="denied", window="15m", limit="1000")["rows"]
+        except Exception as error:
+            return f"unknown, {error!r}"
+        denied = {(_end(r, "src"), _end(r, "dst"), r["dst_port"]): str(r) for r in rows}
+        return str([denied[cell[:3]] for cell in OPEN if cell[:3] in denied])
 
     def denied_of_open(self) -> list[str]:
         """What the records say was denied of the paths that are always open, once both nodes' have come."""
@@ -200,6 +219,12 @@ class Site:
 
         self.stack.wait_for("the records of what is always shut", told, 60 + AWAY_S / 10)
         return [str(denied[cell[:3]]) for cell in OPEN if cell[:3] in denied]
+
+
+def softnet_drops() -> int:
+    """Packets that the kernel dropped since it started because a processor's queue of received packets was full; every lab and
+    test of the machine shares these queues (second column of softnet_stat)."""
+    return sum(int(line.split()[1], 16) for line in Path("/proc/net/softnet_stat").read_text().splitlines())
 
 
 def _end(row: Json, side: str) -> str:
