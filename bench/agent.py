@@ -103,7 +103,7 @@ TITLES = {
 
 def show(results: dict[str, Any]) -> bool:
     """Print the table; True when a limit is broken."""
-    from bench.limits import limit_of, wanted
+    from bench.limits import judged, wanted
 
     broken = False
     for part, title in TITLES.items():
@@ -111,10 +111,8 @@ def show(results: dict[str, Any]) -> bool:
             continue
         print(f"\n{title}")
         for name, value in results[part].items():
-            limit = limit_of("agent", part, name)
-            past = limit is not None and value > limit
+            past, note = judged("agent", part, name, value)
             broken |= past
-            note = f"  (limit {limit:g}{', BROKEN' if past else ''})" if limit is not None else ""
             if isinstance(value, dict):
                 value, note = value["ratio"], _throughput(name, value, wanted())
             print(f"  {name:<52} {value:>10}{note}")

@@ -14,10 +14,7 @@ import json
 import pstats
 import random
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from eastwest.enforce.compile import Compiler
 from eastwest.enforce.modes import EVERY_NAMESPACE, Snapshot
@@ -36,6 +33,7 @@ from eastwest.policy import Engine
 
 sys.path[0] = str(Path(__file__).parent.parent)  # this folder would hide other modules
 from bench.limits import limit_of  # noqa: E402
+from bench.timed import timed  # noqa: E402
 
 RESULTS = Path(__file__).parent.parent / "bench-results" / "enforce.json"
 NODES, SPACES = 20, 50
@@ -85,16 +83,6 @@ def _rule(n_pods: int, k: int, rng: random.Random) -> NetworkPolicyRule:
         peer = NetworkPolicyPeer(LabelSelector((("app", f"w{rng.randrange(n_pods)}"),)), LabelSelector())
     port: int | str = "http" if k % 10 == 7 else rng.randrange(1, 65000)
     return NetworkPolicyRule((peer,), (NetworkPolicyPort("TCP", port, port + 10 if k % 10 == 6 else None),))  # type: ignore[operator]
-
-
-def timed(name: str, work: Callable[[], Any], runs: int = 3) -> dict[str, float]:
-    wall, cpu = [], []
-    for _ in range(runs):
-        start, spent = time.perf_counter(), time.process_time()
-        work()
-        wall.append(time.perf_counter() - start)
-        cpu.append(time.process_time() - spent)
-    return {f"{name}_s": min(wall), f"{name}_cpu_s": min(cpu)}
 
 
 def main() -> int:

@@ -43,6 +43,15 @@ def limit_of(bench: str, part: str, figure: str) -> float | None:
     return None
 
 
+def judged(bench: str, part: str, figure: str, value: float) -> tuple[bool, str]:
+    """Whether a measured figure is past its limit, and the words to print behind it; (False, "") where it has none."""
+    limit = limit_of(bench, part, figure)
+    if limit is None:
+        return False, ""
+    past = value > limit
+    return past, f"  (limit {limit:g}{', BROKEN' if past else ''})"
+
+
 def table() -> str:
     """The limits as the Markdown table of docs/performance.md."""
     rows = [f"| {limit.what} | {limit.most:g} {limit.unit} |" for limit in limits()]

@@ -130,17 +130,15 @@ def measure() -> dict[str, dict[str, float]]:
 
 def show(results: dict[str, dict[str, float]]) -> bool:
     """Print the table; True when a limit is broken."""
-    from bench.limits import limit_of
+    from bench.limits import judged
 
     titles = {"agent": f"an agent with {PODS} pods, every hook on", "server": f"a server with {PAIRS:,} pairs"}
     broken = False
     for part, title in titles.items():
         print(f"\n{title}")
         for name, value in results[part].items():
-            limit = limit_of("metrics", part, name)
-            past = limit is not None and value > limit
+            past, note = judged("metrics", part, name, value)
             broken |= past
-            note = f"  (limit {limit:g}{', BROKEN' if past else ''})" if limit is not None else ""
             print(f"  {name:<34} {value:>10}{note}")
     return broken
 

@@ -13,6 +13,7 @@ import argparse
 import json
 import multiprocessing
 import resource
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -35,6 +36,9 @@ from eastwest.model.policy import (
 )
 from eastwest.policy import Engine, decide_many
 from eastwest.policy.connections import AllPairs, connections
+
+sys.path[0] = str(Path(__file__).parent.parent)  # this folder would hide other modules
+from bench.timed import timed  # noqa: E402
 
 RESULTS = Path(__file__).parent.parent / "bench-results" / "policy.json"
 
@@ -109,17 +113,6 @@ def _policy(i: int, n: int) -> NetworkPolicy:
         NetworkPolicyRule((NetworkPolicyPeer(None, everywhere),), (dns,)),
     )
     return NetworkPolicy(f"n{w % 50}", f"p{i}", app(w), ("Ingress", "Egress"), ingress, egress)
-
-
-def timed(name: str, work: Callable[[], Any], runs: int = 3) -> dict[str, float]:
-    """The best of some runs, on the wall and on the processor."""
-    wall, cpu = [], []
-    for _ in range(runs):
-        start, spent = time.perf_counter(), time.process_time()
-        work()
-        wall.append(time.perf_counter() - start)
-        cpu.append(time.process_time() - spent)
-    return {f"{name}_s": min(wall), f"{name}_cpu_s": min(cpu)}
 
 
 def in_process(work: Callable[..., dict[str, float]], *args: Any) -> dict[str, float]:
