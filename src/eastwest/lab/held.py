@@ -6,8 +6,8 @@ import itertools
 from typing import Any
 
 from eastwest.lab.channel import CallError
+from eastwest.lab.containers import ready
 from eastwest.lab.origin import Origin
-from eastwest.lab.pods import ready
 from eastwest.lab.processes import Process, Processes
 from eastwest.lab.state import LabError
 

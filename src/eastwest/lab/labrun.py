@@ -15,10 +15,10 @@ from eastwest.lab import admission, cgroups, network
 from eastwest.lab import internet as hosts
 from eastwest.lab.addresses import REGION, NodePlan
 from eastwest.lab.cluster import Cluster
+from eastwest.lab.containers import ready
 from eastwest.lab.nodeproc import NODE_SYSCTLS, run
 from eastwest.lab.outside_load import OutsideLoad
 from eastwest.lab.podrun import NodeRun
-from eastwest.lab.pods import ready
 from eastwest.lab.processes import Process, Processes
 from eastwest.lab.sandbox import apply_sysctls
 from eastwest.lab.state import LabError, LabFiles, LabState, Network, NodeState

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Network
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,19 @@ class NodeRun:
     process: Process
     cgroup: Path
     addresses: Pool = field(default_factory=lambda: Pool(2, 254))
+
+    def take_ips(self, pinned: str | None) -> tuple[str, str]:
+        """An address of each family; `pinned` wants a certain one ("IPv4" or "IPv4,IPv6"). Raises Full."""
+        number = self.addresses.take(int(IPv4Address(pinned.split(",")[0])) - self._base if pinned else None)
+        return str(IPv4Address(self._base + number)), str(IPv6Network(self.plan.pods_v6)[number])
+
+    def give_back(self, ips: tuple[str, ...]) -> None:
+        """What `take_ips` gave."""
+        self.addresses.give_back(int(IPv4Address(ips[0])) - self._base)
+
+    @property
+    def _base(self) -> int:
+        return int(IPv4Address(self.plan.pods_v4.partition("/")[0]))
 
 
 @dataclass(slots=True)

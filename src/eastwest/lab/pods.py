@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import signal
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from eastwest.lab import cgroups, healthloop, network, podspec
+from eastwest.lab import cgroups, podspec
 from eastwest.lab.addresses import DNS_V4, Full
 from eastwest.lab.channel import CallError
+from eastwest.lab.containers import Containers, first_word
 from eastwest.lab.podrun import ContainerRun, NodeRun, PodRun
-from eastwest.lab.processes import Process, Processes
+from eastwest.lab.processes import Processes
 from eastwest.lab.state import LabFiles, Network
 from eastwest.lab.watch import Objects, key_of, rfc3339
 
@@ -41,8 +41,8 @@ class Pods:
         self.runs: dict[str, PodRun] = {}
         self.notes: dict[str, str] = {}
         self.dns = DNS_V4  # what pods that start from now on ask
-        self._objects, self._processes, self._files = objects, processes, files
-        self._nodes, self._mode, self._driver = nodes, mode, driver
+        self._objects, self._nodes, self._driver = objects, nodes, driver
+        self._containers = Containers(processes, files, mode, driver)
         self._changed, self._settled = changed, settled
         self._starting = asyncio.Semaphore(_PARALLEL_STARTS)
         self._stops: set[asyncio.Task[None]] = set()
@@ -62,7 +62,7 @@ class Pods:
             ips: tuple[str, ...] = (plan.ipv4, plan.ipv6)
         else:
             try:
-                ips = self._take_ips(body, node)
+                ips = node.take_ips((body["metadata"].get("annotations") or {}).get(podspec.PINNED_IPS))
             except Full as error:
                 self._note(body, f"{plan.name}: {error}")
                 return
@@ -125,10 +125,9 @@ class Pods:
     async def _run(self, run: PodRun) -> None:
         body = self._objects.get(*run.key)
         assert body is not None
-        host = bool(body["spec"].get("hostNetwork"))
         try:
             async with self._starting:
-                await self._make_sandbox(run, body, host=host)
+                await self._containers.make_sandbox(run, body, self.dns)
             for init in body["spec"].get("initContainers") or []:
                 if init.get("restartPolicy") == "Always":
                     run.containers.append(ContainerRun(init))
@@ -162,25 +161,11 @@ class Pods:
         finally:
             containers.cancel()
 
-    async def _make_sandbox(self, run: PodRun, body: Json, *, host: bool) -> None:
-        pause = cgroups.create(run.cgroup / cgroups.container_name(uuid.uuid4().hex * 2, self._driver))
-        etc = podspec.write_etc(self._files.etc / run.uid, body, run.ips, self.dns)
-        name = run.node.plan.name if host else podspec.hostname(body)
-        spec = {"cgroup": str(pause), "hostname": name, "etc": str(etc),
-                "host_pid": run.node.process.pid if host else None}  # fmt: skip
-        run.sandbox = await self._processes.start("sandbox", spec, channel=True)
-        await ready(run.sandbox)
-        if host:
-            return
-        link, plan = podspec.host_link(run.uid), run.node.plan
-        await run.sandbox.call("wire", steps=network.pod(plan, run.ips, link, run.node.process.pid, self._mode))
-        await run.node.process.call("wire", steps=network.node_to_pod(plan, run.ips, link, self._mode))
-
     async def _run_init(self, run: PodRun, body: Json, init: Json) -> None:
         """Run an init container until it succeeds, or once when nothing is to be restarted. Raises CallError."""
         attempt = 0
         while True:
-            process = await self._start_container(run, body, ContainerRun(init), once=True)
+            process = await self._containers.start(run, body, ContainerRun(init), once=True)
             code = await process.exited
             if code == 0:
                 return
@@ -195,13 +180,13 @@ class Pods:
         policy = body["spec"].get("restartPolicy", "Always")
         while not run.stopping:
             container.id = ""
-            process = await self._start_container(run, body, container)
+            process = await self._containers.start(run, body, container)
             container.process, container.passed, container.started_ns = process, set(), time.time_ns()
             if process.channel is not None:
-                await _first_of(process)
+                await first_word(process)
             container.started = True
             self._refresh(run)
-            asking = self._exec_probes(run, body, container)
+            asking = self._containers.ask_probes(run, body, container, self.probe_changed)
             container.last_code = await process.exited
             for task in asking:
                 task.cancel()
@@ -212,40 +197,6 @@ class Pods:
             lived = (time.time_ns() - container.started_ns) / 1e9
             await asyncio.sleep(0 if lived > 60 else _BACKOFF_SECONDS[min(container.restarts, 6)])
             container.restarts += 1
-
-    def _exec_probes(self, run: PodRun, body: Json, container: ContainerRun) -> list[asyncio.Task[None]]:
-        """Ask the probes that are commands; each runs beside the container, in its cgroup."""
-
-        def watched(kind: str, probe: Json) -> asyncio.Task[None]:
-            async def ask(timeout: float) -> bool:
-                spec = {**container.spec, "command": probe["exec"].get("command") or ["true"], "args": []}
-                process = await self._start_container(run, body, ContainerRun(spec, id=container.id))
-                await asyncio.wait([process.exited], timeout=timeout)
-                process.kill()
-                return process.exited.done() and process.exited.result() == 0
-
-            def tell(ok: bool) -> None:
-                self.probe_changed({"uid": run.uid, "container": container.spec["name"], "kind": kind, "ok": ok})
-
-            return asyncio.get_running_loop().create_task(healthloop.watch(kind, probe, ask, tell))
-
-        return [watched(kind, probe) for kind, probe in container.probes().items() if "exec" in probe]
-
-    async def _start_container(
-        self, run: PodRun, body: Json, container: ContainerRun, *, once: bool = False
-    ) -> Process:
-        assert run.sandbox is not None
-        container.id = container.id or uuid.uuid4().hex * 2
-        cgroup = cgroups.create(run.cgroup / cgroups.container_name(container.id, self._driver))
-        env = podspec.environment(body, container.spec, run.ips, run.node.plan)
-        namespace, pod_name = run.key[1:]
-        log = self._files.logs / f"{namespace}_{pod_name}_{container.spec['name']}.log"
-        program = podspec.program(body, container.spec, run.ips, env, self._files.zone, self._files.go)
-        if "app" in program and once:
-            program["app"]["once"] = True
-        spec = {"sandbox_pid": run.sandbox.pid, "cgroup": str(cgroup), "log": str(log), "env": env,
-                "name": container.spec["name"], **program}  # fmt: skip
-        return await self._processes.start("container", spec, channel="app" in program)
 
     async def _stop(self, run: PodRun) -> None:
         body = self._objects.get(*run.key)
@@ -275,20 +226,12 @@ class Pods:
         """End what is left of a pod's processes, its link, its cgroup and its addresses."""
         body = self._objects.get(*run.key)
         host = body is not None and bool(body["spec"].get("hostNetwork"))
-        cgroups.kill(run.cgroup)
-        if run.sandbox is not None:
-            await run.sandbox.exited
-            assert run.sandbox.channel is not None
-            run.sandbox.channel.close()
-        if not host:
-            with contextlib.suppress(CallError, TimeoutError):
-                await run.node.process.call("wire", steps=[["delete", {"name": podspec.host_link(run.uid)}]])
+        await self._containers.end_sandbox(run, host=host)
         deadline = time.monotonic() + 5
         while not cgroups.remove(run.cgroup, timeout=0) and time.monotonic() < deadline:
             await asyncio.sleep(0.01)
         if not host:
-            base = int(ipaddress.IPv4Address(run.node.plan.pods_v4.partition("/")[0]))
-            run.node.addresses.give_back(int(ipaddress.IPv4Address(run.ips[0])) - base)
+            run.node.give_back(run.ips)
 
     def _refresh(self, run: PodRun) -> None:
         """Write the pod's status as it is now."""
@@ -302,29 +245,6 @@ class Pods:
             self._objects.put({**body, "status": status})
         self._changed()
 
-    def _take_ips(self, body: Json, node: NodeRun) -> tuple[str, str]:
-        base = int(ipaddress.IPv4Address(node.plan.pods_v4.partition("/")[0]))
-        pinned = (body["metadata"].get("annotations") or {}).get(podspec.PINNED_IPS)
-        wanted = int(ipaddress.IPv4Address(pinned.split(",")[0])) - base if pinned else None
-        number = node.addresses.take(wanted)
-        v6 = ipaddress.IPv6Network(node.plan.pods_v6)
-        return str(ipaddress.IPv4Address(base + number)), str(v6[number])
-
     def _note(self, body: Json | None, text: str) -> None:
         if body is not None:
             self.notes[f"{body['metadata'].get('namespace')}/{body['metadata']['name']}"] = text
-
-
-async def ready(process: Process) -> None:
-    """Wait for a process's first word. Raises CallError when it ended instead."""
-    assert process.channel is not None
-    said = asyncio.get_running_loop().create_future()
-    process.channel.on_event = lambda event: None if said.done() else said.set_result(event)
-    await asyncio.wait([said, process.exited], return_when=asyncio.FIRST_COMPLETED, timeout=30)
-    if not said.done():
-        raise CallError("a process did not start; see labd.log")
-
-
-async def _first_of(process: Process) -> None:
-    with contextlib.suppress(CallError):
-        await ready(process)
