@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from eastwest.query.coverage import Accounts, coverage
+from eastwest.query.coverage.accounts import Accounts, coverage
 from eastwest.store.parts import Part
 from eastwest.store.protocol import Status
 from eastwest.store.questions import NodeBooks, NodeGaps, NodeHistory, Question, Range

@@ -17,7 +17,7 @@ from eastwest.k8s.sources import ObjectSource
 from eastwest.k8s.write import cluster_files
 from eastwest.model.schema import AGENT_COLUMNS, COLUMNS, Column, Stage
 from eastwest.query.category import with_category
-from eastwest.query.coverage import coverage
+from eastwest.query.coverage.accounts import coverage
 from eastwest.store.parts import ARROW, Part, cut
 from eastwest.store.protocol import Store
 from eastwest.store.questions import Range, Records

@@ -14,7 +14,7 @@ from eastwest.enforce.rollout.observe import Observer, watched
 from eastwest.k8s.inventory import Inventory
 from eastwest.k8s.raw import RawObject
 from eastwest.k8s.sources import Event
-from eastwest.query.coverage_node import Node
+from eastwest.query.coverage.node import Node
 from eastwest.store.clickhouse import ClickHouseStore
 from eastwest.store.parts import cut
 from enforce.rollout.factories_rollout import HOLD, SECOND, request, settings

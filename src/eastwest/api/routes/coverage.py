@@ -14,8 +14,8 @@ from eastwest.api.models.coverage import Coverage, PodCoverage, WindowCoverage
 from eastwest.api.parameters import KnownOnly
 from eastwest.api.problems import RESPONSES
 from eastwest.api.services import Given, Services
-from eastwest.query.coverage import coverage as query
-from eastwest.query.coverage_parts import by_pod, by_window
+from eastwest.query.coverage.accounts import coverage as query
+from eastwest.query.coverage.parts import by_pod, by_window
 from eastwest.store.questions import Range
 
 router = APIRouter(tags=["coverage"])

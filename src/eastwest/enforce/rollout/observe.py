@@ -11,8 +11,8 @@ from eastwest.enforce.rollout.machine import State
 from eastwest.enforce.rollout.missing import missing_rules
 from eastwest.model.cluster import ClusterState, Pod
 from eastwest.policy.options import Options
-from eastwest.query.coverage import coverage
-from eastwest.query.coverage_node import Node
+from eastwest.query.coverage.accounts import coverage
+from eastwest.query.coverage.node import Node
 from eastwest.query.denials import DeniedFlow, denied_flows, tcp
 from eastwest.store.protocol import Store
 from eastwest.store.questions import Range

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eastwest.query.coverage_node import books
+from eastwest.query.coverage.node import books
 from eastwest.store.protocol import Store
 from eastwest.store.questions import PodBooks, Range, WindowBooks
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from eastwest.query.coverage_node import Node, books
-from eastwest.query.coverage_sentences import sentences
+from eastwest.query.coverage.node import Node, books
+from eastwest.query.coverage.sentences import sentences
 from eastwest.store.protocol import Store
 from eastwest.store.questions import NodeBooks, NodeGaps, NodeHistory, Range
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from eastwest.query.coverage_node import Node
+from eastwest.query.coverage.node import Node
 
 SKEW_NS: Final = 2_000_000_000
 _WORDS: Final = {
