@@ -195,11 +195,12 @@ def agent(
     source: Path | None = None,
     command: Sequence[str] = ("-m", "eastwest"),
     cgroups: bool = False,
+    under: Sequence[str] = (),
 ) -> Iterator[RunningAgent]:
     """The real command in the node's namespace, recording when this yields. Stopped, and its end checked, after.
 
     `source`: where to find another build of eastwest; `command`: what Python runs. `cgroups`: it sees the cgroup tree, which
-    `ip netns exec` hides with the rest of /sys.
+    `ip netns exec` hides with the rest of /sys. `under`: a command that runs it, such as setpriv.
     """
     token = folder / "token"
     token.write_text(TOKEN + "\n")
@@ -210,7 +211,7 @@ def agent(
     argv += ["--cgroup", str(node.tree), *options]
     with log.open("wb") as out:
         enter = ["nsenter", f"--net=/run/netns/{node.netns}"] if cgroups else ["ip", "netns", "exec", node.netns]
-        process = subprocess.Popen([*enter, *argv], stderr=out)
+        process = subprocess.Popen([*enter, *under, *argv], stderr=out)
     running = RunningAgent(process, log)
     try:
         wait_for(lambda: "recording" in running.words() or process.poll() is not None, "the agent is up", 20)

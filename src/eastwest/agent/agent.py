@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from eastwest import __version__
-from eastwest.agent import adoption, netlink
+from eastwest.agent import adoption, netlink, privileges
 from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.config import Config
 from eastwest.agent.dns import hook as dns_hook
@@ -91,6 +91,9 @@ class Agent:
     def start(self) -> None:
         """Load, attach to every pod that is there, and begin to count. Raises LoadError, PinError, OSError, ValueError."""
         self._client()
+        allowed = privileges.effective()
+        privileges.require(allowed)
+        self._lacking = privileges.lacking(allowed)
         waiting = self._outbox.resume(self._config.cluster, self._config.node)
         if waiting:
             log.info("%d windows were on disk and will be sent first", waiting)
@@ -213,6 +216,7 @@ class Agent:
             HookStatus("pins", "on" if self._pins is not None else "off"),
             *(self._enforcement.capability if self._enforcement else ()),
             *refused,
+            *self._lacking,
         )
 
     def _enforce(self, config: EnforceConfig) -> Enforcement:

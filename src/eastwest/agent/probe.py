@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from eastwest.agent import backends, loader
+from eastwest.agent import backends, loader, privileges
 from eastwest.agent.hooks_choice import Choice
 from eastwest.agent.kernel import FlowKernel
 from eastwest.agent.optional_hooks import OptionalHooks
@@ -22,12 +22,15 @@ def probe(choice: Choice, *, enforce: bool = False) -> tuple[HookStatus, ...]:
     """`tcx` carries everything; `conntrack` names the backend of a Service; then the optional hooks of `choice`; then,
     to `enforce`, each direction."""
     try:
+        allowed = privileges.effective()
+        privileges.require(allowed)
         kernel = FlowKernel(Sizes(64, 64, 64), enforcing=enforce)
     except (loader.LoadError, OSError) as error:
         return (HookStatus("tcx", "refused", str(error), _EVERYTHING),)
     try:
         kernel.attach_by("auto")
-        return _with_netlink(kernel.hooks) + _try_optional(kernel, choice) + (_try_policy(kernel) if enforce else ())
+        hooks = _with_netlink(kernel.hooks) + _try_optional(kernel, choice) + (_try_policy(kernel) if enforce else ())
+        return hooks + privileges.lacking(allowed)
     finally:
         kernel.close()
 

@@ -42,8 +42,9 @@ examples:
   eastwest agent --probe [--enforce]
       which hooks this kernel accepts, and what stays unknown without them
 
-It records the network namespace it is started in, and needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and a view of the
-node's processes (/proc). SIGTERM or Ctrl-C: it sends what it has, unhooks (unless --pin was given) and ends.
+It records the network namespace it is started in, and needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_PTRACE and a view
+of the node's processes (/proc); CAP_SYS_ADMIN for connections older than itself, CAP_DAC_READ_SEARCH for host-network pods.
+SIGTERM or Ctrl-C: it sends what it has, unhooks (unless --pin was given) and ends.
 """
 
 
