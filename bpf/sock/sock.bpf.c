@@ -2,14 +2,14 @@
 /* TCP health per socket, by sock_ops on a cgroup.
  *
  * Each socket carries its own entry in socket storage: no table to fill up, and an entry dies with its socket. Closing
- * sends a last record; `live` visits the followed sockets (and no others, in all namespaces) and sends those that
+ * adds it to its edge (sums.h), or sends a last record; `live` visits the followed sockets (and no others, in all namespaces) and sends those that
  * changed; `adopt` begins to follow the sockets of one namespace that are older than the agent.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
-#include "sock.h"
+#include "sums.h"
 
 #define AF_INET 2
 #define AF_INET6 10
@@ -18,6 +18,12 @@
 #define ECONNRESET 104
 #define EPIPE 32
 #define ETIMEDOUT 110
+
+/* A connection is told to windows, or added to its edge when it closes; never both. */
+enum mark {
+	MARK_TOLD = 1,	 /* a window was told of it while it lived, or it is older than the agent */
+	MARK_CLOSED = 2, /* nothing more is told */
+};
 
 struct sock_entry {
 	struct sock_record record;
@@ -28,7 +34,7 @@ struct sock_entry {
 	__u32 base[SOCK_COUNTS];	/* the same of the window before that was handed over */
 	__u32 base_tick;	/* its number; 0 = none */
 	__u32 life;		/* of the agent that was told */
-	__u32 _pad;
+	__u32 marks;		/* enum mark, set atomically: whoever comes second sees the first */
 };
 _Static_assert(sizeof(struct sock_entry) == 256, "memory per socket, as the docs state it");
 
@@ -240,6 +246,7 @@ static __always_inline void on_close(struct sock_entry *e, struct bpf_sock *sk, 
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct sock_windows windows = windows_now();
 	struct sock_record *out;
+	bool full = false;
 
 	if (!tp || e->record.flags & SOCK_CLOSED)
 		return;
@@ -249,8 +256,17 @@ static __always_inline void on_close(struct sock_entry *e, struct bpf_sock *sk, 
 		e->record.flags |= SOCK_RTT;
 	e->record.state = TCP_CLOSE;
 	e->record.now_ns = bpf_ktime_get_ns();
-	e->record.flags |= SOCK_CLOSED; /* before the record is sent: `live` sends nothing after it */
+	e->record.flags |= SOCK_CLOSED;
 	count(SOCK_CLOSED_SEEN);
+	/* before the record is sent: `live` sends nothing after it */
+	if (!(__sync_fetch_and_or(&e->marks, MARK_CLOSED) & MARK_TOLD)) {
+		if (add_up(&e->record, windows.adding, &full)) {
+			count(SOCK_ADDED_UP);
+			return;
+		}
+		if (full)
+			count(SOCK_SUMS_FULL);
+	}
 	tell_past(e, &windows);
 	out = bpf_ringbuf_reserve(&sock_ring, sizeof(*out), 0);
 	if (!out) {
@@ -322,10 +338,10 @@ int sock_live(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sock_record *out;
 	struct sock_windows windows = windows_now();
 	struct tcp_sock *tp;
-	__u32 version;
+	__u32 version, closed;
 	int handed_over, known;
 
-	if (!sk || !e || e->record.flags & SOCK_CLOSED)
+	if (!sk || !e || !e->version || e->record.flags & SOCK_CLOSED)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
@@ -347,8 +363,9 @@ int sock_live(struct bpf_iter__bpf_sk_storage_map *ctx)
 		count(SOCK_DEFERRED);
 		return 0;
 	}
+	closed = __sync_fetch_and_or(&e->marks, MARK_TOLD) & MARK_CLOSED;
 	__builtin_memcpy(out, &e->record, sizeof(*out));
-	if (out->flags & SOCK_CLOSED) {
+	if (closed || out->flags & SOCK_CLOSED) { /* added up, or its last record comes behind this one */
 		bpf_ringbuf_discard(out, BPF_RB_NO_WAKEUP);
 		return 0;
 	}
@@ -393,6 +410,7 @@ int sock_adopt(struct bpf_iter__tcp *ctx)
 	begin(e, tp, state == TCP_SYN_SENT ? ROLE_CLIENT : ROLE_UNKNOWN);
 	e->record.cookie = bpf_get_socket_cookie(tp);
 	e->record.flags = SOCK_ADOPTED;
+	__sync_fetch_and_or(&e->marks, MARK_TOLD);
 	e->record.state = state;
 	e->record.established = 0;
 	flags = tp->bpf_sock_ops_cb_flags | OUR_FLAGS;

@@ -29,7 +29,7 @@ struct sock_windows {
 	__u32 current;		/* `live` sends for this one */
 	__u32 committed;	/* the last one that was handed over */
 	__u32 life;		/* of the agent that reads: another one's knows nothing of what was sent before */
-	__u32 _pad;
+	__u32 adding;		/* connections that close now are added up under this number; 0: they are not */
 };
 
 /* Where something was lost or went wrong; index into the map `counters`. */
@@ -41,7 +41,9 @@ enum sock_counter {
 	SOCK_FLAGS_REFUSED = 4,	/* callback flags this kernel did not take */
 	SOCK_FOLLOWED = 5,	/* sockets followed, ever */
 	SOCK_CLOSED_SEEN = 6,	/* of those, closed */
-	SOCK_COUNTERS = 7,
+	SOCK_ADDED_UP = 7,	/* of those, added to their edge instead of sent */
+	SOCK_SUMS_FULL = 8,	/* closed sockets sent, because there was no room for their edge: nothing lost */
+	SOCK_COUNTERS = 9,
 };
 
 #define SOCK_COUNTS 11		/* attempts … rtos, as they stand in a record */
@@ -76,5 +78,32 @@ struct sock_record {
 	__u32 _zero;
 };
 _Static_assert(sizeof(struct sock_record) == 144, "agent/sock/record.py reads this layout");
+
+#define SOCK_BUCKETS 16
+
+/* An edge: the key part of struct ew_record, as a drain writes it for the connection's packets. */
+struct sock_sum_key {
+	__u64 words[8];
+	__u32 window; /* sock_windows.adding when they closed */
+} __attribute__((packed, aligned(4)));
+_Static_assert(sizeof(struct sock_sum_key) == 68, "agent/sock/record.py reads this layout");
+
+/* Connections of one edge that closed in one window, added up. Key, value and what the kernel adds are 256 bytes, a size it has. */
+struct sock_sum {
+	__u64 connect_sum_us;
+	__u64 rtt_sum_us;
+	__u64 now_ns;		/* newest of them */
+	__u32 attempts;		/* added to together with connect_count, as one u64 */
+	__u32 connect_count;
+	__u32 failures;
+	__u32 resets;
+	__u32 timeouts;
+	__u32 retransmits[PHASES];
+	__u32 rtos[PHASES];
+	__u32 rtt_min_us;	/* 0 = not known */
+	__u32 rtt_histogram[SOCK_BUCKETS];
+};
+_Static_assert(sizeof(struct sock_sum) == 136, "agent/sock/record.py reads this layout");
+_Static_assert(__builtin_offsetof(struct sock_sum, attempts) % 8 == 0, "two counts, one word");
 
 #endif

@@ -8,10 +8,12 @@ import numpy as np
 
 from eastwest.agent.abi import ROLE_SOURCES
 from eastwest.agent.edges import KEY, SUMS, Edges
-from eastwest.agent.sock.health import COLUMNS, add_up, of_edges, on_the_wire, onto
+from eastwest.agent.sock.health import COLUMNS, add_up, of_edges, of_sums, on_the_wire, onto
 from eastwest.agent.sock.ledger import INCREMENT
 from eastwest.agent.sock.record import Role
+from eastwest.agent.sock.sums import SUMS as SUM_ENTRY
 from eastwest.model.flow import RoleSource, ip_bytes
+from eastwest.model.histogram import BUCKETS
 
 POD, SERVICE, BACKEND = (np.frombuffer(ip_bytes(a), np.uint8) for a in ("10.0.0.1", "10.96.0.1", "10.0.1.7"))
 NETNS, IFINDEX = 4026532000, 9
@@ -132,3 +134,55 @@ def test_a_pod_that_talks_to_itself_is_not_on_the_wire() -> None:
     ends = [increment(np.frombuffer(ip_bytes(a), np.uint8)) for a in (*inside, *outside)]
     assert on_the_wire(np.concatenate(ends)).tolist() == [False] * len(inside) + [True] * len(outside)
     assert on_the_wire(ends[0][:0]).size == 0
+
+
+def sums(*edges: tuple[np.ndarray, int], **fields: Any) -> np.ndarray:
+    """What the kernel added up: (words of the edge, number of the window) each."""
+    made = np.zeros(len(edges), SUM_ENTRY)
+    for i, (words, window) in enumerate(edges):
+        made["key"]["words"][i], made["key"]["window"][i] = words[0], window
+    for name, value in fields.items():
+        made["value"][name] = value
+    return made
+
+
+def test_what_the_kernel_added_up_is_what_would_have_been_added_up_here() -> None:
+    increments = np.concatenate(
+        [
+            increment(attempts=1, connect_us=10, rtt_min_us=50, rtt_count=1, rtt_sum_us=60, rtt_histogram=one_in(1)),
+            increment(attempts=1, failures=1, retransmits=(1, 2, 3), rtos=(4, 5, 6), resets=7, timeouts=8, now_ns=99),
+            increment(attempts=1, connect_us=5, rtt_min_us=40, rtt_count=1, rtt_sum_us=50, rtt_histogram=one_in(1)),
+        ]
+    )
+    here = of_edges(increments, {NETNS: IFINDEX}, translating)
+    there = of_sums(
+        sums(
+            (edge_words(BACKEND, 8080, True), 3),
+            attempts=3, failures=1, resets=7, timeouts=8, retransmits=(1, 2, 3), rtos=(4, 5, 6), connect_count=2,
+            connect_sum_us=15, rtt_min_us=40, rtt_sum_us=110, rtt_histogram=2 * one_in(1), now_ns=99,
+        )
+    )  # fmt: skip
+    assert (here.words == there.words).all()
+    assert here.columns.keys() == there.columns.keys() == set(COLUMNS)
+    assert {n: c.tolist() for n, c in here.columns.items()} == {n: c.tolist() for n, c in there.columns.items()}
+    assert here.times_ns.tolist() == there.times_ns.tolist() == [99]
+
+
+def test_an_edge_of_two_windows_without_an_agent_is_one_edge() -> None:
+    edge, other = edge_words(BACKEND, 8080, True), edge_words(POD, 9, False)
+    found = of_sums(sums((edge, 3), (other, 3), (edge, 4), attempts=(1, 10, 100), rtt_min_us=(30, 0, 20)))
+    by_edge = {w.tobytes(): i for i, w in enumerate(found.words)}
+    assert len(by_edge) == len(found.words) == 2
+    assert found.columns["connection_attempts"][by_edge[edge.tobytes()]] == 101
+    assert found.columns["rtt_min_us"][by_edge[edge.tobytes()]] == 20
+    assert found.columns["connection_attempts"][by_edge[other.tobytes()]] == 10
+
+
+def test_nothing_added_up_is_nothing() -> None:
+    found = add_up([of_sums(sums()), of_edges(increment()[:0], {}, translating), of_sums(sums())])
+    assert len(found.words) == 0
+    assert found.columns.keys() == set(COLUMNS)
+
+
+def one_in(bucket: int) -> np.ndarray:
+    return (np.arange(BUCKETS) == bucket).astype(np.uint32)

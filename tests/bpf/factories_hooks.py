@@ -12,7 +12,7 @@ from eastwest.agent.edges import Edges
 from eastwest.agent.iterator import in_namespace
 from eastwest.agent.kernel import FlowKernel
 from eastwest.agent.resolve import Resolver
-from eastwest.agent.sock.health import Health, of_edges
+from eastwest.agent.sock.health import Health, add_up, of_edges, of_sums
 from eastwest.agent.sock.hook import SockHook
 
 SERVICE = "10.96.0.1"
@@ -27,7 +27,7 @@ class Watched:
         n.nft(f"""table ip nat {{ chain pre {{ type nat hook prerouting priority -100;
             ip daddr {SERVICE} tcp dport 80 dnat to {self.server.ipv4}:8080; }}; }}""")
         self.kernel = FlowKernel()
-        self.sock = SockHook(n.cgroup(self.client.uid).parents[3])
+        self.sock = SockHook(n.cgroup(self.client.uid).parents[3], flows=self.kernel.maps["flows"])
         self.resolver = Resolver(self.kernel.maps)
         self.links: list[Hook] = []
         self.ifindex = {inode(pod): self._attach(pod) for pod in (self.client, self.server)}
@@ -44,7 +44,9 @@ class Watched:
 
     def tick(self) -> tuple[Edges, Health]:
         """As the agent's: first the sockets, while the flow map still knows their connections, then the drain."""
-        health = of_edges(self.sock.collect(), self.ifindex, self.resolver.resolve)
+        self.sock.of_pods(self.ifindex)
+        sent = of_edges(self.sock.collect(), self.ifindex, self.resolver.resolve)
+        health = add_up([sent, of_sums(self.sock.added_up)])
         parts: list[Edges] = []
         self.kernel.drain(self.kernel.turn(), lambda r: parts.append(edges.from_records(r)), carry=False)
         return edges.merge(parts), health

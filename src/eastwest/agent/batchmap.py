@@ -13,6 +13,7 @@ from eastwest.agent import bpf
 
 _LOOKUP_AND_DELETE: Final = 21
 _LOOKUP_BATCH: Final = 24
+_DELETE_BATCH: Final = 27
 
 
 def entry_dtype(key: np.dtype[Any], value: np.dtype[Any]) -> np.dtype[Any]:
@@ -50,6 +51,16 @@ def take_out(map_fd: int, key: NDArray[Any], value: NDArray[Any]) -> bool:
             return False
         raise
     return True
+
+
+def remove(map_fd: int, keys: NDArray[Any]) -> None:
+    """Remove the entries of all `keys` (n,), each of which is there."""
+    if not len(keys):
+        return
+    keys = np.ascontiguousarray(keys)
+    attr = np.zeros(128, np.uint8)
+    struct.pack_into("<QQQQIIQQ", attr.data, 0, 0, 0, keys.ctypes.data, 0, len(keys), map_fd, 0, 0)
+    bpf.call_in_place(_DELETE_BATCH, attr)
 
 
 def _take(

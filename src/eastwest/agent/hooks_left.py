@@ -16,13 +16,21 @@ from eastwest.agent.handover import Handover
 from eastwest.agent.sock import record as sock_record
 from eastwest.agent.sock.waiting import HELD
 
-_HANDOVER_VERSION: Final = 1
+_HANDOVER_VERSION: Final = 2
 """To be raised when what only the kernel's part knows of changes: struct sock_entry, the meaning of a part."""
 
 
 def hooks_digest() -> int:
     """64 bits that change whenever a layout does that a successor reads, see `abi.digest`."""
-    layouts = (sock_record.RECORD, DROP, HELD, dns_record.HEADER.format, _HANDOVER_VERSION)
+    layouts = (
+        sock_record.RECORD,
+        sock_record.SUM_KEY,
+        sock_record.SUM,
+        DROP,
+        HELD,
+        dns_record.HEADER.format,
+        _HANDOVER_VERSION,
+    )
     raw = ";".join(str(d.descr) if isinstance(d, np.dtype) else str(d) for d in layouts).encode()
     return zlib.crc32(raw) << 32 | zlib.adler32(raw)
 

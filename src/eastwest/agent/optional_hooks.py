@@ -182,7 +182,9 @@ class OptionalHooks:
         if self._sock is not None:
             self._sock.poll()
             if interface_of is not None and self._sock.waiting >= MANY:
-                self._healthy.append(self._health_of(self._sock.closed(), interface_of()))
+                known = interface_of()
+                self._sock.of_pods(self._pods_among(known))
+                self._healthy.append(self._health_of(self._sock.closed(), known))
         if self._dns is not None:
             self._watch.see(self._dns.sightings())
 
@@ -193,10 +195,12 @@ class OptionalHooks:
         found = None
         if self._sock is not None:
             parts, self._healthy = self._healthy, []
-            found = health.add_up([*parts, self._health_of(self._sock.collect(number), interface_of)])
+            self._sock.of_pods(self._pods_among(interface_of))
+            rest = self._health_of(self._sock.collect(number), interface_of)
+            found = health.add_up([*parts, rest, health.of_sums(self._sock.added_up)])
         drops = attributed = losses = None
         if self._drop is not None:
-            pods = {netns: ifindex for netns, ifindex in interface_of.items() if netns != self._node_netns}
+            pods = self._pods_among(interface_of)
             self._drop.watch({self._node_netns, *pods})
             drops = self._drop.collect()
             losses = self._drop.losses(drops)
@@ -228,6 +232,10 @@ class OptionalHooks:
         outside = increments if outward.all() else increments[outward]
         ready = self._waiting.sort(outside, interface_of.keys(), self._node_netns, time.monotonic_ns())
         return health.of_edges(ready, interface_of, self._resolve, self.owners)
+
+    def _pods_among(self, interface_of: Mapping[int, int]) -> dict[int, int]:
+        """Without the node itself."""
+        return {netns: ifindex for netns, ifindex in interface_of.items() if netns != self._node_netns}
 
     def _resolve(self, keys: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
         if self._resolver is None:
@@ -267,5 +275,5 @@ def _open_sock(
         resolver = None
     if choice.cgroup is None:
         return resolver, None, _off("sock_ops", health.COLUMNS)
-    opened, status = sock_hook.open_or_status(choice.cgroup, handover)
+    opened, status = sock_hook.open_or_status(choice.cgroup, handover, flow_maps["flows"])
     return resolver, opened, status

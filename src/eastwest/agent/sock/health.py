@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from eastwest.agent.abi import FLOW_KEY, RECORD_KEY_BYTES, ROLE_SOURCES
 from eastwest.agent.edges import KEY, SUMS, Edges
 from eastwest.agent.sock.record import PHASES, Role
+from eastwest.agent.sock.sums import Sums
 from eastwest.model.flow import Protocol, RoleSource
 from eastwest.model.histogram import BUCKETS
 
@@ -40,6 +41,14 @@ _SUMS: Final = {
     "connect_sum_us": ("connect_us", None),
 }
 """Column -> (field of INCREMENT, index in it)."""
+
+_SUMMED: Final = {
+    **{name: place for name, place in _SUMS.items() if name != "rtt_count"},
+    "connect_sum_us": ("connect_sum_us", None),
+    "connect_count": ("connect_count", None),
+    "rtt_min_us": ("rtt_min_us", None),
+}
+"""Column -> (field of record.SUM, index in it); `rtt_count` is what the histogram holds."""
 
 COLUMNS: Final = (*_SUMS, "connect_count", "rtt_min_us")
 """Every column that follows from this hook. All merge by adding but `rtt_min_us`, the least, which is 0 for unknown."""
@@ -83,10 +92,26 @@ def of_edges(
     return Health(words[first], columns, times, int((~found).sum()))
 
 
+def of_sums(sums: Sums) -> Health:
+    """What the kernel has added up already (dtype SUMS)."""
+    key, value = sums["key"], sums["value"]
+    columns = {
+        name: (value[field] if index is None else value[field][:, index]).astype(np.uint64)
+        for name, (field, index) in _SUMMED.items()
+    }
+    columns["rtt_count"] = value["rtt_histogram"].sum(axis=1, dtype=np.uint64)
+    found = Health(np.ascontiguousarray(key["words"]), columns, value["now_ns"].copy(), 0)
+    of_one_window = not len(sums) or bool((key["window"] == key["window"][0]).all())
+    return found if of_one_window else _merge([found])
+
+
 def add_up(parts: Sequence[Health]) -> Health:
     """One Health of several, each edge once."""
-    if len(parts) == 1:
-        return parts[0]
+    parts = [p for p in parts if len(p.words) or p.unresolved] or parts[:1]
+    return parts[0] if len(parts) == 1 else _merge(parts)
+
+
+def _merge(parts: Sequence[Health]) -> Health:
     words = np.concatenate([p.words for p in parts])
     _, first, row = _distinct(words)
     columns: dict[str, Column] = {}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -21,14 +22,18 @@ from eastwest.agent.percpu import read_counters
 from eastwest.agent.ringbuf import RingBuffer
 from eastwest.agent.sock.health import COLUMNS
 from eastwest.agent.sock.ledger import Ledger, Records
-from eastwest.agent.sock.record import RECORD, Counter, Flag
+from eastwest.agent.sock.record import RECORD, SUM, SUM_KEY, Counter, Flag
+from eastwest.agent.sock.sums import SUMS, PodsMap, Sums, SumsMap
 from eastwest.model.batch import HookStatus
 
 _SOCK_OPS: Final = 3  # BPF_CGROUP_SOCK_OPS
-_MAPS: Final = ("sockets", "sock_ring", "sock_counters", "sock_windows")
+_MAPS: Final = ("sockets", "sock_ring", "sock_counters", "sock_windows", "sock_pods", "sock_sums")
 _LINK: Final = "link_sock_ops"
 PINS: Final = (_LINK, *(f"map_{name}" for name in _MAPS))
 _PROGRAMS: Final = ("sock_ops", "sock_live", "sock_adopt")
+_POSITION: Final = struct.Struct("<QI")
+SUMS_ENTRIES: Final = 16_384
+"""Edges of two windows: the one that is counted, and the one that is being handed over."""
 RING_BYTES: Final = 1 << 19  # its pages are resident, twice: 3400 records between two polls
 _VISITS: Final = 128  # at most, per tick, while the ring fills up during a visit of the live sockets
 
@@ -40,13 +45,27 @@ class HookRefusedError(RuntimeError):
 class SockHook:
     """Open from construction to `close`. Raises HookRefusedError."""
 
-    def __init__(self, cgroup: Path, ring_bytes: int = RING_BYTES, handover: Handover | None = None) -> None:
-        """With a `handover` that has pins, it goes on where the predecessor's last window ended."""
+    def __init__(
+        self,
+        cgroup: Path,
+        ring_bytes: int = RING_BYTES,
+        handover: Handover | None = None,
+        flows: int | None = None,
+        sums: int = SUMS_ENTRIES,
+    ) -> None:
+        """With a `handover` that has pins, it goes on where the predecessor's last window ended. `flows`: the flow object's map;
+        with it connections are added up by edge when they close, see `of_pods`. `sums`: edges that there is room for."""
         self._handover = handover or Handover()
         maps = self._handover.maps(_MAPS)
         try:
             self._object = load(
-                "sock", _MAPS, _PROGRAMS, {"sock_record": RECORD}, {"sock_ring": ring_bytes}, choose=maps.choose
+                "sock",
+                _MAPS,
+                _PROGRAMS,
+                {"sock_record": RECORD, "sock_sum_key": SUM_KEY, "sock_sum": SUM},
+                {"sock_ring": ring_bytes, "sock_sums": sums, **({"flows": 1} if flows is None else {})},
+                shared={"flows": flows} if flows is not None else None,
+                choose=maps.choose,
             )
         except LoadError as error:
             maps.release()
@@ -55,10 +74,17 @@ class SockHook:
         self._number = self._committed = self._handover.committed
         self._life = int.from_bytes(os.urandom(4), "little")
         self._links: list[int] = []
+        left = self._handover.left("sock_position") if self.resumed else b""
+        position, told = _POSITION.unpack(left or bytes(_POSITION.size))
+        self._adding = self._left_adding() or 1 if flows is not None else 0
+        self._sums = SumsMap(self._object.maps["sock_sums"], told)
+        self._pods = PodsMap(self._object.maps["sock_pods"])
+        self._added_up = np.empty(0, SUMS)
+        self._grace = bpf.GracePeriod()
         try:
             self._ring = RingBuffer(self._object.maps["sock_ring"], ring_bytes, keep=self._handover.pins is not None)
             if self.resumed:
-                self._ring.skip(int.from_bytes(self._handover.left("sock_position"), "little"))
+                self._ring.skip(position)
             self._write_windows()
             maps.keep(self._object.maps)
             self._attach(cgroup)
@@ -101,8 +127,18 @@ class SockHook:
         return link
 
     def _write_windows(self) -> None:
-        words = struct.pack("<4I", self._number, self._committed, self._life, 0)
+        words = struct.pack("<4I", self._number, self._committed, self._life, self._adding)
         bpf.update(self._object.maps["sock_windows"], bytes(4), words)
+
+    def _left_adding(self) -> int:
+        windows = np.zeros(4, "<u4")
+        bpf.lookup(self._object.maps["sock_windows"], bytes(4), windows)
+        return int(windows[3])
+
+    def of_pods(self, ifindex_of: Mapping[int, int]) -> None:
+        """Connections of these pods (inode of the namespace -> interface) are added up from now on, of others no more."""
+        if self._adding:
+            self._pods.tell(ifindex_of)
 
     @property
     def loaded(self) -> LoadedObject:
@@ -137,8 +173,9 @@ class SockHook:
         with self._lock:
             if number is None:
                 self._committed, number = self._number, self._number + 1
+                self._sums.commit()
             self._number = number
-            self._write_windows()
+            self._turn()
             for _ in range(_VISITS):
                 before = self.counters()["deferred"]
                 iterator.run(self._links[0])
@@ -149,10 +186,25 @@ class SockHook:
             self._collected = self._ring.position
         return self._increments(read)
 
+    def _turn(self) -> None:
+        """A new window: what the old one added up is taken, once no program can add to it."""
+        if not self._adding:
+            self._write_windows()
+            return
+        self._adding += 1
+        self._write_windows()
+        self._grace.wait()
+        self._added_up = self._sums.take(self._adding)
+
+    @property
+    def added_up(self) -> Sums:
+        """What the kernel had added up of closed connections when `collect` was called (dtype SUMS): beside what it returned."""
+        return self._added_up
+
     @property
     def position(self) -> bytes:
-        """Up to where the ring was read for the last window."""
-        return self._collected.to_bytes(8, "little")
+        """Up to where the ring and the sums were read for the last window."""
+        return _POSITION.pack(self._collected, max(0, self._adding - 1))
 
     def commit(self) -> None:
         """What was collected last was handed over."""
@@ -160,6 +212,7 @@ class SockHook:
             self._committed = self._number
             self._write_windows()
             self._ring.release_up_to(self._collected)
+            self._sums.commit()
             self._kept = 0
 
     def counters(self) -> dict[str, int]:
@@ -189,13 +242,16 @@ class SockHook:
         for link in self._links:
             os.close(link)
         self._links.clear()
+        self._grace.close()
         self._object.close()
 
 
-def open_or_status(cgroup: Path, handover: Handover | None = None) -> tuple[SockHook | None, HookStatus]:
+def open_or_status(
+    cgroup: Path, handover: Handover | None = None, flows: int | None = None
+) -> tuple[SockHook | None, HookStatus]:
     """The hook when the kernel takes it, and what to report either way."""
     try:
-        hook = SockHook(cgroup, handover=handover)
+        hook = SockHook(cgroup, handover=handover, flows=flows)
     except HookRefusedError as error:
         return None, HookStatus("sock_ops", "refused", str(error), COLUMNS)
     return hook, HookStatus("sock_ops", "on", None, COLUMNS)

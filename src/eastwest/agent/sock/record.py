@@ -7,6 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from eastwest.agent.abi import RECORD_KEY_BYTES
+from eastwest.model.histogram import BUCKETS
+
 RECORD: Final = np.dtype(
     [
         ("cookie", "<u8"),
@@ -39,6 +42,28 @@ RECORD: Final = np.dtype(
 )
 assert RECORD.itemsize == 144
 
+SUM_KEY: Final = np.dtype([("words", "<u8", RECORD_KEY_BYTES // 8), ("window", "<u4")])
+"""An edge as `edges.Edges.words` has it, and the number under which its connections closed."""
+assert SUM_KEY.itemsize == 68
+
+SUM: Final = np.dtype(
+    [
+        ("connect_sum_us", "<u8"),
+        ("rtt_sum_us", "<u8"),
+        ("now_ns", "<u8"),
+        ("attempts", "<u4"),
+        ("connect_count", "<u4"),
+        ("failures", "<u4"),
+        ("resets", "<u4"),
+        ("timeouts", "<u4"),
+        ("retransmits", "<u4", 3),
+        ("rtos", "<u4", 3),
+        ("rtt_min_us", "<u4"),
+        ("rtt_histogram", "<u4", BUCKETS),
+    ]
+)
+assert SUM.itemsize == 136
+
 COUNTS: Final = ("attempts", "established", "failures", "resets", "timeouts", "retransmits", "rtos")
 """Totals of a connection."""
 
@@ -69,3 +94,5 @@ class Counter(IntEnum):
     FLAGS_REFUSED = 4
     FOLLOWED = 5
     CLOSED_SEEN = 6
+    ADDED_UP = 7
+    SUMS_FULL = 8
