@@ -27,7 +27,8 @@ class Watched:
         n.nft(f"""table ip nat {{ chain pre {{ type nat hook prerouting priority -100;
             ip daddr {SERVICE} tcp dport 80 dnat to {self.server.ipv4}:8080; }}; }}""")
         self.kernel = FlowKernel()
-        self.sock = SockHook(n.cgroup(self.client.uid).parents[3], flows=self.kernel.maps["flows"])
+        self.tree = n.cgroup(self.client.uid).parents[3]  # every pod's processes live below it
+        self.sock = SockHook(self.tree, flows=self.kernel.maps["flows"])
         self.resolver = Resolver(self.kernel.maps)
         self.links: list[Hook] = []
         self.ifindex = {inode(pod): self._attach(pod) for pod in (self.client, self.server)}

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 
 from agent.netlab import bpffs, node
 from bpf.factories_hooks import SERVICE, Watched
-from bpf.factories_net import wait_for
+from bpf.factories_net import tcp_counters, wait_for
 from eastwest.agent import batchmap
 from eastwest.agent.bpffs import PinFolder
 from eastwest.agent.handover import Handover
@@ -53,8 +54,8 @@ LOSS = """table inet loss {{ chain forward {{ type filter hook forward priority 
     meta length > 1000 numgen random mod 100 < 8 drop; }}; }}"""
 
 
-@pytest.fixture
-def watched() -> Iterator[Watched]:
+@contextmanager
+def world() -> Iterator[Watched]:
     with node() as n:
         found = Watched(n)
         found.sock.of_pods(found.ifindex)
@@ -62,6 +63,30 @@ def watched() -> Iterator[Watched]:
             yield found
         finally:
             found.close()
+
+
+@pytest.fixture
+def watched() -> Iterator[Watched]:
+    with world() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Watched]:
+    """With a server; for hooks of a test's own."""
+    with world() as found:
+        found.server.server(8080)
+        yield found
+
+
+@contextmanager
+def own_hook(of: Watched, **options: int) -> Iterator[SockHook]:
+    hook = SockHook(of.tree, flows=of.kernel.maps["flows"], **options)
+    hook.of_pods(of.ifindex)
+    try:
+        yield hook
+    finally:
+        hook.close()
 
 
 def calls(watched: Watched, n: int, host: str = SERVICE, port: int = 80, size: int = 100) -> None:
@@ -104,7 +129,7 @@ def test_added_up_on_the_edge_of_their_packets(watched: Watched, through: str) -
 
 def test_the_same_as_with_a_record_each(watched: Watched) -> None:
     """Two hooks see the same connections, with loss, resets and failures; one adds them up, the other sends them."""
-    sending = SockHook(watched.node.cgroup(watched.client.uid).parents[3])
+    sending = SockHook(watched.tree)
     try:
         for port in (8080, 8082):
             watched.server.server(port)
@@ -128,43 +153,49 @@ def test_the_same_as_with_a_record_each(watched: Watched) -> None:
     assert sum(row["retransmits_established"] for row in one.values()) > 0
 
 
+def test_an_answer_that_comes_after_the_close_names_the_edge(watched: Watched) -> None:
+    """Before it nobody knows a Service's backend: such a connection is told by itself, when its window ends."""
+    watched.server.server(8080)
+    watched.node.nft("table inet late { chain forward { type filter hook forward priority 0; tcp sport 8080 drop; }; }")
+    code = "import socket; s = socket.socket(); s.settimeout(0.1); s.connect_ex(({!r}, 80)); s.close()"
+    watched.client.run(code.format(SERVICE))
+    all_closed(watched.sock)
+    watched.node.nft("delete table inet late")
+    wait_for(lambda: tcp_counters(watched.client.netns)["TcpOutRsts"], lambda n: n > 0, 60)  # the answer came again
+    found, health = watched.tick()
+    joined, columns = onto(found, health)
+    assert len(joined) == len(found) > 0
+    (client,) = np.flatnonzero(columns["connection_failures"])
+    assert bytes(joined.keys["dst"][client]) == ip_bytes(watched.server.ipv4)
+    assert bytes(joined.keys["service"][client]) == ip_bytes(SERVICE)
+
+
 def rows(health: Health) -> dict[bytes, dict[str, int]]:
     """By edge, without what two programs measure at two moments."""
     names = [n for n in health.columns if n != "connect_sum_us"]
     return {w.tobytes(): {n: int(health.columns[n][i]) for n in names} for i, w in enumerate(health.words)}
 
 
-def test_nothing_is_lost_while_nobody_reads(watched: Watched) -> None:
+def test_nothing_is_lost_while_nobody_reads(shared: Watched) -> None:
     """Far more connections than the ring has room for."""
-    small = SockHook(
-        watched.node.cgroup(watched.client.uid).parents[3], ring_bytes=4096, flows=watched.kernel.maps["flows"]
-    )
-    try:
-        small.of_pods(watched.ifindex)
-        watched.server.server(8080)
-        calls(watched, 300)
+    with own_hook(shared, ring_bytes=4096) as small:
+        calls(shared, 300)
         all_closed(small)
         assert small.collect().size == 0
         assert attempts(small) == 300
         assert {n for n, v in small.counters().items() if v} == {"followed", "closed_seen", "added_up"}
-    finally:
-        small.close()
 
 
-def test_a_full_table_sends_records_instead(watched: Watched) -> None:
-    small = SockHook(watched.node.cgroup(watched.client.uid).parents[3], flows=watched.kernel.maps["flows"], sums=1)
-    try:
-        small.of_pods(watched.ifindex)
-        watched.server.server(8080)
-        calls(watched, 10)
+def test_a_full_table_sends_records_instead(shared: Watched) -> None:
+    with own_hook(shared, sums=1) as small:
+        calls(shared, 10)
         all_closed(small)
-        sent = of_edges(small.collect(), watched.ifindex, watched.resolver.resolve)
+        sent = of_edges(small.collect(), shared.ifindex, shared.resolver.resolve)
         counters = small.counters()
         assert (counters["added_up"], counters["sums_full"], counters["lost_records"]) == (10, 10, 0)
-        assert add_up([sent, of_sums(small.added_up)]).columns["connection_attempts"].sum() == 10
-        assert len(add_up([sent, of_sums(small.added_up)]).words) == 2
-    finally:
-        small.close()
+        both = add_up([sent, of_sums(small.added_up)])
+        assert both.columns["connection_attempts"].sum() == 10
+        assert len(both.words) == 2
 
 
 def test_once_each_while_windows_turn(watched: Watched) -> None:
@@ -200,23 +231,21 @@ for one in threads: one.join()
 
 
 @pytest.mark.parametrize("killed", ["turning", "collected", "stored", "committed"])
-def test_a_successor_counts_what_was_not_handed_over_and_only_that(watched: Watched, killed: str) -> None:
-    group = watched.node.cgroup(watched.client.uid).parents[3]
-    watched.server.server(8080)
+def test_a_successor_counts_what_was_not_handed_over_and_only_that(shared: Watched, killed: str) -> None:
     with bpffs() as folder:
 
         def life(committed: int | None) -> tuple[SockHook, Handover, PinFolder]:
             pins = PinFolder(folder / "eastwest")
             handover = Handover(pins, 7, committed)
-            return SockHook(group, handover=handover, flows=watched.kernel.maps["flows"]), handover, pins
+            return SockHook(shared.tree, handover=handover, flows=shared.kernel.maps["flows"]), handover, pins
 
         def end(hook: SockHook, handover: Handover, pins: PinFolder) -> None:
             for part in (hook, handover, pins):
                 part.close()
 
         hook, handover, pins = life(None)
-        hook.of_pods(watched.ifindex)
-        calls(watched, 10)
+        hook.of_pods(shared.ifindex)
+        calls(shared, 10)
         all_closed(hook)
         if killed == "turning":
             hook._adding += 1
@@ -227,7 +256,7 @@ def test_a_successor_counts_what_was_not_handed_over_and_only_that(watched: Watc
         if killed in ("stored", "committed"):
             handover.store(1, {"sock_position": hook.position})
         end(hook, handover, pins)
-        calls(watched, 5)  # nobody is there
+        calls(shared, 5)  # nobody is there
         hook, handover, pins = life(1 if killed == "committed" else 0)
         assert hook.resumed
         all_closed(hook)
