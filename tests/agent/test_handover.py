@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -14,6 +15,9 @@ import pytest
 
 from agent.netlab import Node, Pod, bpffs, wait_for
 from agent.receiver import Receiver, agent
+from eastwest.agent.bpffs import PinFolder
+from eastwest.agent.percpu import read_counters
+from eastwest.agent.sock import record as sock_record
 from eastwest.model.batch import DNS_EVENT
 
 pytestmark = pytest.mark.root
@@ -135,6 +139,17 @@ def told(r: Receiver, *columns: str) -> int:
     return sum(record[name] or 0 for record in r.records for name in columns)
 
 
+def added_up(pins: Path) -> int:
+    folder = PinFolder(pins)
+    fd = folder.open("map_sock_counters")
+    assert fd is not None
+    try:
+        return read_counters(fd, sock_record.Counter)["added_up"]
+    finally:
+        os.close(fd)
+        folder.close()
+
+
 RETRANSMITS = ("retransmits_syn", "retransmits_established", "retransmits_closing")
 
 
@@ -180,6 +195,7 @@ def test_nothing_of_tcp_drops_and_dns_is_missed_or_told_twice(net: Node, server:
                 )
                 running.stop()
         assert {p.name for p in pins.iterdir()} >= {"link_sock_ops", "link_drop", "map_sock_ring", "map_dns_tail"}
+        assert added_up(pins) > 10, "most connections close unseen: they are sums"
         release = (sys.executable, "-m", "eastwest", "agent", "--release", "--pin", str(pins))
         subprocess.run(("ip", "netns", "exec", net.netns, *release), check=True, capture_output=True)
         assert not pins.exists()
