@@ -175,7 +175,8 @@ class SockHook:
                 self._committed, number = self._number, self._number + 1
                 self._sums.commit()
             self._number = number
-            self._turn()
+            self._adding += self._adding > 0
+            self._write_windows()
             for _ in range(_VISITS):
                 before = self.counters()["deferred"]
                 iterator.run(self._links[0])
@@ -184,17 +185,10 @@ class SockHook:
                     break
             read, self._read = self._read, []
             self._collected = self._ring.position
+            if self._adding:
+                self._grace.wait()  # until no program adds to the window that has ended
+                self._added_up = self._sums.take(self._adding)
         return self._increments(read)
-
-    def _turn(self) -> None:
-        """A new window: what the old one added up is taken, once no program can add to it."""
-        if not self._adding:
-            self._write_windows()
-            return
-        self._adding += 1
-        self._write_windows()
-        self._grace.wait()
-        self._added_up = self._sums.take(self._adding)
 
     @property
     def added_up(self) -> Sums:
