@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from eastwest.agent import backends, loader, privileges
-from eastwest.agent.hooks_choice import Choice
+from eastwest.agent import backends, host, host_pods, loader, privileges
+from eastwest.agent.hooks_choice import Choice, cgroup_root
 from eastwest.agent.kernel import FlowKernel
 from eastwest.agent.optional_hooks import OptionalHooks
 from eastwest.agent.policy import forward
@@ -20,7 +20,7 @@ _EVERYTHING: Final = tuple(c.name for c in AGENT_COLUMNS if c.role is Role.MEASU
 
 def probe(choice: Choice, *, enforce: bool = False) -> tuple[HookStatus, ...]:
     """`tcx` carries everything; `conntrack` names the backend of a Service; then the optional hooks of `choice`; then,
-    to `enforce`, each direction."""
+    to `enforce`, each direction; then the node itself and its pods, where `choice` has them."""
     try:
         allowed = privileges.effective()
         privileges.require(allowed)
@@ -30,6 +30,7 @@ def probe(choice: Choice, *, enforce: bool = False) -> tuple[HookStatus, ...]:
     try:
         kernel.attach_by("auto")
         hooks = _with_netlink(kernel.hooks) + _try_optional(kernel, choice) + (_try_policy(kernel) if enforce else ())
+        hooks += _try_host(kernel) if choice.host else ()
         return hooks + privileges.lacking(allowed)
     finally:
         kernel.close()
@@ -52,3 +53,14 @@ def _try_policy(kernel: FlowKernel) -> tuple[HookStatus, ...]:
     if hook is not None:
         hook.close()
     return HookStatus("policy-ingress", "on"), HookStatus("policy-egress", egress.state, egress.reason)
+
+
+def _try_host(kernel: FlowKernel) -> tuple[HookStatus, ...]:
+    hook, status = host.open_or_status(kernel, None)
+    if hook is None:
+        return (status,)
+    hook.close()
+    pods, pods_status = host_pods.open_or_status(kernel.maps["owners"], cgroup_root())
+    if pods is not None:
+        pods.close()
+    return status, pods_status

@@ -16,6 +16,7 @@ from eastwest.agent.config import Config
 from eastwest.agent.hooks_choice import Choice, cgroup_root
 from eastwest.agent.loader import LoadError
 from eastwest.agent.memory import keep_small
+from eastwest.agent.needs import NEEDS
 from eastwest.agent.policy.choice import EnforceConfig, LogChoice
 from eastwest.agent.probe import probe
 from eastwest.agent.release import release, release_filters
@@ -39,8 +40,8 @@ examples:
       a restart, a crash or an upgrade of the agent misses no packet, an outage of the server loses no window
   eastwest agent --release
       remove what an agent left in the kernel
-  eastwest agent --probe [--enforce]
-      which hooks this kernel accepts, and what stays unknown without them
+  eastwest agent --probe [--host] [--enforce]
+      which hooks this kernel accepts, what each needs, and what stays unknown without it
 
 It records the network namespace it is started in, and needs CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON, CAP_SYS_PTRACE and a view
 of the node's processes (/proc); CAP_SYS_ADMIN for connections older than itself, CAP_DAC_READ_SEARCH for host-network pods.
@@ -74,7 +75,7 @@ def _release(args: argparse.Namespace) -> int:
 def run(args: argparse.Namespace) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     if args.probe:
-        choice = Choice(_cgroup(args), drops="drops" not in args.without, dns="dns" not in args.without)
+        choice = Choice(_cgroup(args), drops="drops" not in args.without, dns="dns" not in args.without, host=args.host)
         return _probe(choice, enforce=args.enforce, as_json=args.json)
     if args.release:
         return _release(args)
@@ -165,10 +166,17 @@ def _cgroup(args: argparse.Namespace) -> Path | None:
 def _probe(choice: Choice, *, enforce: bool, as_json: bool) -> int:
     hooks = probe(choice, enforce=enforce)
     if as_json:
-        print(json.dumps([asdict(h) for h in hooks], indent=2))
+        print(json.dumps([asdict(h) | _need(h.name) for h in hooks], indent=2))
     else:
         for hook in hooks:
-            print(f"{hook.name:<14} {hook.state:<8} {hook.reason or ''}")
+            print(f"{hook.name:<18} {hook.state:<8} {hook.reason or ''}")
             if hook.columns and hook.state != "on":
-                print(f"{'':<14} unknown without it: {', '.join(hook.columns)}")
+                print(f"{'':<18} unknown without it: {', '.join(hook.columns)}")
+            if need := NEEDS.get(hook.name):
+                print(f"{'':<18} needs {need.kernel}; without: {need.without}")
     return 0 if all(h.state != "refused" for h in hooks) else 1
+
+
+def _need(hook: str) -> dict[str, str | None]:
+    need = NEEDS.get(hook)
+    return {"needs": need.kernel if need else None, "without": need.without if need else None}
