@@ -103,7 +103,9 @@ def test_what_nobody_explains_comes_first(hook: int) -> None:
     found = Books().node("node-a", late_s=600).node("node-b", hook_bytes=hook).accounts()
     assert found.unexplained_bytes == hook - 1000
     assert found.sentences[0].startswith(f"node-b: {hook - 1000} bytes")
-    assert "silent" in found.sentences[1]
+    assert found.sentences[1] == (
+        "node-a: silent; its last window is older than three of its windows. It ended at 2026-11-22 11:50:00 UTC."
+    )
 
 
 def test_silent_and_never() -> None:
@@ -132,10 +134,45 @@ def test_gaps_hooks_and_clocks_are_told() -> None:
     hooks = json.dumps([{"name": "conntrack", "state": "refused", "reason": "EACCES", "columns": ["service_ip"]}])
     found = Books().node(hooks=hooks, skew_ns=5 * S).gap("node-a", 300, 240).accounts()
     assert found.sentences == [
-        "node-a: 1 gap without a report, 60 s in all.",
+        "node-a: 1 gap without a report, 60 s in all: 2026-11-22 11:55:00 to 11:56:00 UTC.",
         "node-a: its clock is 5.0 s ahead of the server's.",
         "node-a: the kernel refused hook conntrack (EACCES); unknown without it: service_ip.",
     ]
+
+
+def test_an_outage_is_told_from_what_waited_to_what_was_lost() -> None:
+    """The server was away for ten minutes, the buffer was too small for the first of them."""
+    late = {
+        "late_windows": 96,
+        "late_start_ns": NOW - 700 * S,
+        "late_end_ns": NOW - 220 * S,
+        "longest_wait_ns": 481 * S,
+    }
+    books = Books().node(shipping=lost("buffer_full", 500, 5), **late).node("node-b")
+    found = books.gap("node-a", 820, 700).accounts()
+    assert found.sentences == [
+        "node-a: 500 bytes in 5 packets waited for the server until the agent's memory for them was full, and are lost "
+        "(--spool DIR at the agent keeps windows on disk).",
+        "node-a: 1 gap without a report, 120 s in all: 2026-11-22 11:46:20 to 11:48:20 UTC.",
+    ]
+    assert found.notes == [
+        "node-a: 96 windows from 2026-11-22 11:48:20 to 11:56:20 UTC waited with the agent for the server, 481 s at the longest; "
+        "they came in and are counted."
+    ]
+    only_late = Books().node(**(late | {"late_windows": 1})).accounts()
+    assert (only_late.complete, only_late.sentences) == (True, [])
+    assert only_late.notes[0].startswith("node-a: 1 window from")
+
+
+def test_of_many_gaps_the_longest_are_told() -> None:
+    books = Books().node()
+    for start, end in ((800, 790), (700, 600), (500, 495), (400, 300), (200, 150)):
+        books.gap("node-a", start, end)
+    (said,) = books.accounts().sentences
+    assert said == (
+        "node-a: 5 gaps without a report, 265 s in all: 2026-11-22 11:48:20 to 11:50:00 UTC, 2026-11-22 11:53:20 to 11:55:00 UTC, "
+        "2026-11-22 11:56:40 to 11:57:30 UTC and shorter ones."
+    )
 
 
 def test_a_hook_that_works_in_another_way_says_what_that_cannot_tell() -> None:

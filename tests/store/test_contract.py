@@ -180,6 +180,22 @@ def test_books_are_summed_per_node_with_losses_by_cause(store: Store) -> None:
     assert history["window_ns"] == 5 * SECOND
 
 
+def test_windows_that_waited_for_the_server_are_counted_with_their_span(store: Store) -> None:
+    in_time = [receipt(0), receipt(1, at=NOON + 5 * SECOND)]
+    keep(store, table(), "a", *in_time)
+    (node,) = rows(store.ask(NodeBooks(DAY)))
+    assert node["late_windows"] == 0
+    late = [
+        Receipt(header(i, at=at, sent_at_ns=NOON + 100 * SECOND), NOON + 101 * SECOND)
+        for i, at in ((2, NOON + 20 * SECOND), (3, NOON + 30 * SECOND))
+    ]
+    keep(store, table(), "b", *late)
+    (node,) = rows(store.ask(NodeBooks(DAY)))
+    assert node["late_windows"] == 2
+    assert (node["late_start_ns"], node["late_end_ns"]) == (NOON + 20 * SECOND, NOON + 35 * SECOND)
+    assert node["longest_wait_ns"] == 75 * SECOND
+
+
 def test_books_per_pod_and_per_window(store: Store) -> None:
     fine, lossy, passed = (
         Books("uid-1", "v1", Amount(100, 10), Amount(100, 10)),

@@ -83,7 +83,7 @@ def _view(answer: dict[str, Any], by: str) -> View:
         for row in answer[_ROWS[by]] or ()
     ]
     ratio = "unknown" if answer["ratio"] is None else f"{answer['ratio']:.4%}"
-    notes = recorded_note(answer["window"]) + list(answer["sentences"])
+    notes = recorded_note(answer["window"]) + list(answer["sentences"]) + list(answer.get("notes", ()))
     if answer["complete"]:
         notes.append("Complete: every byte that reached a hook is in a record.")
     return View(f"accounted: {ratio}", heads, rows, notes)

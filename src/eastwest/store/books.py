@@ -9,6 +9,9 @@ from eastwest.store.questions import NodeBooks, NodeGaps, PodBooks, WindowBooks
 from eastwest.store.statement import Binder
 from eastwest.store.where import within
 
+_LATE: Final = "b.sent_at_ns - b.window_end_ns > 10000000000"
+"""Waited with its agent for longer than any attempt takes, by the agent's own clock."""
+
 
 def node_books(question: NodeBooks, binder: Binder) -> str:
     return f"""SELECT cluster, node, count() AS batches, sum(b.records) AS records,
@@ -17,7 +20,9 @@ def node_books(question: NodeBooks, binder: Binder) -> str:
   sum(b.folded_edges) AS folded_edges, sumMap(b.lost_causes, b.lost_bytes, b.lost_packets) AS lost,
   sumMap(b.shipping_causes, b.shipping_bytes, b.shipping_packets) AS shipping,
   max(b.window_end_ns) AS last_window_end_ns, argMax(b.hooks, b.window_end_ns) AS hooks,
-  argMax(b.sent_at_ns - b.received_at_ns, b.received_at_ns) AS skew_ns
+  argMax(b.sent_at_ns - b.received_at_ns, b.received_at_ns) AS skew_ns,
+  countIf({_LATE}) AS late_windows, minIf(b.window_start_ns, {_LATE}) AS late_start_ns,
+  maxIf(b.window_end_ns, {_LATE}) AS late_end_ns, max(b.sent_at_ns - b.window_end_ns) AS longest_wait_ns
 FROM batches AS b WHERE {within(question.range, binder)} GROUP BY cluster, node ORDER BY cluster, node"""
 
 

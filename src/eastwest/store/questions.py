@@ -101,7 +101,8 @@ class Records:
 
 @dataclass(frozen=True, slots=True)
 class NodeBooks:
-    """Per (cluster, node) with a batch in the range: sums of the books, losses by cause, newest hooks, skew."""
+    """Per (cluster, node) with a batch in the range: sums of the books, losses by cause, newest hooks, skew; and of the windows
+    that waited for the server (`late_`): how many, from when to when, the longest wait."""
 
     range: Range
 

@@ -75,6 +75,13 @@ export default function CoveragePanel({ coverage, onClose }: { coverage: Coverag
         ) : (
           <StatusIndicator>Nothing is missing.</StatusIndicator>
         )}
+        {coverage.notes && coverage.notes.length > 0 && (
+          <ul className="ew-sentences" aria-label="What came late">
+            {coverage.notes.map((note) => (
+              <li key={note}>{note}</li>
+            ))}
+          </ul>
+        )}
         <Table
           items={coverage.nodes}
           columnDefinitions={COLUMNS}

@@ -80,6 +80,7 @@ export function coverage(patch: Partial<Coverage> = {}): Coverage {
     lost: {},
     nodes: [nodeCoverage("node-a")],
     sentences: [],
+    notes: [],
     ...patch,
   };
 }

@@ -89,5 +89,9 @@ class Coverage(BaseModel):
     unexplained_packets: int | None
     nodes: list[NodeCoverage]
     sentences: list[str] = Field(description="what is missing and why, in words, worst first; empty when complete")
+    notes: list[str] = Field(
+        default_factory=list,
+        description="what was missing for a while and came later, in words: windows that waited for the server",
+    )
     pods: list[PodCoverage] | None = Field(None, description="with by=pod: the worst first")
     windows: list[WindowCoverage] | None = Field(None, description="with by=window: the newest first")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from eastwest.query.coverage.node import Node, books
-from eastwest.query.coverage.sentences import sentences
+from eastwest.query.coverage.sentences import notes, sentences
 from eastwest.store.protocol import Store
 from eastwest.store.questions import NodeBooks, NodeGaps, NodeHistory, Range
 
@@ -32,6 +32,7 @@ class Accounts:
     unexplained_packets: int | None
     nodes: list[Node]
     sentences: list[str]
+    notes: list[str]
 
 
 def coverage(
@@ -98,6 +99,9 @@ def _fill(node: Node, row: Row | None) -> None:
     node.folded_edges = row.get("folded_edges", 0)
     node.clock_skew_ns = row["skew_ns"]
     node.hooks = json.loads(row["hooks"])
+    node.late_windows = row.get("late_windows", 0)
+    if node.late_windows:
+        node.late_ns, node.longest_wait_ns = (row["late_start_ns"], row["late_end_ns"]), row["longest_wait_ns"]
 
 
 def _sum(values: Iterable[int | None]) -> int | None:
@@ -124,4 +128,5 @@ def _total(nodes: list[Node]) -> Accounts:
         unexplained_packets=_sum(n.unexplained_packets for n in nodes),
         nodes=nodes,
         sentences=found,
+        notes=notes(nodes),
     )

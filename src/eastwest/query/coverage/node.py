@@ -29,6 +29,9 @@ class Node:
     gaps_ns: list[tuple[int, int]] = field(default_factory=list)
     clock_skew_ns: int | None = None
     hooks: list[Row] = field(default_factory=list)
+    late_windows: int = 0
+    late_ns: tuple[int, int] = (0, 0)
+    longest_wait_ns: int = 0
 
 
 def books(row: Row, lost: Causes, beside: Causes) -> Row:
