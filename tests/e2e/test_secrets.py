@@ -89,13 +89,13 @@ def test_no_token_is_anywhere_but_in_its_file(tmp_path: Path, monkeypatch: pytes
 
             def flows() -> bool:
                 answer = httpx.get(
-                    f"{server.url}/api/v1/flows", params={"window": "5m"}, headers=headers, trust_env=False
+                    f"{server.url}/api/v1/flows", params={"window": "5m"}, headers=headers, timeout=60, trust_env=False
                 )
                 seen.append(answer.text)
                 return "8080" in answer.text
 
             eventually("the connection in the table", flows)
-        with httpx.Client(base_url=server.url, trust_env=False, timeout=30) as client:
+        with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
             for given in (api, WRONG, node_token):
                 for answer in (
                     client.get("/api/v1/coverage", headers={"Authorization": f"Bearer {given}"}),
