@@ -101,7 +101,7 @@ def test_the_nodes_own_uplink_is_not_recorded(net: Node, server: Receiver, tmp_p
                 ["ip", "netns", "exec", world, sys.executable, "-c", CALL.format(host=a.ipv4, port=8080, size=100)],
                 check=True,
             )
-            server.wait(lambda _: "belongs to no pod" in running.words(), "the uplink is let go", 20)
+            server.wait(lambda _: "is no pod's" in running.words(), "the uplink is let go", 20)
             running.stop()
     finally:
         ip("netns", "del", world)

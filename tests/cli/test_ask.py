@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from eastwest.cli import demo
-from eastwest.cli.main import main
+from eastwest.cli.main import COMMANDS, main
 
 
 @pytest.fixture(scope="module")
@@ -136,13 +136,22 @@ def test_a_recording_of_the_recording_opens_again(url: str, tmp_path: Path) -> N
     assert sorted(p.name for p in tmp_path.iterdir()) == ["again.zip", "evidence"]
 
 
+def test_record_answers_in_json_and_is_silent_in_a_pipe(
+    url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "again.zip"
+    assert main(["record", "--server", url, "-o", str(target), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert (json.loads(out), err) == ({"output": str(target)}, "")
+
+
 def test_no_server_is_said_with_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["map", "--server", "http://127.0.0.1:9"]) == 2
     assert "eastwest server" in capsys.readouterr().err
 
 
 def test_every_command_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("demo", "lab", "agent", "server", "map", "flows", "top", "coverage", "record", "policy"):
+    for command in COMMANDS:
         with pytest.raises(SystemExit) as end:
             main([command, "--help"])
         assert end.value.code == 0

@@ -206,3 +206,14 @@ def test_what_passed_a_hook_by_counts_as_lost_and_says_what_to_do() -> None:
 def test_nodes_of_several_clusters_keep_their_cluster() -> None:
     found = Books().node("node-a").node("node-a", cluster="c2").accounts()
     assert [n.node for n in found.nodes] == ["c1/node-a", "c2/node-a"]
+
+
+def test_a_refused_hook_names_some_of_its_columns_and_counts_the_rest() -> None:
+    def told(*columns: str) -> list[str]:
+        hook = {"name": "sock", "state": "refused", "reason": "EPERM", "columns": columns}
+        return Books().node(hooks=json.dumps([hook])).accounts().sentences
+
+    refused = "node-a: the kernel refused hook sock (EPERM)"
+    assert told() == [f"{refused}."]
+    assert told(*"abcd") == [f"{refused}; unknown without it: a, b, c, d."]
+    assert told(*"abcdefgh") == [f"{refused}; unknown without it: a, b, c and 5 more columns."]

@@ -168,7 +168,12 @@ class Agent:
     def _say_what_runs(self) -> None:
         for hook in self._all_hooks():
             if hook.state == "refused":
-                log.warning("%s is refused by this kernel; unknown: %s (%s)", hook.name, hook.columns, hook.reason)
+                log.warning(
+                    "this kernel refuses %s (%s); unknown without it: %s",
+                    hook.name,
+                    hook.reason,
+                    ", ".join(hook.columns) or "nothing",
+                )
         log.info(
             "recording %d interfaces of node %s every %g s",
             self._taken_over + self._watcher.attached,

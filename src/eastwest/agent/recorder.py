@@ -195,7 +195,10 @@ class Recorder:
         for interface in release:
             self._kernel.release(interface.ifindex)
         for interface in discard:
-            watcher.log.info("interface %s belongs to no pod: not recorded", interface.link.name)
+            watcher.log.info(
+                "interface %s is no pod's: not hooked (--host records what the node itself sends and receives)",
+                interface.link.name,
+            )
             watcher.unhook(self._interfaces, interface)
             self._forget(interface)
 

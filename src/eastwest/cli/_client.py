@@ -87,6 +87,20 @@ def explain(args: argparse.Namespace, response: httpx.Response) -> ServerError:
     return ServerError(f"{detail}{where}", at)
 
 
+def unanswered(args: argparse.Namespace, error: httpx.TransportError | httpx.InvalidURL) -> ServerError:
+    """No answer at all, in words."""
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return ServerError(
+            f"--server {args.server}: {str(error).rstrip('.')}; expected http(s)://HOST:PORT or unix:PATH"
+        )
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout):
+        return ServerError(f"{args.server} took the question and did not answer in time; ask for a shorter --window")
+    why = str(error).partition("] ")[2] or str(error) or type(error).__name__
+    return ServerError(
+        f"no server at {args.server} ({why}); start one with `eastwest server` or `eastwest demo`, or point --server at it"
+    )
+
+
 def get(args: argparse.Namespace, path: str, params: dict[str, str] | None = None) -> Any:
     """GET a JSON answer. Raises ServerError with a sentence that says what to do."""
     return _ask(args, "GET", path, params=params or {})
@@ -106,14 +120,14 @@ def _ask(args: argparse.Namespace, method: str, path: str, **given: Any) -> Any:
     try:
         with open_client(args) as client:
             response = client.request(method, path, **given)
-    except httpx.TransportError as error:
-        raise ServerError(
-            f"no server at {args.server} ({error}); start one with `eastwest server` or `eastwest demo`, "
-            "or point --server at it"
-        ) from error
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise unanswered(args, error) from error
     if response.status_code != 200:
         raise explain(args, response)
-    return response.json()
+    try:
+        return response.json()
+    except ValueError:
+        raise ServerError(f"{args.server} is no eastwest server: its answer is not JSON") from None
 
 
 def pointer(problem: ServerError, filter_text: str | None) -> str:

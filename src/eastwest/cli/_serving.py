@@ -43,10 +43,12 @@ def open_tcp(host: str, port: int) -> socket.socket:
     """A listening socket. Raises ListenError."""
     try:
         family, kind, proto, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        sock = socket.socket(family, kind, proto)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(address)
-        sock.listen(1024)
+        with contextlib.ExitStack() as undo:
+            sock = undo.enter_context(socket.socket(family, kind, proto))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            sock.bind(address)
+            sock.listen(1024)
+            undo.pop_all()
     except OSError as error:
         hint = "; is another eastwest server running? choose another with --listen" if error.errno == 98 else ""
         raise ListenError(f"cannot listen on {host}:{port}: {error.strerror or error}{hint}") from None

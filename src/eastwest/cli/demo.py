@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
+from rich.markup import escape
 
 from eastwest.runtime.paths import DEFAULT_LISTEN
 
@@ -87,6 +88,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 def _run_live(args: argparse.Namespace, console: Console) -> int:
     from eastwest.cli._stack import Plan, Stack, StackError
+    from eastwest.lab.state import LabError
 
     began = time.monotonic()
     plan = Plan(args.scenario or SCENARIOS, name=args.name, network=args.network, listen=args.listen, enforce=True)
@@ -100,15 +102,15 @@ def _run_live(args: argparse.Namespace, console: Console) -> int:
             status.stop()
             took = time.monotonic() - began
             console.print(f"[bold]{stack.url}/map[/]  {edges} edges after {took:.0f} s (Ctrl-C ends and cleans up)")
-            console.print(f"in a second terminal: {_try(args.listen)}")
+            console.print(f"in a second terminal:\n{_try(args.listen)}")
             until = None if args.for_s is None else time.monotonic() + args.for_s
             while until is None or time.monotonic() < until:
                 stack.check()
                 time.sleep(0.2)
     except KeyboardInterrupt:
         pass
-    except StackError as problem:
-        console.print(f"[red]eastwest:[/] {problem}", highlight=False)
+    except (StackError, LabError) as problem:
+        console.print(f"[red]eastwest:[/] {escape(str(problem))}", highlight=False)
         return 2
     console.print("stopped; nothing is left behind")
     return 0
@@ -118,7 +120,24 @@ def _try(listen: str) -> str:
     """Commands to go on with, as they must be written here."""
     command = "eastwest" if shutil.which("eastwest") else os.path.relpath(sys.argv[0])
     server = "" if listen == DEFAULT_LISTEN else f" --server http://{listen}"
-    return "   ".join(f"{command} {words}{server}" for words in ("map", "top workload", "costs", "enforce status"))
+    return "\n".join(f"  {command} {words}{server}" for words in ("map", "top workload", "costs", "enforce status"))
+
+
+def _unusable(args: argparse.Namespace) -> str | None:
+    """What is wrong with the arguments, found before a cluster is started for them; None when nothing is."""
+    from eastwest.cli._serving import ListenError, open_tcp, parse_listen
+    from eastwest.lab.shipped import scenario_path
+    from eastwest.lab.state import LabError
+
+    try:
+        for scenario in args.scenario or ():
+            scenario_path(scenario)
+        open_tcp(*parse_listen(args.listen)).close()
+    except (LabError, ListenError) as problem:
+        return str(problem)
+    except ValueError as problem:
+        return f"--listen {problem}"
+    return None
 
 
 def _tell(args: argparse.Namespace, console: Console) -> int:
@@ -126,13 +145,14 @@ def _tell(args: argparse.Namespace, console: Console) -> int:
     from eastwest.cli._client import print_json
     from eastwest.cli._stack import StackError
     from eastwest.cli.story.course import plan, summary, tell
+    from eastwest.lab.state import LabError
 
     signal.signal(signal.SIGTERM, _interrupt)
     say = Console(highlight=False, soft_wrap=True, stderr=True) if args.json else console
     try:
         found = summary(tell(plan(args.name, args.network, args.listen), say.print))
-    except StackError as problem:
-        say.print(f"[red]eastwest:[/] {problem}", highlight=False)
+    except (StackError, LabError) as problem:
+        say.print(f"[red]eastwest:[/] {escape(str(problem))}", highlight=False)
         return 2
     if args.json:
         print_json(found)
@@ -144,6 +164,10 @@ def run(args: argparse.Namespace) -> int:
     reason = None if args.recorded else why_not_real()
     if args.story and reason is not None:
         console.print(f"The story needs real packets, which are not possible here: {reason}.")
+        return 2
+    problem = _unusable(args)
+    if problem is not None:
+        print(f"eastwest demo: {problem}", file=sys.stderr)
         return 2
     if args.story:
         return _tell(args, console)

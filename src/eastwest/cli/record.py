@@ -20,6 +20,8 @@ from eastwest.cli._client import (
     add_window_arguments,
     explain,
     open_client,
+    print_json,
+    unanswered,
     window_parameters,
 )
 
@@ -42,7 +44,12 @@ def register(parser: argparse.ArgumentParser) -> None:
 def _download(args: argparse.Namespace, target: Path) -> None:
     """Stream the bundle to `target`, with progress. Raises ServerError."""
     progress = Progress(
-        SpinnerColumn(), TextColumn("recording"), DownloadColumn(), console=Console(stderr=True), transient=True
+        SpinnerColumn(),
+        TextColumn("recording"),
+        DownloadColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
     )
     try:
         with (
@@ -58,8 +65,8 @@ def _download(args: argparse.Namespace, target: Path) -> None:
             for chunk in response.iter_bytes():
                 file.write(chunk)
                 progress.advance(task, len(chunk))
-    except httpx.TransportError as error:
-        raise ServerError(f"no server at {args.server} ({error}); start one with `eastwest server`") from error
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        raise unanswered(args, error) from error
 
 
 def _unpack(archive: Path, folder: Path) -> None:
@@ -102,5 +109,8 @@ def run(args: argparse.Namespace) -> int:
         return 2
     finally:
         archive.unlink(missing_ok=True)
-    print(f"recorded to {output}")
+    if args.json:
+        print_json({"output": str(output)})
+    else:
+        print(f"recorded to {output}")
     return 0

@@ -83,6 +83,10 @@ def run(args: argparse.Namespace) -> int:
     if missing:
         print(f"eastwest agent: {', '.join(missing)} missing (see eastwest agent --help)", file=sys.stderr)
         return 2
+    if not args.token_file.is_file():
+        ask = f"at the server, `eastwest server token --cluster {args.cluster} --node {args.node}` prints one"
+        print(f"eastwest agent: --token-file {args.token_file}: no such file; {ask}", file=sys.stderr)
+        return 2
     if args.tick is None:
         args.tick = ENFORCING_TICK_S if args.enforce else TICK_S
     if args.tick <= 0 or min(args.flow_map_size, args.buffer_bytes, args.spool_bytes, args.edge_budget) < 1:

@@ -51,8 +51,8 @@ def parse_target(text: str) -> tuple[str, str, int]:
     try:
         number = int(port)
         name = protocol_name(protocol_number(protocol or "TCP"))
-    except ValueError as error:
-        raise InputError(f"{text!r}: expected TARGET:PORT/PROTO, for example shop/orders:8080/TCP ({error})") from None
+    except ValueError:
+        raise InputError(f"{text!r}: expected TARGET:PORT/PROTO, for example shop/orders:8080/TCP") from None
     with_ports = name in ("TCP", "UDP", "SCTP")
     if not colon or not target or not (1 if with_ports else 0) <= number <= 65535:
         raise InputError(f"{text!r}: expected TARGET:PORT/PROTO with a port from 1 to 65535")

@@ -9,6 +9,8 @@ import argparse
 import importlib
 from typing import Final
 
+from eastwest.cli._parser import Parser
+
 SUBCOMMANDS: Final[dict[str, str]] = {
     "check": "may one end connect to another, and why",
     "connections": "every permitted connection between workloads and the outside",
@@ -30,7 +32,7 @@ exit codes: 0 clean, 1 findings (denied, differs, refused for gaps, lint), 2 bad
 """
 
 
-class _LazyParser(argparse.ArgumentParser):
+class _LazyParser(Parser):
     """Imports and registers its subcommand when that is the one to parse: each needs different packages."""
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # as argparse

@@ -32,7 +32,7 @@ exit codes: 0 written, 1 refused because coverage is incomplete, 2 bad input
 def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     add_evidence_arguments(parser)
-    parser.add_argument("--namespace", metavar="NS", help="only this namespace")
+    parser.add_argument("-n", "--namespace", metavar="NS", help="only this namespace")
     parser.add_argument("-o", "--output", metavar="DIR", type=Path, required=True, help="where to write them")
     parser.add_argument("--accept-gaps", action="store_true", help="go on although coverage is incomplete")
     parser.add_argument("--max-cidrs", type=int, default=8, metavar="N", help="CIDRs per rule and family (default: 8)")

@@ -62,16 +62,23 @@ def run(args: argparse.Namespace) -> int:
     else:
         for f in found:
             where = f"{f.file}:{f.line}" if f.file else "-"
-            print(f"{where}: {f.code}: {f.object}: {f.message}\n    fix: {f.fix}")
+            what = f"{f.object}: " if f.object else ""
+            print(f"{where}: {f.code}: {what}{f.message}\n    fix: {f.fix}")
         files = len({f.file for f in found})
-        print(f"{len(found)} findings in {files} files" if found else "nothing found")
+        print(f"{_counted(len(found), 'finding')} in {_counted(files, 'file')}" if found else "nothing found")
     return exit_code(bool(found), problems)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def _from_problems(problems: Iterable[Problem]) -> list[Finding]:
     out = []
     for p in problems:
-        if p.severity == "error":
+        if p.severity == "error" and not p.object:
+            fix = "correct the file, or leave it out of the folder: nothing in it was read"
+        elif p.severity == "error":
             fix = "correct it: the API server refuses the object as it is"
         elif p.severity == "warning":
             fix = "correct it, or delete what is not meant"

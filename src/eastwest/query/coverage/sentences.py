@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from eastwest.query.coverage.node import Node
 
 SKEW_NS: Final = 2_000_000_000
+NAMED: Final = 3
+"""Columns that a refused hook's sentence names; the answer's hooks have all of them."""
 _WORDS: Final = {
     "hook_bypass": "passed pods' interfaces without reaching a hook: another program redirects them, or a hook was taken "
     "away (which pods: eastwest coverage --by pod)",
@@ -55,6 +57,12 @@ def _moment(ns: int) -> str:
     return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def _few(names: Sequence[str]) -> str:
+    """The first of them, and how many more there are; `agent --probe` on the node lists all."""
+    more = len(names) - NAMED
+    return ", ".join(names) if more <= 1 else f"{', '.join(names[:NAMED])} and {more} more columns"
+
+
 def _of(n: Node) -> Iterator[tuple[int, str]]:
     if n.unexplained_bytes or n.unexplained_packets:
         size, packets = n.unexplained_bytes, n.unexplained_packets
@@ -87,8 +95,7 @@ def _of(n: Node) -> Iterator[tuple[int, str]]:
         )
     for hook in n.hooks:
         if hook["state"] == "refused":
-            columns = ", ".join(hook["columns"])
-            without = f"; unknown without it: {columns}" if columns else ""
+            without = f"; unknown without it: {_few(hook['columns'])}" if hook["columns"] else ""
             yield 6, f"the kernel refused hook {hook['name']} ({hook['reason'] or 'no reason given'}){without}."
         elif hook["state"] == "on" and hook["reason"]:
             yield 7, f"hook {hook['name']} works {hook['reason']}."
