@@ -88,6 +88,14 @@ def seen(service_map: dict[str, Any]) -> set[Edge]:
     return {(ends[e["source"]], ends[e["target"]], e["protocol"], e["dst_port"]) for e in service_map["edges"]}
 
 
+def unanswered(service_map: dict[str, Any]) -> set[Edge]:
+    """Edges to a Service's own address that nothing came back on: a caller that was up before its Service had a backend. They
+    are true, and a busy machine makes them likely."""
+    ends = {node["id"]: _end(node) for node in service_map["nodes"]}
+    found = [e for e in service_map["edges"] if ends[e["target"]] == "service" and not e["bytes_reverse"]]
+    return {(ends[e["source"]], "service", e["protocol"], e["dst_port"]) for e in found}
+
+
 def doubled(service_map: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Edges that appear more than once; there must be none."""
     keys = [(e["source"], e["target"], e["protocol"], e["dst_port"]) for e in service_map["edges"]]

@@ -23,6 +23,9 @@ def stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     name = f"e2e{os.getpid() % 100000}{request.param[0]}"
     plan = Plan(SCENARIOS, name=name, network=request.param, listen="127.0.0.1:0")
     with Stack(plan) as running:
+        # Here, so that each test can run alone; the first of them says which edge is missing.
+        with contextlib.suppress(StackError):
+            running.wait_for("every expected edge", lambda: expected.seen(_map(running)) >= ALL, 90)
         yield running
 
 
@@ -32,10 +35,9 @@ def _map(stack: Stack, **params: str) -> dict[str, Any]:
 
 
 def test_the_edges_are_exactly_the_expected_ones(stack: Stack) -> None:
-    with contextlib.suppress(StackError):  # the sets say more than the deadline
-        stack.wait_for("every expected edge", lambda: expected.seen(_map(stack)) >= ALL, 90)
     answer = _map(stack)
     missing, extra = ALL - expected.seen(answer), expected.seen(answer) - ALL - expected.ECOMMERCE_TOLERATED
+    extra -= expected.unanswered(answer)
     assert not missing, f"missing: {sorted(missing)}"
     assert not extra, f"not expected: {sorted(extra)}"
     assert expected.doubled(answer) == []
@@ -45,7 +47,8 @@ def test_pod_level_shows_the_same_edges_between_pods(stack: Stack) -> None:
     answer = _map(stack, level="pod")
     assert expected.seen(answer) >= ALL - {("orders/orders-report", "orders/orders-postgresql", "TCP", 5432)}
     assert expected.doubled(answer) == []
-    assert {n["kind"] for n in answer["nodes"]} <= {"pod", "node", "aws", "internet"}
+    kinds = {n["kind"] for n in answer["nodes"]}
+    assert kinds - ({"service"} if expected.unanswered(answer) else set()) <= {"pod", "node", "aws", "internet"}
 
 
 def test_a_service_edge_names_service_and_backend(stack: Stack) -> None:
