@@ -1,5 +1,5 @@
 import Spinner from "@cloudscape-design/components/spinner";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState, type MouseEvent } from "react";
 import type { Coverage, Inventory } from "./api/types";
 import { CoverageBadge } from "./components/coverage-badge";
 import { LiveToggle } from "./components/live-toggle";
@@ -37,6 +37,14 @@ const VIEWS = {
   enforcement: EnforcementView,
 } as const;
 
+/** Past the bars at the top, for the keyboard. */
+function skip(event: MouseEvent): void {
+  event.preventDefault(); // the address is the view's
+  const main = document.querySelector("main");
+  main?.setAttribute("tabindex", "-1");
+  main?.focus();
+}
+
 /** The frame around every view: navigation, time range, namespace, coverage, theme, keys. */
 export function App() {
   const view = useView();
@@ -67,6 +75,9 @@ export function App() {
   const View = VIEWS[view.page];
   return (
     <div className="ew-shell">
+      <a className="ew-skip" href="#content" onClick={skip}>
+        Skip to the content
+      </a>
       <TopBar view={view} dark={theme === "dark"} onTheme={toggle} onHelp={() => setHelp(true)}>
         <CoverageBadge coverage={coverage.data} onOpen={() => setView({ coverage: true })} />
       </TopBar>

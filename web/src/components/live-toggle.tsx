@@ -3,6 +3,7 @@ import Badge from "@cloudscape-design/components/badge";
 import type { Window } from "../api/types";
 import { clock, moment } from "../domain/format";
 import { isLive, type Range } from "../domain/range";
+import { useAway } from "../state/reach";
 
 interface Properties {
   range: Range;
@@ -13,6 +14,7 @@ interface Properties {
 
 /** Pausing holds the range at the moment that is on screen, so the address shows others the same picture. */
 export function LiveToggle({ range, window, connected, onChange }: Properties) {
+  const away = useAway();
   if (window?.recorded)
     return (
       <div className="ew-row">
@@ -26,10 +28,12 @@ export function LiveToggle({ range, window, connected, onChange }: Properties) {
   const live = isLive(range);
   const at = window ? new Date(Math.floor(window.end_ns / 1e9) * 1000) : new Date();
   const toggle = (): void => onChange({ ...range, at: live ? at.toISOString().replace(".000Z", "Z") : null });
-  const state = live ? (connected ? "Live" : "Connecting …") : `Paused at ${window ? clock(window.end_ns) : "…"} UTC`;
+  const now = connected && away == null;
+  const lost = away == null ? "Connecting …" : `No answer since ${clock(away * 1e6)} UTC; trying again`;
+  const state = live ? (now ? "Live" : lost) : `Paused at ${window ? clock(window.end_ns) : "…"} UTC`;
   return (
     <div className="ew-row">
-      <span className={`ew-pulse ${live && connected ? "ew-pulse-on" : ""}`} aria-hidden="true" />
+      <span className={`ew-pulse ${live && now ? "ew-pulse-on" : ""}`} aria-hidden="true" />
       <span className="ew-soft" role="status">
         {state}
       </span>

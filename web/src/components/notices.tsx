@@ -4,6 +4,8 @@ import Button from "@cloudscape-design/components/button";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import type { Problem } from "../api/types";
 import type { Emptiness } from "../domain/empty";
+import { isPassing } from "../domain/passing";
+import { askForToken } from "../state/session";
 
 const REMEDIES: Record<NonNullable<Emptiness["remedy"]>, string> = {
   "clear-filter": "Clear the filter",
@@ -49,11 +51,16 @@ const TOKEN: Problem = {
 
 /** What the server says is wrong, and the parameter to change. */
 export function ProblemNotice({ problem: given }: { problem: Problem }) {
-  const problem = given.status === 401 ? TOKEN : given;
-  const type = problem.status === 0 || problem.status === 503 ? "warning" : "error";
+  const refused = given.status === 401;
+  const problem = refused ? TOKEN : given;
+  const type = isPassing(problem) ? "warning" : "error";
   return (
     <div className="ew-problem">
-      <Alert type={type} header={problem.title.charAt(0).toUpperCase() + problem.title.slice(1)}>
+      <Alert
+        type={type}
+        action={refused && <Button onClick={askForToken}>Sign in</Button>}
+        header={problem.title.charAt(0).toUpperCase() + problem.title.slice(1)}
+      >
         {problem.detail}
         {problem.parameter ? ` (parameter: ${problem.parameter})` : ""}
       </Alert>

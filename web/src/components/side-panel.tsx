@@ -1,7 +1,7 @@
 import Button from "@cloudscape-design/components/button";
 import { useEffect, useRef, type ReactNode } from "react";
 
-/** What was opened, beside what it was opened from; never over the filter bar. Takes focus when it opens. */
+/** What was opened, beside what it was opened from; never over the filter bar. Takes focus when nothing has it, and gives it back. */
 export function SidePanel({
   title,
   subtitle,
@@ -17,6 +17,13 @@ export function SidePanel({
   useEffect(() => {
     if (document.activeElement === document.body) heading.current?.focus();
   }, [title]);
+  useEffect(() => {
+    const opener = document.activeElement;
+    return () => {
+      const lost = document.activeElement === document.body || !document.activeElement?.isConnected;
+      if (lost && opener instanceof HTMLElement && opener.isConnected) opener.focus();
+    };
+  }, []);
   return (
     <aside className="ew-panel" aria-label={title} data-testid="panel">
       <div className="ew-panel-head">

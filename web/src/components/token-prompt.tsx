@@ -8,7 +8,7 @@ import { dismissToken, signedIn, useSession } from "../state/session";
 
 /** Asks for the server's token when the server does. */
 export function TokenPrompt() {
-  const { tokenWanted } = useSession();
+  const { tokenWanted, signIns } = useSession();
   const [token, setToken] = useState("");
   const [error, setError] = useState("");
   if (!tokenWanted) return null;
@@ -25,8 +25,13 @@ export function TokenPrompt() {
   };
   return (
     <Modal visible onDismiss={dismissToken} header="This server asks for its token" closeAriaLabel="Close">
+      {signIns > 0 && <p>You were signed in, but the server no longer takes that: its token was changed.</p>}
       <form onSubmit={submit}>
-        <FormField label="Token" description="The token the server was started with." errorText={error}>
+        <FormField
+          label="Token"
+          description="It is in the file given to eastwest server as --token-file."
+          errorText={error}
+        >
           <Input
             type="password"
             value={token}

@@ -6,6 +6,7 @@ import {
   consequence,
   isLate,
   matrix,
+  matrixColumns,
   nodeState,
   nodeTrouble,
   progress,
@@ -162,4 +163,22 @@ test("what a gate found is one line", () => {
     missing: "",
   });
   expect(text).toBe("shop/ui → shop/db TCP 5432: 3 packets would be denied by NetworkPolicy shop/db ingress isolation");
+});
+
+test("of many nodes, those with the same modes everywhere share a column, and none is left out", () => {
+  const cell = (name: string, mode: "off" | "audit") => ({ node: name, ingress: mode, egress: mode });
+  const nodes = Array.from({ length: 12 }, (_, index) => `n${index}`);
+  const row = (namespace: string, audited: number) => ({
+    namespace,
+    cells: nodes.map((name, at) => cell(name, at < audited ? "audit" : "off")),
+    inForce: null,
+    complete: true,
+  });
+  expect(matrixColumns({ nodes, rows: [row("a", 0), row("b", 12)] }).map(({ title }) => title)).toEqual([
+    "all 12 nodes",
+  ]);
+  const columns = matrixColumns({ nodes, rows: [row("a", 1), row("b", 3)] });
+  expect(columns.map(({ title }) => title)).toEqual(["n0", "2 nodes", "9 nodes"]);
+  expect(columns.flatMap(({ nodes: members }) => members).sort()).toEqual([...nodes].sort());
+  expect(matrixColumns({ nodes: ["x", "y"], rows: [] }).map(({ title }) => title)).toEqual(["x", "y"]);
 });

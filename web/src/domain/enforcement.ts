@@ -51,6 +51,39 @@ function others(status: EnforcementStatus, nodes: readonly string[]): MatrixRow 
   return { namespace: EVERY, cells, inForce: null, complete: true };
 }
 
+/** Up to this many nodes each has a column of its own. */
+const MOST_COLUMNS = 6;
+
+export interface MatrixColumn {
+  title: string;
+  nodes: readonly string[];
+}
+
+/** One column a node; of many nodes, those with the same modes everywhere share one. */
+export function matrixColumns({
+  nodes,
+  rows,
+}: {
+  nodes: readonly string[];
+  rows: readonly MatrixRow[];
+}): MatrixColumn[] {
+  if (nodes.length <= MOST_COLUMNS) return nodes.map((node) => ({ title: node, nodes: [node] }));
+  const alike = new Map<string, string[]>();
+  nodes.forEach((node, at) => {
+    const modes = rows.map(({ cells }) => `${cells[at]?.ingress}/${cells[at]?.egress}`).join();
+    alike.set(modes, [...(alike.get(modes) ?? []), node]);
+  });
+  return [...alike.values()].map((members) => ({
+    title:
+      members.length === nodes.length
+        ? `all ${plural(nodes.length, "node")}`
+        : members.length === 1
+          ? (members[0] ?? "")
+          : plural(members.length, "node"),
+    nodes: members,
+  }));
+}
+
 /** Namespaces × nodes, in order of name; last what holds for all other namespaces. */
 export function matrix(status: EnforcementStatus): { nodes: string[]; rows: MatrixRow[] } {
   const nodes = status.nodes.map(({ node }) => node).sort();

@@ -45,7 +45,7 @@ test("hidden kinds are counted whether or not they are hidden", () => {
     edges: { length: 3 },
   });
   const graph = buildGraph(map, { hide: ["dns", "probes"], top: 100 });
-  expect(graph.hidden).toEqual({ dns: 1, probes: 1, external: 1 });
+  expect(graph.hidden).toEqual({ dns: 1, probes: 1, fanout: 0, external: 1 });
   expect(graph.nodes.map((node) => node.id).sort()).toEqual(["S3", "a/x"]);
 });
 
@@ -91,4 +91,44 @@ test("find needs every word, in any case", () => {
   expect(findIn(graph, " ")).toBeNull();
   expect([...(findIn(graph, "UI catalog")?.edges ?? [])]).toEqual(["ui/ui>catalog/catalog:TCP:8080"]);
   expect([...(findIn(graph, "carts/")?.nodes ?? [])]).toEqual(["carts/carts"]);
+});
+
+test("on the level of namespaces each is one, and what is said inside it is a loop", () => {
+  const edges = [
+    mapEdge("shop/ui", "shop/cart"),
+    mapEdge("shop/ui", "pay/ledger", { bytes_forward: 0, bytes_reverse: 500 }),
+    mapEdge("shop/cart", "pay/ledger", { dst_port: 9000, verdict: "denied", bytes_reverse: 0 }),
+    mapEdge("pay/ledger", "S3"),
+  ];
+  const nodes = ["shop/ui", "shop/cart", "pay/ledger"].map((id) => mapNode(id));
+  const map = serviceMap(edges, [...nodes, mapNode("S3", { kind: "aws" })]);
+  const graph = buildGraph(map, { ...everything, level: "namespace" });
+  expect(graph.nodes.map(({ name, kind, detail }) => [name, kind, detail])).toContainEqual([
+    "shop",
+    "namespace",
+    "2 workloads",
+  ]);
+  expect(graph.edges.map(({ name }) => name)).toEqual([
+    "shop → pay 2 ports ✕ denied, 600 B",
+    "pay → S3 TCP 8080, 1 kB",
+    "shop → shop TCP 8080, 1 kB",
+  ]);
+  const drawn = graph.edges.flatMap(({ members }) => members);
+  expect(new Set(drawn)).toEqual(new Set(edges)); // no connection is lost
+  expect(graph.groups.map(({ name }) => name).sort()).toEqual(["AWS", "Namespaces"]);
+});
+
+test("who calls at least half of all others is quiet, can be hidden, and is counted", () => {
+  const services = Array.from({ length: 20 }, (_, index) => `team/s${index}`);
+  const edges = [
+    ...services.map((id) => mapEdge("watch/scraper", id, { dst_port: 9100 })),
+    ...services.slice(1, 5).map((id) => mapEdge("team/s0", id)),
+  ];
+  const map = serviceMap(edges);
+  const graph = buildGraph(map, everything);
+  expect(graph.hidden.fanout).toBe(20);
+  expect(graph.edges.filter(({ quiet }) => quiet).map(({ source }) => source)).toEqual(Array(20).fill("watch/scraper"));
+  expect(buildGraph(map, { hide: ["fanout"], top: 100 }).edges).toHaveLength(4);
+  const small = serviceMap(services.slice(0, 5).map((id) => mapEdge("watch/scraper", id)));
+  expect(buildGraph(small, everything).hidden.fanout).toBe(0);
 });

@@ -1,11 +1,12 @@
 /** From the server's map to what is drawn: what is hidden, what is bounded, and how everything is named. */
 import type { EndKind, MapEdge, MapNode, PolicyEdge, ServiceMap } from "../api/types";
 import { bytes, count, percent, plural } from "./format";
-import type { Hideable } from "./url";
+import { fanouts } from "./fanout";
+import type { Hideable, Level } from "./url";
 import { VERDICTS, WORDS, worst, type Verdict } from "./verdict";
 
 export type PolicyState = PolicyEdge["state"];
-export type DrawnKind = EndKind | "more";
+export type DrawnKind = EndKind | "namespace" | "more";
 
 export interface GraphNode {
   id: string;
@@ -56,8 +57,11 @@ export interface Graph {
 export interface GraphOptions {
   hide: readonly Hideable[];
   top: number;
+  /** On `namespace` everything in one is drawn as one; the server tells workloads and pods. */
+  level?: Level;
 }
 
+const CLUSTER: Group = { id: "in:cluster", name: "Namespaces", kind: "namespace" };
 const OUTSIDE: Record<string, string> = {
   aws: "AWS",
   internet: "Internet",
@@ -77,12 +81,17 @@ export const portText = (edge: MapEdge): string =>
 const isExternal = (node: MapNode | undefined): boolean =>
   node == null || node.kind === "aws" || node.kind === "internet" || node.kind === "unknown";
 
-/** Why an edge may be hidden; null for traffic between the cluster's own workloads. */
-export function classify(edge: MapEdge, nodes: ReadonlyMap<string, MapNode>): Hideable | null {
+/** Why an edge may be hidden; null for traffic between the cluster's own workloads. `callers` call nearly everybody. */
+export function classify(
+  edge: MapEdge,
+  nodes: ReadonlyMap<string, MapNode>,
+  callers: ReadonlySet<string> = new Set(),
+): Hideable | null {
   const [source, target] = [nodes.get(edge.source), nodes.get(edge.target)];
   if (edge.dst_port === 53) return "dns";
   if (source?.kind === "node" && !isExternal(target)) return "probes";
-  return isExternal(source) || isExternal(target) ? "external" : null;
+  if (isExternal(source) || isExternal(target)) return "external";
+  return callers.has(edge.source) ? "fanout" : null;
 }
 
 function groupOf(node: MapNode): Group {
@@ -135,18 +144,23 @@ function representatives(order: readonly MapNode[], top: number): Map<string, st
   return shown;
 }
 
-function drawEdges(
-  edges: readonly MapEdge[],
-  shown: ReadonlyMap<string, string>,
-  names: ReadonlyMap<string, string>,
-  byId: ReadonlyMap<string, MapNode>,
-): GraphEdge[] {
+const QUIET: readonly (Hideable | null)[] = ["dns", "probes", "fanout"];
+
+interface Drawing {
+  shown: ReadonlyMap<string, string>;
+  names: ReadonlyMap<string, string>;
+  whyOf: (edge: MapEdge) => Hideable | null;
+  /** Whether what two ends that are drawn as one say to each other is drawn. */
+  inside: boolean;
+}
+
+function drawEdges(edges: readonly MapEdge[], { shown, names, whyOf, inside }: Drawing): GraphEdge[] {
   const bundles = new Map<string, { source: string; target: string; members: MapEdge[] }>();
   for (const edge of edges) {
     const source = shown.get(edge.source) ?? edge.source;
     const target = shown.get(edge.target) ?? edge.target;
     const collapsed = source !== edge.source || target !== edge.target;
-    if (collapsed && source === target) continue;
+    if (collapsed && source === target && !inside) continue;
     const id = collapsed ? `${source}>${target}` : edgeId(edge);
     const bundle = bundles.get(id) ?? { source, target, members: [] };
     bundle.members.push(edge);
@@ -164,7 +178,7 @@ function drawEdges(
     const ruled = verdict && verdict !== "allowed" ? WORDS[verdict] : null;
     const state = ruled ? ` ${ruled.sign} ${ruled.word}` : answered ? "" : " unanswered";
     const name = `${ends} ${label}${state}, ${bytes(total)}`;
-    const quiet = members.every((edge) => ["dns", "probes"].includes(classify(edge, byId) ?? ""));
+    const quiet = members.every((edge) => QUIET.includes(whyOf(edge)));
     return {
       id,
       source,
@@ -213,13 +227,57 @@ function moreNodes(
 
 /** What was denied is small, and what one looks for. */
 const severity = (edge: GraphEdge): number => (edge.verdict ? VERDICTS.length - VERDICTS.indexOf(edge.verdict) : 1);
+const worstFirst = (a: GraphEdge, b: GraphEdge): number =>
+  severity(b) - severity(a) || b.bytes - a.bytes || (a.id < b.id ? -1 : 1);
+
+/** Each namespace as one; what is said inside it is an edge from it to itself. */
+function byNamespace(
+  present: readonly MapNode[],
+  edges: readonly MapEdge[],
+  weight: ReadonlyMap<string, number>,
+  hidden: Graph["hidden"],
+  whyOf: Drawing["whyOf"],
+): Graph {
+  const members = new Map<string, MapNode[]>();
+  for (const node of present) {
+    const id = node.namespace == null ? node.id : groupOf(node).id;
+    members.set(id, [...(members.get(id) ?? []), node]);
+  }
+  const shown = new Map([...members].flatMap(([id, nodes]) => nodes.map((node) => [node.id, id])));
+  const names = nameNodes(present.filter((node) => node.namespace == null));
+  const nodes = [...members].flatMap(([id, inside]): GraphNode[] => {
+    const [first] = inside;
+    if (!first) return [];
+    const bytes = inside.reduce((sum, node) => sum + (weight.get(node.id) ?? 0), 0);
+    if (first.namespace == null) {
+      const name = names.get(id) ?? first.name;
+      const detail = detailOf(first);
+      return [{ id, kind: first.kind, group: groupOf(first).id, name, label: first.name, detail, bytes, node: first }];
+    }
+    names.set(id, first.namespace);
+    const detail = plural(inside.filter(({ kind }) => kind === "workload").length, "workload");
+    const label = first.namespace;
+    return [{ id, kind: "namespace", group: CLUSTER.id, name: label, label, detail, bytes, node: null }];
+  });
+  const outside = present.filter((node) => node.namespace == null).map(groupOf);
+  const groups = new Map([CLUSTER, ...outside].map((group) => [group.id, group]));
+  return {
+    groups: [...groups.values()].filter(({ id }) => nodes.some(({ group }) => group === id)),
+    nodes: nodes.sort((a, b) => b.bytes - a.bytes || (a.id < b.id ? -1 : 1)),
+    edges: drawEdges(edges, { shown, names, whyOf, inside: true }).sort(worstFirst),
+    hidden,
+    rest: { nodes: 0, share: 0 },
+  };
+}
 
 /** The graph to draw. Edges keep their direction; nothing disappears without a figure in `hidden` or `rest`. */
 export function buildGraph(map: ServiceMap, options: GraphOptions): Graph {
   const byId = new Map(map.nodes.map((node) => [node.id, node]));
-  const hidden: Record<Hideable, number> = { dns: 0, probes: 0, external: 0 };
+  const callers = fanouts(map);
+  const whyOf = (edge: MapEdge): Hideable | null => classify(edge, byId, callers);
+  const hidden: Record<Hideable, number> = { dns: 0, probes: 0, fanout: 0, external: 0 };
   const edges = map.edges.filter((edge) => {
-    const why = classify(edge, byId);
+    const why = whyOf(edge);
     if (why == null) return true;
     hidden[why] += 1;
     return !options.hide.includes(why);
@@ -228,6 +286,7 @@ export function buildGraph(map: ServiceMap, options: GraphOptions): Graph {
   const everTouched = new Set(map.edges.flatMap((edge) => [edge.source, edge.target]));
   const present = map.nodes.filter((node) => touched.has(node.id) || !everTouched.has(node.id));
   const weight = weigh(edges);
+  if (options.level === "namespace") return byNamespace(present, edges, weight, hidden, whyOf);
   const order = ranked(present, weight);
   const top = order.length > options.top ? options.top : order.length;
   const shown = representatives(order, top);
@@ -253,9 +312,7 @@ export function buildGraph(map: ServiceMap, options: GraphOptions): Graph {
   return {
     groups: [...groups.values()].sort((a, b) => (a.id < b.id ? -1 : 1)),
     nodes: [...drawn, ...more],
-    edges: drawEdges(edges, shown, names, byId).sort(
-      (a, b) => severity(b) - severity(a) || b.bytes - a.bytes || (a.id < b.id ? -1 : 1),
-    ),
+    edges: drawEdges(edges, { shown, names, whyOf, inside: false }).sort(worstFirst),
     hidden,
     rest: { nodes: order.length - top, share: total ? folded / total : 0 },
   };

@@ -28,8 +28,8 @@ type Flow = "right" | "down";
 
 const GAP = { row: 28, column: 100, layer: 56, unitRow: 64, unitColumn: 90 } as const;
 const PADDING = 24;
-/** Joining ranks costs clearness: it must make the picture that much larger to be worth it. */
-const FOLDING_COST = 0.6;
+/** Joining ranks costs clearness: it must make the picture that much larger to be worth it. Less so where nothing could be read. */
+const FOLDING_COST = { least: 0.2, most: 0.6 } as const;
 /** Drawn at 0.85 of full size in a window 720 pixels high, everything can be read; larger is no better. */
 const LEGIBLE = 0.85 / 720;
 
@@ -150,9 +150,13 @@ export function arrange(boxes: readonly Box[], edges: readonly Arc[], aspect = 1
   }
   let best: { positions: Positions; score: number } = { positions: new Map(), score: -1 };
   if (boxes.length === 0) return best.positions;
+  let legible = 0;
   for (const flow of ["down", "right"] as const)
     for (const { positions, folded } of variants(flow, boxes, edges, aspect)) {
-      const score = Math.min(scale(positions, aspect), LEGIBLE) * (1 - FOLDING_COST * folded);
+      const size = Math.min(scale(positions, aspect), LEGIBLE);
+      if (folded === 0) legible = Math.max(legible, size / LEGIBLE);
+      const cost = FOLDING_COST.least + (FOLDING_COST.most - FOLDING_COST.least) * legible ** 2;
+      const score = size * (1 - cost * folded);
       if (score > best.score) best = { positions, score };
     }
   return best.positions;

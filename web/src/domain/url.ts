@@ -2,11 +2,11 @@
 import { DEFAULT_RANGE, formatLength, parseLength, parseMoment, type Range } from "./range";
 
 export type Page = "overview" | "map" | "flows" | "policies" | "enforcement";
-export type Level = "workload" | "pod";
+export type Level = "namespace" | "workload" | "pod";
 export type FlowView = "cluster" | "aws" | "external" | "all";
 /** Only edges that the policies decided so, at any end. */
 export type VerdictFilter = "denied" | "would-deny" | "allowed";
-export type Hideable = "dns" | "probes" | "external";
+export type Hideable = "dns" | "probes" | "fanout" | "external";
 /** Whose effect the map shows: nothing, the policies in force, or those that traffic asks for. */
 export type PolicyOverlay = "off" | "current" | "generated";
 export type PolicyTab = "yaml" | "changes" | "evidence" | "unseen";
@@ -36,8 +36,9 @@ export interface ViewState {
 }
 
 export const VERDICT_FILTERS: readonly VerdictFilter[] = ["denied", "would-deny", "allowed"];
-export const HIDEABLE: readonly Hideable[] = ["dns", "probes", "external"];
+export const HIDEABLE: readonly Hideable[] = ["dns", "probes", "fanout", "external"];
 const PAGES: readonly Page[] = ["overview", "map", "flows", "policies", "enforcement"];
+export const LEVELS: readonly Level[] = ["namespace", "workload", "pod"];
 export const POLICY_TABS: readonly PolicyTab[] = ["yaml", "changes", "evidence", "unseen"];
 export const DEFAULTS: ViewState = {
   page: "overview",
@@ -90,7 +91,7 @@ export function parseUrl(path: string, search: string): ViewState {
     page: oneOf(path.replace(/\/$/, "").split("/").pop() ?? null, PAGES, "overview"),
     range: parseRange(query),
     namespace: query.get("ns"),
-    level: oneOf(query.get("level"), ["workload", "pod"], "workload"),
+    level: oneOf(query.get("level"), LEVELS, "workload"),
     hide: HIDEABLE.filter((what) => query.get("hide")?.split(",").includes(what)),
     top: positive(query.get("top"), DEFAULTS.top, 1000),
     find: query.get("find") ?? "",
@@ -125,7 +126,7 @@ function shared(state: ViewState): [string, string | null][] {
 
 function ofMap(state: ViewState): [string, string | null][] {
   return [
-    ["level", state.level === "pod" ? "pod" : null],
+    ["level", state.level === DEFAULTS.level ? null : state.level],
     ["hide", state.hide.length ? state.hide.join(",") : null],
     ["top", state.top === DEFAULTS.top ? null : String(state.top)],
     ["find", state.find || null],

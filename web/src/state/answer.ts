@@ -2,6 +2,8 @@
 import { useEffect, useRef, useState } from "react";
 import { ApiError, apiUrl, get, type Parameters } from "../api/client";
 import type { Problem } from "../api/types";
+import { isPassing } from "../domain/passing";
+import { reached } from "./reach";
 import { useSession, wantToken } from "./session";
 
 export interface Answer<T> {
@@ -31,8 +33,9 @@ export function useAnswer<T>(path: string | null, parameters: Parameters, tick =
     const failed = (error: unknown): void => {
       if (!(error instanceof ApiError) || abort.signal.aborted) return;
       if (error.problem.status === 401) wantToken();
-      const passing = error.problem.status === 0 || error.problem.status === 503;
+      const passing = isPassing(error.problem);
       if (passing) retry = setTimeout(ask, RETRY_MS);
+      if (passing) reached(false);
       setAnswer((before) => ({ data: passing ? before.data : null, problem: error.problem, loading: false, url }));
     };
     const ask = (): void => {
@@ -43,7 +46,10 @@ export function useAnswer<T>(path: string | null, parameters: Parameters, tick =
       }
       state = "asking";
       get<T>(url, abort.signal)
-        .then((data) => setAnswer({ data, problem: null, loading: false, url }), failed)
+        .then((data) => {
+          reached(true);
+          setAnswer({ data, problem: null, loading: false, url });
+        }, failed)
         .finally(() => {
           const more = state === "asked again" && !abort.signal.aborted;
           state = "idle";

@@ -3,11 +3,13 @@ import { useSyncExternalStore } from "react";
 
 interface SessionState {
   tokenWanted: boolean;
+  /** Closed without a token: not asked again until someone wants to. */
+  dismissed: boolean;
   signIns: number;
 }
 
 const listeners = new Set<() => void>();
-let current: SessionState = { tokenWanted: false, signIns: 0 };
+let current: SessionState = { tokenWanted: false, dismissed: false, signIns: 0 };
 
 function change(next: SessionState): void {
   current = next;
@@ -15,13 +17,13 @@ function change(next: SessionState): void {
 }
 
 export function wantToken(): void {
-  if (!current.tokenWanted) change({ ...current, tokenWanted: true });
+  if (!current.tokenWanted && !current.dismissed) change({ ...current, tokenWanted: true });
 }
 
-/** Until the next question is refused. */
-export const dismissToken = (): void => change({ ...current, tokenWanted: false });
+export const dismissToken = (): void => change({ ...current, tokenWanted: false, dismissed: true });
+export const askForToken = (): void => change({ ...current, tokenWanted: true, dismissed: false });
 
-export const signedIn = (): void => change({ tokenWanted: false, signIns: current.signIns + 1 });
+export const signedIn = (): void => change({ tokenWanted: false, dismissed: false, signIns: current.signIns + 1 });
 
 export function useSession(): SessionState {
   return useSyncExternalStore(

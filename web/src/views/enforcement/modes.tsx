@@ -1,16 +1,30 @@
 import Button from "@cloudscape-design/components/button";
 import { useState } from "react";
 import type { EnforcementStatus } from "../../api/types";
-import { cellText, EVERY, matrix, MODE, strictest, type MatrixRow } from "../../domain/enforcement";
+import {
+  cellText,
+  EVERY,
+  matrix,
+  matrixColumns,
+  MODE,
+  strictest,
+  type MatrixColumn,
+  type MatrixRow,
+} from "../../domain/enforcement";
+import { Value } from "../../components/value";
 import { ChangeMode } from "./change-mode";
 
 const nameOf = (namespace: string): string => (namespace === EVERY ? "all other namespaces" : namespace);
 
-function Row({ row, onChange }: { row: MatrixRow; onChange: () => void }) {
+const why = "Enforcement is off here, so nothing is to be put in force.";
+
+function Row({ row, columns, onChange }: { row: MatrixRow; columns: readonly MatrixColumn[]; onChange: () => void }) {
   return (
     <tr>
       <th scope="row">{nameOf(row.namespace)}</th>
-      {row.cells.map((cell) => {
+      {columns.map(({ nodes }) => {
+        const cell = row.cells.find(({ node }) => node === nodes[0]);
+        if (!cell) return null;
         const mode = strictest(cell);
         return (
           <td key={cell.node} className={`ew-mode ew-mode-${mode}`}>
@@ -18,8 +32,8 @@ function Row({ row, onChange }: { row: MatrixRow; onChange: () => void }) {
           </td>
         );
       })}
-      <td>{row.inForce == null ? "–" : `${row.complete ? "✓" : "…"} ${row.inForce}`}</td>
-      <td>
+      <td>{row.inForce == null ? <Value text="–" why={why} /> : `${row.complete ? "✓" : "…"} ${row.inForce}`}</td>
+      <td className="ew-nowrap">
         <Button onClick={onChange} ariaLabel={`Change the mode of ${nameOf(row.namespace)}`}>
           Change
         </Button>
@@ -32,6 +46,7 @@ function Row({ row, onChange }: { row: MatrixRow; onChange: () => void }) {
 export function Modes({ status, onChanged }: { status: EnforcementStatus; onChanged: () => void }) {
   const [changing, setChanging] = useState<MatrixRow | null>(null);
   const { nodes, rows } = matrix(status);
+  const columns = matrixColumns({ nodes, rows });
   const close = (): void => setChanging(null);
   return (
     <section className="ew-card ew-wide" aria-label="Modes">
@@ -41,9 +56,9 @@ export function Modes({ status, onChanged }: { status: EnforcementStatus; onChan
           <thead>
             <tr>
               <th scope="col">Namespace</th>
-              {nodes.map((node) => (
-                <th key={node} scope="col">
-                  {node}
+              {columns.map(({ title, nodes: members }) => (
+                <th key={title + members[0]} scope="col" title={members.join(", ")}>
+                  {title}
                 </th>
               ))}
               <th scope="col">In force on</th>
@@ -52,11 +67,20 @@ export function Modes({ status, onChanged }: { status: EnforcementStatus; onChan
           </thead>
           <tbody>
             {rows.map((row) => (
-              <Row key={row.namespace} row={row} onChange={() => setChanging(row)} />
+              <Row key={row.namespace} row={row} columns={columns} onChange={() => setChanging(row)} />
             ))}
           </tbody>
         </table>
       </div>
+      {columns.length < nodes.length && columns.length > 1 && (
+        <ul className="ew-soft ew-small">
+          {columns.map(({ title, nodes: members }) => (
+            <li key={title + members[0]}>
+              {title}: {members.join(", ")}
+            </li>
+          ))}
+        </ul>
+      )}
       {rows.length === 1 && <p className="ew-soft">The server knows no namespaces yet.</p>}
       <p className="ew-soft ew-small">
         {Object.values(MODE)

@@ -7,11 +7,13 @@ import { route, type RoutedArc } from "../../domain/route";
 import { settle } from "../../domain/settle";
 import type { Selected } from "../../domain/url";
 import type { Theme } from "../../state/theme";
-import { badgeImage, NODE_HEIGHT, nodeWidth, shapeOf, shorten, stylesheet } from "./picture";
+import { badgeImage, FAR_ZOOM, farLabel, NODE_HEIGHT, nodeWidth, shapeOf, shorten, stylesheet } from "./picture";
 
 /** From here on moving the map moves an image of it, which is then drawn anew: Cytoscape redraws too slowly. */
 export const LARGE_EDGES = 600;
 const CROWDED_EDGES = 70;
+
+const still = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 export interface Canvas {
   /** `key` names what is asked: places are kept while it stays the same. */
@@ -39,6 +41,7 @@ function elementsOf(graph: Graph): ElementDefinition[] {
         parent: node.group,
         kind: node.kind,
         label: `${shorten(node.label)}\n${shorten(node.detail)}`,
+        far: farLabel(node.label),
         width: nodeWidth(node),
         shape: shapeOf(node.kind),
         badge: badgeImage(node),
@@ -46,7 +49,7 @@ function elementsOf(graph: Graph): ElementDefinition[] {
     })),
     ...graph.edges.map((edge) => ({
       group: "edges" as const,
-      classes: crowded,
+      classes: [crowded, edge.source === edge.target ? "loop" : ""].join(" "),
       data: {
         id: edge.id,
         source: edge.source,
@@ -73,7 +76,7 @@ function synchronise(cy: Core, elements: readonly ElementDefinition[], positions
       const existing = cy.getElementById(element.data.id ?? "");
       if (existing.nonempty()) {
         existing.data(element.data);
-        if (element.group === "edges") existing.toggleClass("crowded", element.classes === "crowded");
+        if (element.group === "edges") existing.toggleClass("crowded", /crowded/.test(String(element.classes)));
         if (element.data.parent && existing.parent().first().id() !== element.data.parent)
           existing.move({ parent: element.data.parent });
       } else cy.add(element);
@@ -126,13 +129,24 @@ export function createCanvas(
   let arcs: RoutedArc[] = [];
   let drawnKey = "";
   let chosenId: string | null = null;
+  let approached: string | null = null; // what the picture was made larger for
   let handled = false; // the person moved the picture, so it is theirs
   const fit = (): void => {
     handled = false;
+    approached = null;
     if (cy.nodes().empty()) return;
     cy.fit(undefined, 24);
     if (cy.zoom() > 1.1) cy.zoom({ level: 1.1, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
   };
+  let far: boolean | null = null;
+  /** What is drawn small says less, in larger letters. */
+  const near = (changed = false): void => {
+    const now = cy.zoom() < FAR_ZOOM;
+    if (now === far && !changed) return;
+    far = now;
+    cy.batch(() => void cy.elements().toggleClass("far", now));
+  };
+  cy.on("zoom", () => near());
   const aspect = (): number => (cy.width() > 0 && cy.height() > 0 ? cy.width() / cy.height() : 1.5);
   follow(cy, onSelect);
   cy.on("scrollzoom dragpan pinchzoom", () => {
@@ -151,7 +165,17 @@ export function createCanvas(
     if (element.empty()) return;
     const box = element.union(element.connectedNodes()).renderedBoundingBox({});
     const inside = box.x1 > 0 && box.y1 > 0 && box.x2 < cy.width() && box.y2 < cy.height();
-    if (!inside) cy.animate({ center: { eles: element }, duration: 180 });
+    if (!inside) cy.animate({ center: { eles: element }, duration: still() ? 0 : 180 });
+  };
+  /** What was chosen in a picture too small to read comes near, unless the person moved it. */
+  const approach = (id: string): void => {
+    const element = cy.getElementById(id);
+    if (element.empty() || handled || (cy.zoom() >= FAR_ZOOM && approached !== id)) return show(id);
+    approached = id;
+    const around = element.union(element.neighborhood()).union(element.connectedNodes()).nodes();
+    cy.fit(around, 60);
+    if (cy.zoom() > 0.9) cy.zoom(0.9);
+    cy.center(around);
   };
   return {
     draw(graph, key) {
@@ -171,9 +195,12 @@ export function createCanvas(
       synchronise(cy, elementsOf(graph), positions);
       bendEdges();
       if (afresh || (moved && !handled)) fit();
+      near(true);
     },
     mark(selected, found, pointed) {
+      const chosenBefore = chosenId;
       chosenId = selected?.id ?? null;
+      if (chosenId && chosenId !== chosenBefore) approach(chosenId);
       cy.batch(() => {
         cy.elements().removeClass("dim chosen near");
         const chosen = selected ? cy.getElementById(selected.id) : cy.collection();
@@ -201,7 +228,7 @@ export function createCanvas(
     resize() {
       cy.resize();
       if (chosenId)
-        show(chosenId); // a panel opened: keep the size of things, and the thing in sight
+        approach(chosenId); // a panel opened: keep the size of things, and the thing in sight
       else if (!handled) fit();
     },
     destroy: () => cy.destroy(),

@@ -6,7 +6,7 @@ import { SidePanel } from "../../components/side-panel";
 import { Value } from "../../components/value";
 import { edgeFilter, viewOf } from "../../domain/filter";
 import { bytes, clock, moment } from "../../domain/format";
-import { edgeId, portText, type GraphEdge } from "../../domain/graph";
+import { edgeBytes, edgeId, portText, type GraphEdge } from "../../domain/graph";
 import { health, lookedUp } from "../../domain/health";
 import { costCell, pricesText } from "../../domain/cost";
 import { effectText } from "../../domain/policies";
@@ -165,6 +165,12 @@ function Single({ edge, map, range }: { edge: MapEdge; map: ServiceMap; range: R
   );
 }
 
+const MOST = 200;
+
+/** Draws what was drawn as one in full, with this connection chosen. */
+const alone = (edge: MapEdge, level: ServiceMap["level"]): void =>
+  setView({ level, top: 1000, selected: { kind: "edge", id: edgeId(edge) } });
+
 interface PanelProperties {
   edge: GraphEdge;
   map: ServiceMap;
@@ -192,16 +198,24 @@ export function EdgePanel({ edge, map, effects, range, onClose }: PanelPropertie
         <Single edge={first} map={map} range={range} />
       ) : (
         <ul className="ew-plain">
-          {edge.members.slice(0, 200).map((member) => (
-            <li key={`${member.source}${member.target}${portText(member)}`}>
-              {names.get(member.source)} → {names.get(member.target)} {portText(member)},{" "}
-              {bytes(member.bytes_forward + member.bytes_reverse)}
-              {member.verdict && member.verdict !== "allowed"
-                ? `, ${WORDS[member.verdict].sign} ${WORDS[member.verdict].word}`
-                : ""}
-              {effects?.get(edgeId(member))?.state === "denied" ? ", ✕ would be denied" : ""}
-            </li>
-          ))}
+          {[...edge.members]
+            .sort((a, b) => edgeBytes(b) - edgeBytes(a))
+            .slice(0, MOST)
+            .map((member) => (
+              <li key={edgeId(member)}>
+                <button type="button" className="ew-item" onClick={() => alone(member, map.level)}>
+                  <span className="ew-item-text">
+                    {names.get(member.source)} → {names.get(member.target)} {portText(member)}
+                    {member.verdict && member.verdict !== "allowed"
+                      ? `, ${WORDS[member.verdict].sign} ${WORDS[member.verdict].word}`
+                      : ""}
+                    {effects?.get(edgeId(member))?.state === "denied" ? ", ✕ would be denied" : ""}
+                  </span>
+                  <span className="ew-item-note">{bytes(edgeBytes(member))}</span>
+                </button>
+              </li>
+            ))}
+          {edge.members.length > MOST && <li className="ew-soft">and {edge.members.length - MOST} more</li>}
         </ul>
       )}
     </SidePanel>

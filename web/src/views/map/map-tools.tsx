@@ -9,7 +9,12 @@ import { HIDEABLE, type Hideable, type Level, type PolicyOverlay, type ViewState
 import { VerdictSelect } from "../../components/verdict-select";
 import { setView } from "../../state/view";
 
-const TOGGLES: Record<Hideable, string> = { dns: "DNS", probes: "From nodes", external: "External" };
+const TOGGLES: Record<Hideable, { text: string; title: string }> = {
+  dns: { text: "DNS", title: "Lookups: everything to port 53" },
+  probes: { text: "From nodes", title: "What nodes themselves open, such as health checks" },
+  fanout: { text: "Fan-out", title: "Workloads that call at least half of all others, such as a metrics scraper" },
+  external: { text: "External", title: "AWS services, the internet, and what is not identified" },
+};
 
 const OVERLAYS = [
   { id: "off", text: "No policies" },
@@ -59,19 +64,22 @@ export function MapTools({ view, graph, search, onFit, onRearrange }: Properties
         label="Level"
         selectedId={view.level}
         options={[
+          { id: "namespace", text: "Namespaces" },
           { id: "workload", text: "Workloads" },
           { id: "pod", text: "Pods" },
         ]}
         onChange={({ detail }) => setView({ level: detail.selectedId as Level, selected: null })}
       />
-      {HIDEABLE.map((what) => (
+      {HIDEABLE.filter((what) => view.hide.includes(what) || graph?.hidden[what] !== 0).map((what) => (
         <Toggle
           key={what}
           checked={!view.hide.includes(what)}
           onChange={({ detail }) => setView({ hide: toggled(view.hide, what, detail.checked) })}
         >
-          {TOGGLES[what]}
-          {graph ? ` (${graph.hidden[what]})` : ""}
+          <span title={TOGGLES[what].title}>
+            {TOGGLES[what].text}
+            {graph ? ` (${graph.hidden[what]})` : ""}
+          </span>
         </Toggle>
       ))}
       <SegmentedControl

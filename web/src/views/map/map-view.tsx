@@ -55,14 +55,15 @@ function Details({ graph, map, selected, effects, range }: DetailsProperties) {
 
 export default function MapView({ view, coverage, theme, tick }: Properties) {
   const { namespace, level, range, hide, top, find, selected, policy, verdict } = view;
+  const asked = level === "namespace" ? "workload" : level;
   const {
     data: map,
     problem,
     loading,
-  } = useAnswer<ServiceMap>("service-map", { namespace, level, verdict, ...rangeParameters(range) }, tick);
+  } = useAnswer<ServiceMap>("service-map", { namespace, level: asked, verdict, ...rangeParameters(range) }, tick);
   const effect = useAnswer<PolicyEffect>(
     policy === "off" ? null : "policies/effect",
-    { namespace, level, set: policy, ...rangeParameters(range) },
+    { namespace, level: asked, set: policy, ...rangeParameters(range) },
     Math.floor(tick / 10),
   );
   const shown = policy === "off" ? null : effect.data;
@@ -70,7 +71,7 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
   const canvas = useRef<Canvas>(null);
   const search = useRef<InputProps.Ref>(null);
   const [pointed, setPointed] = useState<string | null>(null);
-  const plain = useMemo(() => (map ? buildGraph(map, { hide, top }) : null), [map, hide, top]);
+  const plain = useMemo(() => (map ? buildGraph(map, { hide, top, level }) : null), [map, hide, top, level]);
   const graph = useMemo(() => (plain && effects ? judged(plain, effects) : plain), [plain, effects]);
   const found = useMemo(() => (graph ? findIn(graph, find) : null), [graph, find]);
   const question = loading ? null : [namespace, level, top, verdict, ...hide].join();

@@ -35,7 +35,7 @@ function Edges({ title, edges }: { title: string; edges: readonly GraphEdge[] })
 
 function factsOf(node: GraphNode) {
   const own = node.node;
-  if (!own) return [];
+  if (!own) return [{ name: "Bytes", value: `${bytes(node.bytes)} sent and received` }];
   return [
     ...(own.namespace ? [{ name: "Namespace", value: own.namespace }] : []),
     { name: "Kind", value: own.workload_kind ?? own.kind },
@@ -65,6 +65,20 @@ export function NodePanel({ node, graph, onClose }: { node: GraphNode; graph: Gr
           {own.namespace && (
             <Button onClick={() => setView({ namespace: own.namespace, selected: null })}>Only {own.namespace}</Button>
           )}
+        </div>
+      ) : node.kind === "namespace" ? (
+        <div className="ew-row">
+          <Button
+            variant="primary"
+            onClick={() => setView({ namespace: node.name, level: "workload", selected: null })}
+          >
+            Open {node.name}
+          </Button>
+          <Button
+            onClick={() => setView({ page: "flows", namespace: node.name, filter: "", view: "all", cursor: null })}
+          >
+            View flows
+          </Button>
         </div>
       ) : (
         <Button onClick={() => setView({ top: 1000, selected: null })}>Draw everything</Button>

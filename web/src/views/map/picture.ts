@@ -62,11 +62,14 @@ const WORKLOAD_BADGES: Record<string, string> = {
 /** One to three letters for the kind. */
 export function badgeText(node: GraphNode): string {
   if (node.kind === "workload") return WORKLOAD_BADGES[node.node?.workload_kind ?? ""] ?? "W";
-  return { pod: "P", node: "N", service: "S", aws: "AWS", internet: "@", unknown: "?", more: "…" }[node.kind];
+  return { namespace: "NS", pod: "P", node: "N", service: "S", aws: "AWS", internet: "@", unknown: "?", more: "…" }[
+    node.kind
+  ];
 }
 
 const BADGE_COLOURS: Record<string, string> = {
   workload: "#2f6fd6",
+  namespace: "#1f5aa8",
   pod: "#3d7f5f",
   node: "#6b6f7b",
   service: "#7b4fb0",
@@ -92,10 +95,25 @@ export function nodeWidth(node: GraphNode): number {
   return Math.min(340, Math.max(112, 56 + tapered + 7.6 * Math.max(node.label.length, node.detail.length)));
 }
 
+/** From here on, smaller, a box shows its name alone, larger, on two lines where it is long. */
+export const FAR_ZOOM = 0.62;
+const FAR_LINE = 13;
+
+/** A name on at most two lines, cut where words meet, as near to its middle as can be. */
+export function farLabel(text: string): string {
+  const cuts = [...text.matchAll(/[-._/ ]/g)].map(({ index }) => index + 1).filter((at) => at < text.length);
+  if (text.length <= FAR_LINE || (cuts.length === 0 && text.length <= FAR_LINE + 4)) return text;
+  const off = (at: number): number => Math.abs(at - text.length / 2);
+  const cut = cuts.sort((a, b) => off(a) - off(b))[0] ?? FAR_LINE;
+  const most = Math.max(FAR_LINE, Math.ceil(text.length * 0.7));
+  return `${shorten(text.slice(0, cut), most)}\n${shorten(text.slice(cut), most)}`;
+}
+
 export const shorten = (text: string, most = 34): string => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 const SHAPES: Record<GraphNode["kind"], string> = {
   workload: "round-rectangle",
+  namespace: "round-rectangle",
   pod: "rectangle",
   node: "hexagon",
   service: "round-tag",
@@ -144,6 +162,18 @@ export function stylesheet(theme: Theme): StylesheetJson {
     },
     { selector: "node[kind = 'unknown'], node[kind = 'more']", style: { "border-style": "dashed" } },
     {
+      selector: "node.far[width]",
+      style: {
+        label: "data(far)",
+        "font-size": 21,
+        "line-height": 1.05,
+        "text-margin-x": 0,
+        "text-justification": "center",
+        "background-image-opacity": 0,
+        "min-zoomed-font-size": 3,
+      },
+    },
+    {
       selector: "node:parent",
       style: {
         ...font,
@@ -164,6 +194,7 @@ export function stylesheet(theme: Theme): StylesheetJson {
         "min-zoomed-font-size": 4,
       },
     },
+    { selector: "node.far:parent", style: { "font-size": 25, "min-zoomed-font-size": 3 } },
     { selector: "node:parent[kind = 'outside']", style: { "border-style": "dashed", "background-opacity": 0.4 } },
     {
       selector: "edge",
@@ -187,6 +218,18 @@ export function stylesheet(theme: Theme): StylesheetJson {
         "min-zoomed-font-size": 6,
       },
     },
+    {
+      selector: "edge.loop",
+      style: {
+        "curve-style": "bezier",
+        "control-point-distances": 56,
+        "loop-direction": "0deg",
+        "loop-sweep": "60deg",
+        width: 2.5,
+        "arrow-scale": 0.8,
+      },
+    },
+    { selector: "edge.far", style: { "font-size": 18 } },
     {
       selector: "edge[?quiet]",
       style: { label: "", "line-style": "dotted", "arrow-scale": 0.8, "line-opacity": 0.75 },
@@ -248,6 +291,7 @@ export function stylesheet(theme: Theme): StylesheetJson {
       },
     },
     { selector: ".crowded[!denied][!verdict]", style: { label: "", "line-opacity": 0.4, "arrow-scale": 0.8 } },
+    { selector: "edge.loop[!denied][!verdict]", style: { label: "" } },
     { selector: "node.dim", style: { opacity: 0.28 } },
     {
       selector: "edge.dim",

@@ -9,7 +9,7 @@ import { useAnswer } from "../../state/answer";
 import { remedy } from "../../state/remedy";
 import { setView } from "../../state/view";
 import { CrossZone, Denied, Enforcement, LookupErrors, Payers, SentAgain, Talkers } from "./rankings";
-import { FigureTile } from "./tile";
+import { FigureTile, Waiting } from "./tile";
 
 const SENT_AGAIN = "retransmits_established>0 or retransmits_syn>0";
 
@@ -24,8 +24,9 @@ export default function OverviewView({ view, coverage, tick }: Properties) {
   const asked = { namespace: view.namespace, ...rangeParameters(view.range) };
   const { data, problem, loading } = useAnswer<Overview>("overview", asked, tick);
   const slow = Math.floor(tick / 2);
-  const top = useAnswer<Top>("top", { ...asked, by: "workload", limit: 6 }, slow).data;
-  const costs = useAnswer<Costs>("costs", { ...asked, by: "workload", limit: 6 }, slow).data;
+  const top = useAnswer<Top>("top", { ...asked, by: "workload", limit: 6 }, slow);
+  const costing = useAnswer<Costs>("costs", { ...asked, by: "workload", limit: 6 }, slow);
+  const costs = costing.data;
   const again = { ...asked, filter: SENT_AGAIN, sort: "-retransmits_established", limit: 6 };
   const sentAgain = useAnswer<FlowPage>("flows", again, slow).data;
   const denied = useAnswer<ServiceMap>("service-map", { ...asked, verdict: "denied" }, tick);
@@ -84,8 +85,8 @@ export default function OverviewView({ view, coverage, tick }: Properties) {
       )}
       {data && !empty && (
         <div className="ew-cards">
-          {top && <Talkers top={top} />}
-          {costs && <CrossZone costs={costs} />}
+          {top.data ? <Talkers top={top.data} /> : top.loading && <Waiting title="Top talkers" />}
+          {costs ? <CrossZone costs={costs} /> : costing.loading && <Waiting title="Cross-zone traffic and cost" />}
           {data.policy_denied != null && denied.data && <Denied map={denied.data} />}
           {costs && <Payers costs={costs} />}
           {status && <Enforcement status={status} />}

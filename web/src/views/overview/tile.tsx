@@ -80,3 +80,13 @@ export function Ranking({
     </section>
   );
 }
+
+/** Holds the place of a card whose answer is on its way. */
+export function Waiting({ title }: { title: string }) {
+  return (
+    <section className="ew-card" aria-label={title} aria-busy="true">
+      <h2>{title}</h2>
+      <p className="ew-soft">Reading…</p>
+    </section>
+  );
+}
