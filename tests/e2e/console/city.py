@@ -1,4 +1,4 @@
-"""A cluster of the size people have: 70 workloads in 14 namespaces, 300 pods on 12 nodes, told by agents' own batches.
+"""A cluster of the size people have: 64 workloads in 14 namespaces, 296 pods on 12 nodes, told by agents' own batches.
 
 Real manifests for a real server, and the batches that agents would send it over the wire: both ends report, hooks are
 refused on some nodes, a policy denies here and audits there. The figures are invented, the same every time.
@@ -42,7 +42,7 @@ _SIZES = {
     "monitoring": {"prometheus/S": 2, "grafana": 2, "alertmanager/S": 2, "loki/S": 3, "node-logs/D": 12, "kube-state": 1},
     "kube-system": {"coredns": 4, "metrics-server": 2, "csi-node/D": 12, "autoscaler": 1, "snapshot-controller": 1},
 }  # fmt: skip
-_CALLS = """
+_CALLED = """
 waf>ingress-nginx:8443 ingress-nginx>web:8080 ingress-nginx>bff:8080 ingress-nginx>oidc-proxy:4180 ingress-nginx>assets:8080
 web>bff:8080 web>assets:8080 bff>catalog:8080 bff>carts:8080 bff>checkout:8080 bff>orders:8080 bff>search:9200 bff>auth:9000
 bff>recommendations:8080 search>catalog:8080 recommendations>inference:8500 recommendations>feature-store:6566
@@ -59,7 +59,8 @@ uploader>media-postgresql:5432 uploader>transcoder:8080 transcoder>thumbnails:80
 feature-store>features-redis:6379 inference>feature-store:6566 trainer>feature-store:6566 trainer>clickhouse:9000
 grafana>prometheus:9090 grafana>loki:3100 prometheus>alertmanager:9093 node-logs>loki:3100 prometheus>kube-state:8080
 kafka>kafka:9093 catalog-mysql>catalog-mysql:33061 orders-rabbitmq>orders-rabbitmq:25672 clickhouse>clickhouse:9009
-""".split()
+"""
+_CALLS = _CALLED.split()
 _OUTSIDE = (
     ("uploader", "52.218.1.10", 443), ("transcoder", "52.218.1.10", 443), ("catalog", "52.94.5.20", 443),
     ("card-gateway", "93.184.216.34", 443), ("email", "203.0.114.25", 587), ("sms", "151.101.1.140", 443),
@@ -89,7 +90,7 @@ class City:
                 self.kind[name] = {"S": "StatefulSet", "D": "DaemonSet", "C": "Job"}.get(letter, "Deployment")
                 places = []
                 for i in range(count):
-                    node = NODES[i] if letter == "D" else NODES[(n * 5 + i * 7) % len(NODES)]
+                    node = NODES[i] if letter == "D" else NODES[n * 7 % len(NODES)]
                     pod = f"{name}-{i}" if letter == "S" else f"{name}-6f9d-{n:03d}"
                     places.append((f"uid-{pod}", pod, f"10.{100 + NODES.index(node)}.{n // 200}.{n % 200 + 2}", node))
                     n += 1

@@ -1,12 +1,31 @@
 /** The keyboard path: single keys and two-key sequences, never while typing. */
 
-export type Command = "search" | "fit" | "overview" | "map" | "flows" | "policies" | "enforcement" | "close" | "help";
+export type Command =
+  | "search"
+  | "fit"
+  | "larger"
+  | "smaller"
+  | "overview"
+  | "map"
+  | "flows"
+  | "policies"
+  | "enforcement"
+  | "close"
+  | "help";
 
-const SINGLE: Record<string, Command> = { "/": "search", f: "fit", Escape: "close", "?": "help" };
+const SINGLE: Record<string, Command> = {
+  "/": "search",
+  f: "fit",
+  "+": "larger",
+  "-": "smaller",
+  Escape: "close",
+  "?": "help",
+};
 const AFTER_G: Record<string, Command> = { o: "overview", m: "map", f: "flows", p: "policies", e: "enforcement" };
 export const SHORTCUTS: readonly [string, string][] = [
   ["/", "Search the map, or go to the filter"],
   ["f", "Fit the map"],
+  ["+ -", "Larger, smaller"],
   ["g o", "Go to the overview"],
   ["g m", "Go to the map"],
   ["g f", "Go to the flows"],

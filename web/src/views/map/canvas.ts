@@ -7,11 +7,23 @@ import { route, type RoutedArc } from "../../domain/route";
 import { settle } from "../../domain/settle";
 import type { Selected } from "../../domain/url";
 import type { Theme } from "../../state/theme";
-import { badgeImage, FAR_ZOOM, farLabel, NODE_HEIGHT, nodeWidth, shapeOf, shorten, stylesheet } from "./picture";
+import {
+  badgeImage,
+  FAR_SIZE,
+  FAR_ZOOM,
+  farLabel,
+  NEAR_SIZE,
+  NODE_HEIGHT,
+  nodeWidth,
+  shapeOf,
+  shorten,
+  stylesheet,
+} from "./picture";
 
 /** From here on moving the map moves an image of it, which is then drawn anew: Cytoscape redraws too slowly. */
 export const LARGE_EDGES = 600;
 const CROWDED_EDGES = 70;
+const SETTLED_MS = 60;
 
 const still = (): boolean => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -21,6 +33,8 @@ export interface Canvas {
   mark: (selected: Selected | null, found: Found | null, pointed: string | null) => void;
   show: (id: string) => void;
   fit: () => void;
+  /** Larger (above 1) or smaller, around the middle. */
+  zoom: (factor: number) => void;
   rearrange: () => void;
   theme: (theme: Theme) => void;
   resize: () => void;
@@ -142,6 +156,8 @@ export function createCanvas(
   /** What is drawn small says less, in larger letters. */
   const near = (changed = false): void => {
     const now = cy.zoom() < FAR_ZOOM;
+    container.dataset.zoom = cy.zoom().toFixed(4);
+    container.dataset.names = ((now ? FAR_SIZE : NEAR_SIZE) * cy.zoom()).toFixed(1); // pixels on the screen
     if (now === far && !changed) return;
     far = now;
     cy.batch(() => void cy.elements().toggleClass("far", now));
@@ -177,6 +193,12 @@ export function createCanvas(
     if (cy.zoom() > 0.9) cy.zoom(0.9);
     cy.center(around);
   };
+  let coming: ReturnType<typeof setTimeout> | undefined;
+  /** Once the panel beside it has taken its place. */
+  const soon = (): void => {
+    clearTimeout(coming);
+    coming = setTimeout(() => chosenId && approach(chosenId), SETTLED_MS);
+  };
   return {
     draw(graph, key) {
       if (key !== drawnKey) positions = new Map();
@@ -200,7 +222,7 @@ export function createCanvas(
     mark(selected, found, pointed) {
       const chosenBefore = chosenId;
       chosenId = selected?.id ?? null;
-      if (chosenId && chosenId !== chosenBefore) approach(chosenId);
+      if (chosenId && chosenId !== chosenBefore) soon();
       cy.batch(() => {
         cy.elements().removeClass("dim chosen near");
         const chosen = selected ? cy.getElementById(selected.id) : cy.collection();
@@ -218,6 +240,10 @@ export function createCanvas(
     },
     show,
     fit,
+    zoom(factor) {
+      handled = true;
+      cy.zoom({ level: cy.zoom() * factor, renderedPosition: { x: cy.width() / 2, y: cy.height() / 2 } });
+    },
     rearrange() {
       positions = settle(boxes, arcs, new Map(), aspect());
       cy.batch(() => positions.forEach((point, id) => cy.getElementById(id).position(point)));
@@ -228,9 +254,12 @@ export function createCanvas(
     resize() {
       cy.resize();
       if (chosenId)
-        approach(chosenId); // a panel opened: keep the size of things, and the thing in sight
+        soon(); // a panel opened: what it is about stays in sight
       else if (!handled) fit();
     },
-    destroy: () => cy.destroy(),
+    destroy() {
+      clearTimeout(coming);
+      cy.destroy();
+    },
   };
 }

@@ -26,8 +26,6 @@ interface Properties {
   view: ViewState;
   graph: Graph | null;
   search: RefObject<InputProps.Ref | null>;
-  onFit: () => void;
-  onRearrange: () => void;
 }
 
 function toggled(hide: readonly Hideable[], what: Hideable, shown: boolean): Hideable[] {
@@ -46,7 +44,7 @@ function Rest({ graph }: { graph: Graph | null }) {
   );
 }
 
-export function MapTools({ view, graph, search, onFit, onRearrange }: Properties) {
+export function MapTools({ view, graph, search }: Properties) {
   return (
     <div className="ew-tools" role="group" aria-label="Map settings">
       <div className="ew-find">
@@ -90,10 +88,6 @@ export function MapTools({ view, graph, search, onFit, onRearrange }: Properties
       />
       <VerdictSelect value={view.verdict} onChange={(verdict) => setView({ verdict, selected: null })} />
       <Rest graph={graph} />
-      <div className="ew-tools-end">
-        <Button iconName="zoom-to-fit" onClick={onFit} ariaLabel="Fit the map (f)" variant="icon" />
-        <Button iconName="refresh" onClick={onRearrange} ariaLabel="Arrange the map afresh" variant="icon" />
-      </div>
     </div>
   );
 }

@@ -23,6 +23,7 @@ import { MapTools } from "./map-tools";
 import { NodePanel } from "./node-panel";
 import { Outline } from "./outline";
 import { PolicyNote } from "./policy-note";
+import { Zoom } from "./zoom";
 
 interface Properties {
   view: ViewState;
@@ -79,6 +80,8 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
   useKeyboard((command) => {
     if (command === "search") search.current?.focus();
     else if (command === "fit") canvas.current?.fit();
+    else if (command === "larger") canvas.current?.zoom(1.4);
+    else if (command === "smaller") canvas.current?.zoom(1 / 1.4);
     else if (command === "close" && selected) select(null);
     else return false;
     return true;
@@ -98,13 +101,7 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
   };
   return (
     <main className="ew-map" aria-busy={loading}>
-      <MapTools
-        view={view}
-        graph={graph}
-        search={search}
-        onFit={() => canvas.current?.fit()}
-        onRearrange={() => canvas.current?.rearrange()}
-      />
+      <MapTools view={view} graph={graph} search={search} />
       {problem && <ProblemNotice problem={problem} />}
       {policy !== "off" && effect.problem && <ProblemNotice problem={effect.problem} />}
       {policy !== "off" && <PolicyNote policy={policy} effect={shown} loading={effect.loading} />}
@@ -122,6 +119,7 @@ export default function MapView({ view, coverage, theme, tick }: Properties) {
               canvasRef={canvas}
               onSelect={select}
             />
+            <Zoom canvasRef={canvas} />
             <Legend />
           </div>
           <Details graph={graph} map={map} selected={selected} effects={effects} range={range} />

@@ -97,6 +97,9 @@ export function nodeWidth(node: GraphNode): number {
 
 /** From here on, smaller, a box shows its name alone, larger, on two lines where it is long. */
 export const FAR_ZOOM = 0.62;
+/** Points of a name in its box, and of one that stands alone. */
+export const NEAR_SIZE = 14;
+export const FAR_SIZE = 21;
 const FAR_LINE = 13;
 
 /** A name on at most two lines, cut where words meet, as near to its middle as can be. */
@@ -144,7 +147,7 @@ export function stylesheet(theme: Theme): StylesheetJson {
         "text-wrap": "wrap",
         "text-justification": "left",
         "text-margin-x": 15,
-        "font-size": 14,
+        "font-size": NEAR_SIZE,
         "line-height": 1.25,
         "min-zoomed-font-size": 4,
         "background-image": "data(badge)",
@@ -165,7 +168,7 @@ export function stylesheet(theme: Theme): StylesheetJson {
       selector: "node.far[width]",
       style: {
         label: "data(far)",
-        "font-size": 21,
+        "font-size": FAR_SIZE,
         "line-height": 1.05,
         "text-margin-x": 0,
         "text-justification": "center",
@@ -323,6 +326,7 @@ export function stylesheet(theme: Theme): StylesheetJson {
         "z-index": 9,
       },
     },
+    { selector: "edge.far.chosen", style: { "font-size": 21 } },
     {
       selector: "edge.chosen[verdict = 'denied'], edge.chosen[verdict = 'partly']",
       style: { "line-color": colour.refused, "target-arrow-color": colour.refused, color: colour.refused },
