@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from api.factories_batches import batch, recent
-from api.running import RunningServer
+from api.running import RunningServer, eventually
 from eastwest.runtime.tokens import agent_token, load_secret
 from eastwest.wire.batch import INGEST_PATH
 from eastwest.wire.batches import PATH as BATCHES
@@ -108,3 +109,24 @@ def test_several_batches_of_which_none_is_believed(server: RunningServer) -> Non
     assert torn.status_code == 422
     assert "batch 1 of 2 reaches past the end" in torn.text
     assert connections(server) == 0
+
+
+def test_whoever_shows_no_token_is_not_listened_to(server: RunningServer) -> None:
+    """The answer comes before the body: nothing of what a stranger sends is kept in memory."""
+    with socket.create_connection(("127.0.0.1", server.port), 30) as stranger:
+        head = f"POST {INGEST_PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n"
+        stranger.sendall(head.encode() + b"x")
+        assert stranger.recv(4096).startswith(b"HTTP/1.1 401")
+
+
+def test_who_hangs_up_in_the_middle_is_counted_and_nothing_is_kept(server: RunningServer) -> None:
+    token = agent_token(load_secret(server.data), "c1", "node-a")
+    content = batch(0, [row()])
+    for path in (INGEST_PATH, BATCHES):
+        with socket.create_connection(("127.0.0.1", server.port), 30) as agent:
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Length: {len(content)}\r\n\r\n"
+            agent.sendall(head.encode() + content[:-5])
+    cut_short = 'eastwest_server_refused_total{cause="cut_short"} 2'
+    eventually("both to be counted", lambda: cut_short in server.get("/metrics").text)
+    assert connections(server) == 0
+    assert "Traceback" not in server.log.read_text()

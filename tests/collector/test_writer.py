@@ -12,7 +12,7 @@ from eastwest.collector.accept import Accepted
 from eastwest.collector.counts import Counts
 from eastwest.collector.enrich import enrich
 from eastwest.collector.journal import Journal
-from eastwest.collector.writer import Writer
+from eastwest.collector.writer import BusyError, Writer
 from eastwest.k8s.inventory import Inventory
 from eastwest.runtime.topic import Topic
 from eastwest.store.clickhouse import ClickHouseStore
@@ -64,3 +64,21 @@ def test_an_agent_with_a_backlog_does_not_wait_for_company(writer: Writer) -> No
         again.result(1.0)
     writer.stop()
     again.result(SOON_S)
+
+
+def test_a_disk_that_refuses_blocks_is_said_and_nothing_is_taken_in(
+    writer: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Agents are told to send again; once there is room their windows come in, once."""
+    monkeypatch.setattr(writer, "_gather_s", 0.0)
+    (tmp_path / "journal").rename(tmp_path / "away")
+    for _ in range(2):
+        with pytest.raises(BusyError, match="journal: No such file or directory"):
+            writer.submit(_sent(0, "node-a", waited_s=20)).result(SOON_S)
+    assert "cannot write to" in (writer.stalled or "")
+    assert writer.pending_rows == 0
+    (tmp_path / "away").rename(tmp_path / "journal")
+    for _ in range(2):
+        writer.submit(_sent(0, "node-a", waited_s=20)).result(SOON_S)
+    assert writer.stalled is None
+    assert writer._counts.snapshot()[0]["batches"] == 1

@@ -17,6 +17,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from eastwest.api.starting import Starting
+from eastwest.cli._slow_clients import ImpatientProtocol, take_all_descriptors
 
 GRACE_S = 3
 
@@ -95,8 +96,10 @@ def serve(
 ) -> None:
     """Run until SIGINT or SIGTERM. `site` is entered while `starting` answers, and left before this returns; `ready` is
     called once its requests are answered. Raises what entering it raises."""
+    take_all_descriptors()
     config = uvicorn.Config(
         starting,
+        http=ImpatientProtocol,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -35,6 +35,10 @@ class RefusedError(Exception):
         self.cause = cause
 
 
+def no_token() -> RefusedError:
+    return RefusedError(401, "no_token", "send the node's token as: Authorization: Bearer TOKEN")
+
+
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """A batch that is what it says."""
@@ -66,7 +70,8 @@ def inflate(body: bytes, encoding: str | None) -> bytes:
 
 def accept(body: bytes, encoding: str | None, token: str | None, secret: bytes, now_ns: int) -> Accepted:
     """A checked batch. Raises RefusedError; whoever holds no token learns nothing about the batch."""
-    _need(token)
+    if not token:
+        raise no_token()
     return _accept(inflate(body, encoding), token, secret, now_ns)
 
 
@@ -75,17 +80,13 @@ def accept_several(
 ) -> list[Accepted | RefusedError]:
     """Each batch of a body of several, or why it is refused: one does not decide about another. Raises RefusedError for the
     whole."""
-    _need(token)
+    if not token:
+        raise no_token()
     try:
         found = batches.split(inflate(body, encoding))
     except BatchError as error:
         raise RefusedError(422, "malformed", str(error)) from None
     return [_accept_or_reason(one, token, secret, now_ns) for one in found]
-
-
-def _need(token: str | None) -> None:
-    if not token:
-        raise RefusedError(401, "no_token", "send the node's token as: Authorization: Bearer TOKEN")
 
 
 def _accept_or_reason(body: bytes, token: str | None, secret: bytes, now_ns: int) -> Accepted | RefusedError:

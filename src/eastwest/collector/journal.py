@@ -6,6 +6,8 @@ its final name is whole and durable; drafts of a crash are swept away.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import struct
@@ -22,6 +24,10 @@ _SUFFIX: Final = ".block"
 _DRAFT: Final = ".draft"
 
 
+class JournalError(Exception):
+    """A block could not be written; nothing of it is there. The text says where, why and what to do."""
+
+
 class Journal:
     """A directory of blocks. One process at a time: the data directory's lock guards it."""
 
@@ -36,16 +42,22 @@ class Journal:
         _sync(self._directory.parent)
 
     def write(self, block: str, parts: Iterable[Part]) -> Path:
-        """Return when the block is durable."""
+        """Return when the block is durable. Raises JournalError: a full disk is as it was before."""
         draft = self._directory / f"{block}{_DRAFT}"
-        with draft.open("wb") as file:
-            for part in parts:
-                _write_part(file, part)
-            file.flush()
-            os.fsync(file.fileno())
         path = draft.with_suffix(_SUFFIX)
-        draft.rename(path)
-        _sync(self._directory)
+        try:
+            with draft.open("wb") as file:
+                for part in parts:
+                    _write_part(file, part)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(path)
+            _sync(self._directory)
+        except OSError as error:
+            for left in (draft, path):  # whoever sent it is told that it was not taken in
+                with contextlib.suppress(OSError):
+                    left.unlink()
+            raise JournalError(f"cannot write to {self._directory}: {_why(error)}") from error
         return path
 
     def pending(self) -> list[Path]:
@@ -60,6 +72,15 @@ class Journal:
     def remove(self, path: Path) -> None:
         """Forget a block that is in the store. A crash before the directory is synced only repeats it."""
         path.unlink()
+
+
+def _why(error: OSError) -> str:
+    words = error.strerror or str(error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{words}; free some space there, agents keep their windows and send them again"
+    if error.errno == errno.EROFS:
+        return f"{words}; mount it writable, agents keep their windows and send them again"
+    return words
 
 
 def _write_part(file: BinaryIO, part: Part) -> None:

@@ -18,6 +18,11 @@ _TOTALS: Final = {
     "records": Family("eastwest_server_records", Kind.COUNTER, "Flow records made durable."),
     "blocks": Family("eastwest_server_blocks", Kind.COUNTER, "Blocks of coalesced batches written."),
     "blocks_replayed": Family("eastwest_server_blocks_replayed", Kind.COUNTER, "Blocks repeated from the journal."),
+    "journal_failures": Family(
+        "eastwest_server_journal_failures",
+        Kind.COUNTER,
+        "Blocks that could not be written to the journal, and were not taken in.",
+    ),
     "inserts": Family("eastwest_server_inserts", Kind.COUNTER, "Inserts into the store."),
     "insert_retries": Family("eastwest_server_insert_retries", Kind.COUNTER, "Inserts that had to be tried again."),
 }

@@ -8,12 +8,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Final
+from typing import Final, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Request, Response
-from fastapi.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
 
-from eastwest.collector.accept import MAX_BODY_BYTES, Accepted, RefusedError, accept, accept_several
+from eastwest.collector.accept import MAX_BODY_BYTES, Accepted, RefusedError, accept, accept_several, no_token
 from eastwest.collector.counts import Counts
 from eastwest.collector.writer import BusyError, Writer
 from eastwest.runtime.tokens import bearer
@@ -23,18 +24,57 @@ from eastwest.wire.batches import BatchAnswer
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 RETRY_AFTER_S: Final = 2
 ANSWER_WITHIN_S: Final = 8.0
 """Below the agents' patience: a batch that takes longer is asked for again, and recognised."""
 
 
+RECEIVING_BYTES: Final = 4 * MAX_BODY_BYTES
+"""Of bodies that are on their way in at once, before they are inflated."""
+ACCEPTING: Final = 2
+"""Bodies that are inflated and read at once, each up to MAX_BODY_BYTES."""
+
+
+class _Receiving:
+    """How much of all bodies is in memory. For the event loop's thread only."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+
+    async def body(self, request: Request) -> bytes:
+        """The whole body. Raises RefusedError; whoever shows no token is not read."""
+        if bearer(request.headers.get("authorization")) is None:
+            raise no_token()
+        chunks, size = [], 0
+        try:
+            async for chunk in request.stream():
+                size += len(chunk)
+                self._bytes += len(chunk)
+                if size > MAX_BODY_BYTES:
+                    raise RefusedError(413, "too_large", f"the body is longer than {MAX_BODY_BYTES} bytes")
+                if self._bytes > RECEIVING_BYTES:
+                    raise RefusedError(503, "busy", "too much is being received at once; send it again")
+                chunks.append(chunk)
+        except ClientDisconnect:
+            raise RefusedError(400, "cut_short", f"the sender hung up after {size} bytes of the body") from None
+        finally:
+            self._bytes -= size
+        return b"".join(chunks)
+
+
 def ingest_router(writer: Writer, secret: bytes, counts: Counts, clock: Callable[[], int] = time.time_ns) -> APIRouter:
     """The route over one writer. Every answer is plain text for the agent's log."""
-    router = APIRouter()
+    router, receiving, accepting = APIRouter(), _Receiving(), CapacityLimiter(ACCEPTING)
+
+    async def read(request: Request, how: Callable[[bytes, str | None, str | None, bytes, int], T]) -> T:
+        body, token = await receiving.body(request), bearer(request.headers.get("authorization"))
+        encoding = request.headers.get("content-encoding")
+        return await to_thread.run_sync(how, body, encoding, token, secret, clock(), limiter=accepting)
 
     async def batch(request: Request) -> Response:
         try:
-            accepted = await run_in_threadpool(accept, await _body(request), *_who(request), secret, clock())
+            accepted = await read(request, accept)
         except RefusedError as refused:
             _count(counts, refused)
             return _answer(refused.status, str(refused))
@@ -43,7 +83,7 @@ def ingest_router(writer: Writer, secret: bytes, counts: Counts, clock: Callable
 
     async def several(request: Request) -> Response:
         try:
-            found = await run_in_threadpool(accept_several, await _body(request), *_who(request), secret, clock())
+            found = await read(request, accept_several)
         except RefusedError as refused:
             _count(counts, refused)
             return _answer(refused.status, str(refused))
@@ -55,10 +95,6 @@ def ingest_router(writer: Writer, secret: bytes, counts: Counts, clock: Callable
     router.add_api_route(INGEST_PATH, batch, methods=["POST"], include_in_schema=False)
     router.add_api_route(wire.PATH, several, methods=["POST"], include_in_schema=False)
     return router
-
-
-def _who(request: Request) -> tuple[str | None, str | None]:
-    return request.headers.get("content-encoding"), bearer(request.headers.get("authorization"))
 
 
 def _count(counts: Counts, refused: RefusedError) -> None:
@@ -97,16 +133,6 @@ def _became(done: Future[None]) -> BatchAnswer:
     if isinstance(error, BusyError):
         return BatchAnswer(503, str(error))
     return BatchAnswer(500, f"{type(error).__name__}: {error}"[:500])
-
-
-async def _body(request: Request) -> bytes:
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise RefusedError(413, "too_large", f"the body is longer than {MAX_BODY_BYTES} bytes")
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _answer(status: int, text: str) -> Response:

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from eastwest.collector.accept import Accepted
 from eastwest.collector.counts import Counts
-from eastwest.collector.journal import Journal
+from eastwest.collector.journal import Journal, JournalError
 from eastwest.collector.known import BatchId, KnownBatches, batch_id
 from eastwest.model.batch import BatchHeader
 from eastwest.query.live import Landed
@@ -89,7 +89,7 @@ class Writer:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self.stalled: str | None = None
-        """Why a journalled block cannot be inserted right now; None when all is well."""
+        """Why a block cannot be journalled or inserted right now; None when all is well."""
 
     def start(self) -> None:
         """Repeat what a crash left in the journal, learn which batches are known, then take new ones."""
@@ -176,6 +176,13 @@ class Writer:
             name = f"{time.time_ns():020d}-{uuid.uuid4().hex}"
             parts = cut(name, flows, [Receipt(w.batch.header, w.batch.received_at_ns) for w in block])
             path = self._journal.write(name, parts)
+        except JournalError as error:
+            if str(error) != self.stalled:
+                log.error("nothing is taken in: %s", error)
+            self.stalled = str(error)
+            self._counts.add(journal_failures=1)
+            self._settle(block, BusyError(str(error)))
+            return
         except Exception as error:
             if len(block) > 1:
                 for waiting in block:
