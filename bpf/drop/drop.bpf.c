@@ -31,7 +31,7 @@ struct {
 	__type(value, struct drop_value);
 } drops SEC(".maps");
 
-/* The same keys without addresses and ports, while `drops` is full */
+/* The same keys without addresses and ports: while `drops` is full, and what a socket had accepted */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 2048);
@@ -56,6 +56,10 @@ struct {
 } drop_owner SEC(".maps");
 
 const volatile __u32 owner SEC(".rodata.owner") = 0;
+
+/* The reason of packets that a socket had accepted and freed unread with itself (QUEUE_PURGE), as this kernel numbers it; 0:
+ * it has none. No loss on any edge, but the FIN of each connection that this end closes first: ports are not looked at. */
+const volatile __u32 accepted SEC(".rodata.accepted") = 0;
 
 static __always_inline int in_charge(void)
 {
@@ -98,7 +102,7 @@ static __always_inline void parse_ports(struct drop_key *key, const unsigned cha
 	struct ports ports = {};
 	__u8 flags;
 
-	if (!has_ports(key->protocol) || bpf_probe_read_kernel(&ports, sizeof(ports), l4))
+	if (key->reason == accepted || !has_ports(key->protocol) || bpf_probe_read_kernel(&ports, sizeof(ports), l4))
 		return;
 	key->src_port = bpf_ntohs(ports.src);
 	key->dst_port = bpf_ntohs(ports.dst);
@@ -113,19 +117,15 @@ static __always_inline void parse_ports(struct drop_key *key, const unsigned cha
 	}
 }
 
-static __always_inline __u64 parse_ipv4(struct drop_key *key, const unsigned char *l3)
+static __always_inline __u64 parse_ipv4(struct drop_key *key, const struct ipv4_header *ip, const unsigned char *l3)
 {
-	struct ipv4_header ip;
-
-	if (bpf_probe_read_kernel(&ip, sizeof(ip), l3))
-		return 0;
-	key->protocol = ip.protocol;
-	map_ipv4(key->src, &ip.src);
-	map_ipv4(key->dst, &ip.dst);
+	key->protocol = ip->protocol;
+	map_ipv4(key->src, &ip->src);
+	map_ipv4(key->dst, &ip->dst);
 	key->flags |= DROP_PARSED;
-	if (!(ip.fragment & bpf_htons(0x1fff)))
-		parse_ports(key, l3 + (ip.version_ihl & 0xf) * 4);
-	return bpf_ntohs(ip.total_length);
+	if (!(ip->fragment & bpf_htons(0x1fff)))
+		parse_ports(key, l3 + (ip->version_ihl & 0xf) * 4);
+	return bpf_ntohs(ip->total_length);
 }
 
 /* A chain of too many extension headers leaves the number of the next one as protocol; a later fragment has no ports. */
@@ -159,13 +159,13 @@ static __always_inline __u64 parse_ipv6(struct drop_key *key, const unsigned cha
 static __always_inline __u64 parse(struct drop_key *key, const struct sk_buff___drop *skb)
 {
 	const unsigned char *l3 = skb->head + skb->network_header;
-	__u8 first = 0;
+	struct ipv4_header ip;
 
-	if (!skb->network_header || bpf_probe_read_kernel(&first, 1, l3))
+	if (!skb->network_header || bpf_probe_read_kernel(&ip, sizeof(ip), l3))
 		return 0;
-	if (first >> 4 == 4)
-		return parse_ipv4(key, l3);
-	return first >> 4 == 6 ? parse_ipv6(key, l3) : 0;
+	if (ip.version_ihl >> 4 == 4)
+		return parse_ipv4(key, &ip, l3);
+	return ip.version_ihl >> 4 == 6 ? parse_ipv6(key, l3) : 0;
 }
 
 static __always_inline void add(struct drop_value *value, __u64 bytes)
@@ -238,14 +238,17 @@ int drop_kfree_skb(__u64 *ctx)
 	if (!bytes)
 		bytes = skb->len;
 	count(DROP_SEEN);
-	if (!account(&drops, &key, bytes))
+	if (reason != accepted && !account(&drops, &key, bytes))
 		return 0;
 	coarse.netns = key.netns;
 	coarse.ifindex = key.ifindex;
 	coarse.owner_netns = key.owner_netns;
 	coarse.reason = reason;
 	coarse.protocol = key.protocol;
-	count(account(&drops_coarse, &coarse, bytes) ? DROP_LOST : DROP_COARSE);
+	if (account(&drops_coarse, &coarse, bytes))
+		count(DROP_LOST);
+	else if (reason != accepted)
+		count(DROP_COARSE);
 	return 0;
 }
 

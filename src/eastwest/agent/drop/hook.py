@@ -26,10 +26,10 @@ _LINK: Final = "link_drop"
 PINS: Final = (_LINK, *(f"map_{name}" for name in _MAPS))
 _RAW_TRACEPOINT_OPEN: Final = 17
 _ENTRIES: Final = 1024  # kinds of drop with addresses in a tick; further ones are counted per pod and reason
-_COARSE_ENTRIES: Final = 1024
+_COARSE_ENTRIES: Final = 1024  # also: what sockets had accepted, per pod
 _PREFIX: Final = "SKB_DROP_REASON_"
-_ACCEPTED_BEFORE: Final = ("queue_purge",)
-"""Reasons of packets the kernel had taken in and freed unread, as the FIN of every connection closed first here."""
+_ACCEPTED_BEFORE: Final = "queue_purge"
+"""Of packets the kernel had taken in and freed unread, as the FIN of every connection closed first here."""
 
 
 class HookRefusedError(RuntimeError):
@@ -62,7 +62,8 @@ class DropHook:
         maps = self._handover.maps(_MAPS)
         sizes = {"drops": entries, "drops_coarse": _COARSE_ENTRIES}
         identity = struct.pack("<I", (int.from_bytes(os.urandom(4), "little") >> 1) + 1)
-        constants = {".rodata.owner": identity}
+        self._accepted = next((number for number, name in self.reasons.items() if name == _ACCEPTED_BEFORE), 0)
+        constants = {".rodata.owner": identity, ".rodata.accepted": struct.pack("<I", self._accepted)}
         try:
             self._object = load(
                 "drop", _MAPS, ("drop_kfree_skb",), _STRUCTS, sizes, constants=constants, choose=maps.choose
@@ -121,11 +122,7 @@ class DropHook:
 
     def losses(self, drops: Drops) -> NDArray[np.bool_]:
         """Which of them are lost packets, (n,): all but those that a socket had accepted before it was closed."""
-        accepted = [number for number, name in self.reasons.items() if name in _ACCEPTED_BEFORE]
-        lost = np.ones(len(drops), np.bool_)
-        for number in accepted:  # numpy.isin would load numpy.ma: 10 MiB on every node
-            lost &= drops["key"]["reason"] != number
-        return lost
+        return np.asarray(drops["key"]["reason"] != self._accepted)
 
     def counters(self) -> dict[str, int]:
         return read_counters(self._object.maps["drop_counters"], Counter)
