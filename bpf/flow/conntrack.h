@@ -28,43 +28,46 @@ struct tracked {
 
 #if defined(EW_CONNTRACK) || defined(EW_NETFILTER)
 
-static __always_inline void read_address(__u8 *to, const void *from, __u16 family)
-{
-	__u32 words[4] = {};
+#define TUPLE_BYTES 48 /* struct nf_conntrack_tuple has 40 */
 
-	bpf_probe_read_kernel(words, sizeof(words), from);
+/* A tuple as this kernel lays it out: copied at once, because each read is a call. */
+struct raw_tuple {
+	__u64 words[TUPLE_BYTES / 8];
+};
+
+static __always_inline struct nf_conntrack_tuple *read_tuple(struct raw_tuple *to, const void *from)
+{
+	__u32 size = bpf_core_type_size(struct nf_conntrack_tuple);
+
+	bpf_probe_read_kernel(to, size < TUPLE_BYTES ? size : TUPLE_BYTES, from);
+	return (void *)to;
+}
+
+static __always_inline void take_address(__u8 *to, const void *from, __u16 family)
+{
 	if (family == 2 /* AF_INET */)
-		map_ipv4(to, words[0]);
+		map_ipv4(to, *(const __u32 *)from);
 	else
-		copy_address(to, words);
+		copy_address(to, from);
 }
 
-static __always_inline __u16 read_port(const void *from)
+/* `raw` is space of the caller's, who may have little. */
+static __always_inline void read_tuples(struct nf_conn *ct, struct tracked *t, struct raw_tuple *raw)
 {
-	__be16 port = 0;
+	struct nf_conntrack_tuple *tuple = read_tuple(raw, __builtin_preserve_access_index(&ct->tuplehash[0].tuple));
+	__u16 family = tuple->src.l3num;
+	bool ports = has_ports(tuple->dst.protonum); /* an ICMP tuple holds id, type and code there */
 
-	bpf_probe_read_kernel(&port, sizeof(port), from);
-	return bpf_ntohs(port);
-}
-
-static __always_inline void read_tuples(struct nf_conn *ct, struct tracked *t)
-{
-	struct nf_conntrack_tuple *original, *reply;
-	__u16 family = 0;
-	__u8 protocol = 0;
-
-	original = __builtin_preserve_access_index(&ct->tuplehash[0].tuple);
-	reply = __builtin_preserve_access_index(&ct->tuplehash[1].tuple);
-	bpf_core_read(&family, sizeof(family), &original->src.l3num);
-	read_address(t->initiator, __builtin_preserve_access_index(&original->src.u3), family);
-	read_address(t->asked, __builtin_preserve_access_index(&original->dst.u3), family);
-	read_address(t->answerer, __builtin_preserve_access_index(&reply->src.u3), family);
-	bpf_core_read(&protocol, sizeof(protocol), &original->dst.protonum);
-	if (!has_ports(protocol))
-		return; /* an ICMP tuple holds id, type and code there */
-	t->initiator_port = read_port(__builtin_preserve_access_index(&original->src.u.all));
-	t->asked_port = read_port(__builtin_preserve_access_index(&original->dst.u.all));
-	t->answerer_port = read_port(__builtin_preserve_access_index(&reply->src.u.all));
+	take_address(t->initiator, &tuple->src.u3, family);
+	take_address(t->asked, &tuple->dst.u3, family);
+	if (ports) {
+		t->initiator_port = bpf_ntohs(tuple->src.u.all);
+		t->asked_port = bpf_ntohs(tuple->dst.u.all);
+	}
+	tuple = read_tuple(raw, __builtin_preserve_access_index(&ct->tuplehash[1].tuple));
+	take_address(t->answerer, &tuple->src.u3, family);
+	if (ports)
+		t->answerer_port = bpf_ntohs(tuple->src.u.all);
 }
 
 #endif
@@ -94,10 +97,11 @@ static __always_inline unsigned long nfct_word(struct __sk_buff *skb)
 static __always_inline bool read_conntrack(struct __sk_buff *skb, struct tracked *t)
 {
 	struct nf_conn *ct = (void *)(nfct_word(skb) & NFCT_POINTER);
+	struct raw_tuple raw;
 
 	if (!ct)
 		return false;
-	read_tuples(ct, t);
+	read_tuples(ct, t, &raw);
 	return true;
 }
 
@@ -148,7 +152,10 @@ static __always_inline bool is_ipv4(const __u8 *address)
 static __noinline bool find_conntrack(struct __sk_buff *skb, const struct ew_flow_key *key, struct tracked *t)
 {
 	struct bpf_ct_opts___12 opts = {.netns_id = -1, .l4proto = key->protocol};
-	struct bpf_sock_tuple tuple = {};
+	union {
+		struct bpf_sock_tuple wanted;
+		struct raw_tuple raw; /* afterwards */
+	} tuple = {};
 	const __u32 *from = (const __u32 *)key->pod_addr, *to = (const __u32 *)key->peer_addr;
 	bool ipv4 = is_ipv4(key->pod_addr);
 	struct nf_conn *ct;
@@ -156,21 +163,21 @@ static __noinline bool find_conntrack(struct __sk_buff *skb, const struct ew_flo
 	if (!can_find_conntrack(key->protocol))
 		return false;
 	if (ipv4) {
-		tuple.ipv4.saddr = from[3];
-		tuple.ipv4.daddr = to[3];
-		tuple.ipv4.sport = bpf_htons(key->pod_port);
-		tuple.ipv4.dport = bpf_htons(key->peer_port);
-		ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
+		tuple.wanted.ipv4.saddr = from[3];
+		tuple.wanted.ipv4.daddr = to[3];
+		tuple.wanted.ipv4.sport = bpf_htons(key->pod_port);
+		tuple.wanted.ipv4.dport = bpf_htons(key->peer_port);
+		ct = bpf_skb_ct_lookup(skb, &tuple.wanted, sizeof(tuple.wanted.ipv4), &opts, sizeof(opts));
 	} else {
-		copy_address((__u8 *)tuple.ipv6.saddr, from);
-		copy_address((__u8 *)tuple.ipv6.daddr, to);
-		tuple.ipv6.sport = bpf_htons(key->pod_port);
-		tuple.ipv6.dport = bpf_htons(key->peer_port);
-		ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv6), &opts, sizeof(opts));
+		copy_address((__u8 *)tuple.wanted.ipv6.saddr, from);
+		copy_address((__u8 *)tuple.wanted.ipv6.daddr, to);
+		tuple.wanted.ipv6.sport = bpf_htons(key->pod_port);
+		tuple.wanted.ipv6.dport = bpf_htons(key->peer_port);
+		ct = bpf_skb_ct_lookup(skb, &tuple.wanted, sizeof(tuple.wanted.ipv6), &opts, sizeof(opts));
 	}
 	if (!ct)
 		return false;
-	read_tuples(ct, t);
+	read_tuples(ct, t, &tuple.raw);
 	bpf_ct_release(ct);
 	return true;
 }

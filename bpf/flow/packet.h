@@ -52,6 +52,7 @@ static __always_inline bool same_address(const __u8 *a, const __u8 *b)
 }
 
 #ifndef READ /* others read elsewhere than in a __sk_buff */
+#define QUICK /* its linear part can be read directly */
 /* Copy a TYPE from the packet: straight from the linear part, where headers nearly always are, else by the helper, which
  * reaches everywhere. 0, or negative when the packet ends before. */
 #define READ(skb, offset, to)                                                                          \

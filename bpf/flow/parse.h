@@ -168,9 +168,89 @@ static __always_inline enum parsed parse_ipv6(struct __sk_buff *skb, struct pack
 	return parsed;
 }
 
+/* What `parse_slowly` finds beside the key. */
+struct parsed_rest {
+	__u32 seq;
+	__u32 flags;
+	__u32 quote;
+};
+
+/* Any packet. Not static, so that the verifier walks its many ways once, and what follows once for all of them. */
+__noinline int parse_slowly(struct __sk_buff *skb, struct ew_flow_key *key, struct parsed_rest *rest, __u32 dir)
+{
+	struct packet p = {.key = key, .dir = dir};
+	enum parsed parsed;
+
+	if (!skb || !key || !rest)
+		return PARSED_TRUNCATED;
+	parsed = skb->protocol == bpf_htons(ETHERTYPE_IPV4) ? parse_ipv4(skb, &p) : parse_ipv6(skb, &p);
+	rest->seq = p.seq;
+	rest->flags = p.flags;
+	rest->quote = p.quote;
+	return parsed;
+}
+
+#ifdef QUICK
+static __always_inline bool quick_l4(struct packet *p, __u8 protocol, const struct tcp_header *tcp)
+{
+	if (protocol == PROTO_TCP) {
+		p->seq = (__u32)bpf_ntohs(tcp->seq[0]) << 16 | bpf_ntohs(tcp->seq[1]);
+		p->flags = tcp->flags;
+	} else if (protocol != PROTO_UDP) {
+		return false;
+	}
+	p->key->protocol = protocol;
+	set_ports(p, tcp->src_port, tcp->dst_port); /* where UDP has them, too */
+	return true;
+}
+
+static __always_inline bool quick_ipv4(struct packet *p, const struct ipv4_header *ip, const void *end)
+{
+	const struct tcp_header *tcp = (const void *)(ip + 1);
+
+	if ((const void *)(tcp + 1) > end || ip->version_ihl != 0x45 || (ip->fragment & bpf_htons(0x3fff)))
+		return false;
+	if (!quick_l4(p, ip->protocol, tcp))
+		return false;
+	map_ipv4(p->key->pod_addr, p->dir == EW_FROM_POD ? ip->src : ip->dst);
+	map_ipv4(p->key->peer_addr, p->dir == EW_FROM_POD ? ip->dst : ip->src);
+	return true;
+}
+
+static __always_inline bool quick_ipv6(struct packet *p, const struct ipv6_header *ip, const void *end)
+{
+	const struct tcp_header *tcp = (const void *)(ip + 1);
+
+	if ((const void *)(tcp + 1) > end || !quick_l4(p, ip->next_header, tcp))
+		return false;
+	copy_address(p->key->pod_addr, p->dir == EW_FROM_POD ? ip->src : ip->dst);
+	copy_address(p->key->peer_addr, p->dir == EW_FROM_POD ? ip->dst : ip->src);
+	return true;
+}
+
+/* Nearly every packet: TCP or UDP right behind the IP header, whole, and in the linear part. False: it is not one of these. */
+static __always_inline bool parse_quickly(struct __sk_buff *skb, struct packet *p)
+{
+	const void *l3 = (void *)(long)skb->data + ETH_HEADER, *end = (void *)(long)skb->data_end;
+
+	return skb->protocol == bpf_htons(ETHERTYPE_IPV4) ? quick_ipv4(p, l3, end) : quick_ipv6(p, l3, end);
+}
+#endif
+
 static __always_inline enum parsed parse(struct __sk_buff *skb, struct packet *p)
 {
-	return skb->protocol == bpf_htons(ETHERTYPE_IPV4) ? parse_ipv4(skb, p) : parse_ipv6(skb, p);
+	struct parsed_rest rest = {};
+	enum parsed parsed;
+
+#ifdef QUICK
+	if (parse_quickly(skb, p))
+		return PARSED;
+#endif
+	parsed = parse_slowly(skb, p->key, &rest, p->dir);
+	p->seq = rest.seq;
+	p->flags = rest.flags;
+	p->quote = rest.quote;
+	return parsed;
 }
 
 #endif

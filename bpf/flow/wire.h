@@ -21,6 +21,8 @@
 
 #define IPV6_EXTENSIONS_MAX 6 /* that are walked before a packet counts as one that cannot be read */
 
+#define HEADERS_MAX 0x3fff /* bytes: six extensions of 2,048 and what is around them; the verifier wants a bound */
+
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04

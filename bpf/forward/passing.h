@@ -45,8 +45,8 @@ static __always_inline void read_links(struct bpf_nf_ctx *ctx, struct passing *p
 {
 	struct net_device *in = ctx->state->in, *out = ctx->state->out;
 
-	p->in = in ? BPF_CORE_READ(in, ifindex) : 0;
-	p->out = out ? BPF_CORE_READ(out, ifindex) : 0;
+	p->in = in ? in->ifindex : 0;
+	p->out = out ? out->ifindex : 0;
 }
 
 static __always_inline bool is_icmp(__u8 protocol)
@@ -57,22 +57,24 @@ static __always_inline bool is_icmp(__u8 protocol)
 /* Conntrack follows echoes, and of ICMP little else. */
 static __always_inline __u8 tracked_variant(struct nf_conn *ct, __u8 protocol)
 {
-	__u8 type = bpf_ntohs(BPF_CORE_READ(ct, tuplehash[0].tuple.dst.u.all)) >> 8;
+	__u8 type;
 
 	if (!is_icmp(protocol))
 		return EW_VARIANT_NONE;
+	type = bpf_ntohs(BPF_CORE_READ(ct, tuplehash[0].tuple.dst.u.all)) >> 8;
 	return type == (protocol == PROTO_ICMP ? 8 : 128) ? EW_VARIANT_ECHO_CLIENT : EW_VARIANT_ICMP_OTHER;
 }
 
 /* False for an ICMP error about a connection: it is that connection's, and the pods' hooks treat it so. */
 static __always_inline bool read_tracked(struct nf_conn *ct, struct passing *p)
 {
+	struct raw_tuple raw;
 	bool related = p->info == IP_CT_RELATED || p->info == IP_CT_RELATED + IP_CT_IS_REPLY;
 
 	p->tracked = true;
 	p->protocol = protocol_of(ct);
 	p->variant = tracked_variant(ct, p->protocol);
-	read_tuples(ct, &p->t);
+	read_tuples(ct, &p->t, &raw);
 	if (is_icmp(p->protocol))
 		p->t.initiator_port = p->t.asked_port = p->t.answerer_port = 0;
 	return !related;
@@ -145,15 +147,15 @@ static __always_inline bool read_ipv6(const unsigned char *at, struct passing *p
 /* False where there is nothing to decide here. */
 static __always_inline bool read_passing(struct bpf_nf_ctx *ctx, struct passing *p)
 {
-	struct sk_buff *skb = ctx->skb;
-	unsigned long nfct = skb->_nfct;
-	struct sk_buff___header *header = (void *)skb;
-	const unsigned char *at = BPF_CORE_READ(header, head) + BPF_CORE_READ(header, network_header);
+	unsigned long nfct = ctx->skb->_nfct;
+	struct sk_buff___header *header = (void *)ctx->skb;
+	const unsigned char *at;
 
 	read_links(ctx, p);
 	p->info = nfct & NFCT_INFO;
 	if (nfct & NFCT_POINTER)
 		return read_tracked((void *)(nfct & NFCT_POINTER), p);
+	at = BPF_CORE_READ(header, head) + BPF_CORE_READ(header, network_header);
 	return ctx->state->pf == NFPROTO_IPV4 ? read_ipv4(at, p) : read_ipv6(at, p);
 }
 

@@ -21,6 +21,7 @@ typedef uint32_t __be32;
 #define SEC(name)
 #undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
+#define __noinline __attribute__((noinline))
 #define __uint(name, value) int name
 #define __type(name, type) type *name
 #define BPF_ANY 0
