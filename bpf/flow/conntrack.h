@@ -97,11 +97,15 @@ static __always_inline unsigned long nfct_word(struct __sk_buff *skb)
 static __always_inline bool read_conntrack(struct __sk_buff *skb, struct tracked *t)
 {
 	struct nf_conn *ct = (void *)(nfct_word(skb) & NFCT_POINTER);
-	struct raw_tuple raw;
+#ifdef EW_HOST /* whose stack is full */
+	struct raw_tuple *raw = (void *)skb->space;
+#else
+	struct raw_tuple space, *raw = &space;
+#endif
 
 	if (!ct)
 		return false;
-	read_tuples(ct, t, &raw);
+	read_tuples(ct, t, raw);
 	return true;
 }
 
