@@ -7,12 +7,23 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from eastwest.cli import demo
 from eastwest.cli.main import main
+
+
+class Guarded(http.server.BaseHTTPRequestHandler):
+    """A server that takes no token."""
+
+    def do_GET(self) -> None:
+        self.send_error(401)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
 
 
 class Other(http.server.BaseHTTPRequestHandler):
@@ -27,9 +38,9 @@ class Other(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture(scope="module")
-def other() -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Other) as server:
+@contextmanager
+def serving(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
@@ -59,8 +70,22 @@ def test_an_address_that_is_none(server: str, capsys: pytest.CaptureFixture[str]
     assert "expected http(s)://HOST:PORT or unix:PATH" in said(capsys, "map", "--server", server)
 
 
-def test_somebody_elses_server(other: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "is no eastwest server" in said(capsys, "map", "--server", other)
+def test_somebody_elses_server(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(Other) as address:
+        assert "is no eastwest server" in said(capsys, "map", "--server", address)
+
+
+def test_no_token_and_a_wrong_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "token").write_text("wrong")
+    monkeypatch.delenv("EASTWEST_TOKEN", raising=False)
+    with serving(Guarded) as address:
+        ask = ("map", "--server", address)
+        assert "wants a token: pass --token-file" in said(capsys, *ask)
+        assert f"the token of --token-file {tmp_path}/token" in said(capsys, *ask, "--token-file", f"{tmp_path}/token")
+        monkeypatch.setenv("EASTWEST_TOKEN", "wrong")
+        assert "the token of EASTWEST_TOKEN" in said(capsys, *ask)
 
 
 def test_nobody_answers(unused: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

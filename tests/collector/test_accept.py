@@ -45,7 +45,9 @@ def test_a_batch_without_records_is_a_batch() -> None:
 def test_tokens() -> None:
     content = batch(0, [row()])
     assert refused(content, None)[0] == 401
-    assert refused(content, agent_token(SECRET, "c1", "node-b"))[:2] == (403, "wrong_token")
+    status, cause, words = refused(content, agent_token(SECRET, "c1", "node-b"))
+    assert (status, cause) == (403, "wrong_token")
+    assert "`eastwest server token --cluster c1 --node node-a` prints the one that does" in words
     assert refused(content, agent_token(b"other" * 8, "c1", "node-a"))[0] == 403
     assert refused(content, "é")[0] == 403
     assert refused(batch(0, [row(cluster="c2")], cluster="c2"))[0] == 403

@@ -75,6 +75,11 @@ def open_client(args: argparse.Namespace, timeout_s: float = 30.0) -> httpx.Clie
 def explain(args: argparse.Namespace, response: httpx.Response) -> ServerError:
     """An error response in words."""
     if response.status_code == 401:
+        given = f"--token-file {args.token_file}" if args.token_file else "EASTWEST_TOKEN"
+        if "authorization" in response.request.headers:
+            return ServerError(
+                f"{args.server} does not take the token of {given}; the right one is api-token in its --data"
+            )
         return ServerError(f"{args.server} wants a token: pass --token-file FILE or set EASTWEST_TOKEN")
     try:
         problem = response.json()

@@ -103,7 +103,10 @@ def _accept(plain: bytes, token: str | None, secret: bytes, now_ns: int) -> Acce
         raise RefusedError(422, "malformed", str(error)) from None
     if not speaks_for(secret, token or "", header.cluster, header.node):
         raise RefusedError(
-            403, "wrong_token", f"this token does not speak for node {header.node!r} of cluster {header.cluster!r}"
+            403,
+            "wrong_token",
+            f"this token does not speak for node {header.node!r} of cluster {header.cluster!r}; "
+            f"`eastwest server token --cluster {header.cluster} --node {header.node}` prints the one that does",
         )
     check(header, records, now_ns)
     return Accepted(header, records, now_ns)

@@ -109,3 +109,10 @@ def test_ipv6_is_an_address_too() -> None:
     exporter.start()
     assert get(exporter)[0] == 200
     exporter.stop()
+
+
+def test_an_address_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(OSError, match=f"cannot listen on {at}: Address already in use"):
+            Exporter(at, lambda accept: (b"", "text/plain")).start()

@@ -31,7 +31,7 @@ class Exporter:
     def __init__(self, listen: str, render: Render, reasons: Reasons = list) -> None:
         host, _, port = listen.rpartition(":")
         if not host or not port.isdecimal() or int(port) > 65535:
-            raise ValueError(f"{listen!r}: expected HOST:PORT")
+            raise ValueError(f"--listen {listen!r}: expected HOST:PORT, such as 127.0.0.1:7421")
         self._at = (host.strip("[]"), int(port))
         self._handler = _handler(render, reasons)
         self._server: _Server | None = None
@@ -50,7 +50,11 @@ class Exporter:
 
     def start(self) -> None:
         """Listen and answer from threads of its own. Raises OSError when the address cannot be had."""
-        self._server = _Server(self._at, self._handler)
+        try:
+            self._server = _Server(self._at, self._handler)
+        except OSError as error:
+            host, port = self._at
+            raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True)
         self._thread.start()
 

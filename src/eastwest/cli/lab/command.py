@@ -14,6 +14,8 @@ from eastwest.lab.runtime import Lab, remove
 from eastwest.lab.shipped import scenario_names
 from eastwest.lab.state import NETWORKS, LabError, known_labs
 
+DEFAULT: Final = "lab"
+"""The lab that is meant when none is named."""
 _EPILOG: Final = """\
 examples:
   eastwest lab up retail-store                     a shop with steady traffic, on three nodes
@@ -44,7 +46,7 @@ def register(parser: argparse.ArgumentParser) -> None:
             epilog="examples:\n" + "\n".join(f"  eastwest lab {e}" for e in examples),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        child.add_argument("--name", default="lab", help="which lab, when several run (default: lab)")
+        child.add_argument("--name", default=DEFAULT, help=f"which lab, when several run (default: {DEFAULT})")
         child.set_defaults(act=run)
         return child
 
@@ -125,7 +127,10 @@ def _up(args: argparse.Namespace) -> int:
     lab = Lab.up(args.scenario, args.name, args.network, args.nodes, cgroup_driver=args.cgroups,
                  timeout=args.timeout, tell=_say)  # fmt: skip
     status = lab.status()
-    _say(f"lab {args.name!r} is up: {len(lab.nodes)} nodes, {len(status['pods'])} pods. Look: eastwest lab status")
+    which = "" if args.name == DEFAULT else f" --name {args.name}"
+    _say(
+        f"lab {args.name!r} is up: {len(lab.nodes)} nodes, {len(status['pods'])} pods. Look: eastwest lab status{which}"
+    )
     return 0
 
 
