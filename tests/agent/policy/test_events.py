@@ -110,6 +110,8 @@ def test_no_file_no_log_and_a_bad_one_is_said_once(tmp_path: Path, caplog: pytes
     events.window(window(*ROWS), END_NS, 1.0, NAMES)
     events.window(window(*ROWS), END_NS, 1.0, NAMES)
     assert caplog.text.count("cannot be written") == 1
+    assert "Is a directory" in events.complaint
+    assert (events.lines, events.left_out) == (0, 6)  # two windows of three lines
 
 
 def test_packets_by_pod_and_by_policy_reach_the_metrics() -> None:

@@ -196,7 +196,10 @@ POLICY_ANSWERS: Final = _node(
     "agent_policy_plan_answers", Kind.COUNTER, "How the server answered about the plan.", "answer"
 )
 POLICY_LOG_LEFT_OUT: Final = _node(
-    "agent_policy_log_left_out_lines", Kind.COUNTER, "Lines that the rate kept out of the policy log.", unit="lines"
+    "agent_policy_log_left_out_lines",
+    Kind.COUNTER,
+    "Lines that the rate, or a file that cannot be written, kept out of the policy log.",
+    unit="lines",
 )
 POLICY_APPLY: Final = Family(
     "eastwest_agent_policy_apply_seconds",

@@ -155,6 +155,9 @@ class Enforcement:
             found.append(f"no news of the plan: {self._fetcher.complaint}")
         if self._last is not None and self._last.refused is not None:
             found.append(f"plan {self._last.refused.version} is not in force: {self._last.refused.reason}")
+        found += self.enforcer.unkept
+        if self.events.complaint:
+            found.append(f"the policy log cannot be written, its lines are left out: {self.events.complaint}")
         return found
 
     @property

@@ -66,6 +66,8 @@ class Enforcer:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="policy", daemon=True)
         self.complaint = ""  # why the last attempt failed; empty when it did not
+        self._kept = (0, "")  # version and digest of the plan that is on disk
+        self._unkept: dict[str, str] = {}  # what cannot be written there, and why
         self.apply_seconds: list[float] = []  # of each switch since `take_apply_seconds`
 
     # --- any thread ------------------------------------------------------------------------------------------------
@@ -74,7 +76,7 @@ class Enforcer:
         plan = self._file.load()
         if plan is not None:
             log.info("plan %d of a former run is continued", plan.version)
-            self._newest = plan
+            self._newest, self._kept = plan, (plan.version, plan.digest)
         self._step()
         self._thread.start()
 
@@ -108,6 +110,11 @@ class Enforcer:
     @property
     def alive(self) -> bool:
         return self._thread.is_alive()
+
+    @property
+    def unkept(self) -> list[str]:
+        """What a restart would not know, because the disk does not take it; tried again every few seconds."""
+        return list(dict(self._unkept).values())
 
     @property
     def newest(self) -> NodePlan | None:
@@ -211,8 +218,9 @@ class Enforcer:
         try:
             self._announced_file.save(announced)
             self._saved = announced
+            self._unkept.pop("announced", None)
         except OSError as error:
-            log.error("what the CNI plugin told cannot be kept: %s", error)
+            self._complain("announced", f"what the CNI plugin told cannot be kept for a restart: {error}")
 
     def _fall_back(self, force: InForce | None, bound: tuple[Bound, ...], own: tuple[str, ...], began: float) -> None:
         """Pods come and go under the plan that is in force."""
@@ -241,12 +249,13 @@ class Enforcer:
                 plan, generation, since, bound, stance, wanted, frozenset(p.uid for p in plan.pods)
             )
             self._changed.notify_all()
+        self._keep(plan)
         if is_new:
-            self._keep(plan, time.monotonic() - began)
+            self._say(plan, time.monotonic() - began)
             if self._book.size > 2 * len(plan.reasons) + _REASONS_KEPT:
                 self._book.keep((*plan.reasons[1:], *(force.plan.reasons[1:] if force is not None else ())))
 
-    def _keep(self, plan: NodePlan, seconds: float) -> None:
+    def _say(self, plan: NodePlan, seconds: float) -> None:
         log.info(
             "plan %d is in force: %d pods, %d identities, %d port entries, generation %d, %.1f ms",
             plan.version,
@@ -256,10 +265,21 @@ class Enforcer:
             self._tables.generation,
             seconds * 1e3,
         )
+
+    def _keep(self, plan: NodePlan) -> None:
+        if self._kept == (plan.version, plan.digest):
+            return
         try:
             self._file.save(plan)
+            self._kept = plan.version, plan.digest
+            self._unkept.pop("plan", None)
         except OSError as error:
-            log.error("plan %d cannot be kept, a restart would begin with an older one: %s", plan.version, error)
+            self._complain("plan", f"the plan cannot be kept, a restart would begin with an older one: {error}")
+
+    def _complain(self, what: str, words: str) -> None:
+        if self._unkept.get(what) != words:
+            log.error("%s", words)
+        self._unkept[what] = words
 
     def _follow_links(self, now: set[int]) -> None:
         if now != self._links:

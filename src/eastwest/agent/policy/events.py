@@ -40,9 +40,9 @@ class EventLog:
     def __init__(self, choice: LogChoice, book: ReasonBook, cluster: str, node: str) -> None:
         self._choice, self._book = choice, book
         self._fixed = {"cluster": cluster, "node": node}
-        self._complained = False
+        self.complaint = ""  # why the file cannot be written; empty when it can
         self.lines = 0  # written, since start
-        self.left_out = 0  # by the rate, since start
+        self.left_out = 0  # by the rate, or because the file could not be written, since start
 
     def window(self, columns: Columns, end_ns: int, seconds: float, names: Mapping[str, PodName]) -> None:
         """Write the lines of one window of `seconds`; `names` by UID of the node's pods."""
@@ -67,8 +67,7 @@ class EventLog:
                 )
             )
         if text:
-            self._write("\n".join(text) + "\n")
-            self.lines += len(text)
+            self._write(text)
 
     def _chosen(self, columns: Columns, names: Mapping[str, PodName]) -> tuple[list[int], list[str], list[int]]:
         """(rows, verdicts, packets), denied ones first, the most packets first."""
@@ -126,7 +125,8 @@ class EventLog:
             }
         )
 
-    def _write(self, text: str) -> None:
+    def _write(self, lines: list[str]) -> None:
+        text = "\n".join(lines) + "\n"
         try:
             if self._choice.file == "-":
                 sys.stdout.write(text)
@@ -136,11 +136,13 @@ class EventLog:
                     "a", encoding="utf-8"
                 ) as file:  # again each time: it may be rotated
                     file.write(text)
-            self._complained = False
+            self.lines += len(lines)
+            self.complaint = ""
         except OSError as error:
-            if not self._complained:
-                log.error("the policy log cannot be written: %s", error)
-            self._complained = True
+            self.left_out += len(lines)
+            if not self.complaint:
+                log.error("the policy log cannot be written, its lines are left out: %s", error)
+            self.complaint = str(error)
 
 
 def known(column: ColumnData) -> NDArray[Any]:
