@@ -94,7 +94,7 @@ def calls(watched: Watched, n: int, host: str = SERVICE, port: int = 80, size: i
 
 
 def all_closed(hook: SockHook) -> None:
-    wait_for(hook.counters, lambda c: c["closed_seen"] == c["followed"] > 0)
+    wait_for(hook.counters, lambda c: c["closed_seen"] == c["followed"] > 0, 60)
 
 
 def attempts(hook: SockHook) -> int:
