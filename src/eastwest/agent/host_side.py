@@ -27,7 +27,7 @@ class HostSide:
             return
         self.pods, self._pods_status = host_pods.open_or_status(kernel.maps["owners"], cgroup_root())
         if self.pods is not None:
-            hooks.owners = self.pods.owners.of_cgroups
+            hooks.owners, hooks.look = self.pods.owners.of_cgroups, self.pods.look
             self.pods.tell(host_pods.accepting_sockets())
 
     @property

@@ -82,6 +82,8 @@ class OptionalHooks:
         self._unresolved = 0  # connections that had no flow, since the start
         self.owners: Callable[[NDArray[np.uint64]], NDArray[np.uint16]] | None = None
         """Whose the node's own sockets are, by cgroup; None: the node's."""
+        self.look: Callable[[], None] | None = None
+        """Tells the kernel whose the sockets are that it has met since, as `HostPods.look`."""
         self._statuses = (sock, drops, dns)
         self._said: dict[str, str] = {}  # by hook: what its figures of the open window lack
         self._lost_before: dict[str, int] = {}
@@ -238,6 +240,8 @@ class OptionalHooks:
         return {netns: ifindex for netns, ifindex in interface_of.items() if netns != self._node_netns}
 
     def _resolve(self, keys: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+        if self.look is not None and len(keys):
+            self.look()  # those of the last moments too, or they were the node's here and their pod's in the drain
         if self._resolver is None:
             return np.zeros((len(keys), 8), np.uint64), np.zeros(len(keys), np.bool_)
         return self._resolver.resolve(keys)

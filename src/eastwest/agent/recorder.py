@@ -106,7 +106,6 @@ class Recorder:
     def close_window(self, *, final: bool = False) -> Window:
         """Drain now. `final`: nothing may wait for a next window."""
         self._settle()
-        self._look()
         started = time.monotonic()
         sensed = self._hooks.sense(
             interfaces_by_namespace(self._interfaces.snapshot()), self._kernel.journal.number + 1
