@@ -113,7 +113,7 @@ def lossy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         serving = server.python(SERVE_SCTP.format(port=ASSOCIATION), stdout=subprocess.PIPE)
         assert serving.stdout is not None
         assert serving.stdout.readline() == b"ready\n"
-        with agent(net, seen, folder, cgroups=True) as running:
+        with agent(net, seen, folder, tick_s=0.1, cgroups=True) as running:
             seen.wait(lambda r: bool(r.batches) and len(r.batches[-1][0].books) == 2, "both pods are known")
             net.nft(rules(family, ends))
             held = client.python(

@@ -103,4 +103,4 @@ def test_an_agent_on_such_a_kernel_records_all_the_same(net: Node, server: Recei
     assert refused == {"conntrack", "conntrack_lookup", "sock_ops", "drops", "host", "policy-egress"}
     assert (told["tcx"].state, told["clsact"].state) == ("off", "on")
     for name in refused:
-        assert f"{name} is refused by this kernel" in running.words()
+        assert f"this kernel refuses {name} (" in running.words()
