@@ -126,8 +126,8 @@ def test_unusable_arguments_are_named(tmp_path: Path) -> None:
     assert bad.returncode == 1
     assert "expected http://HOST:PORT" in bad.stderr
     none = run_agent("--node", "n", "--cluster", "c", "--token-file", str(tmp_path / "none"))
-    assert none.returncode == 1
-    assert "none" in none.stderr
+    assert none.returncode == 2
+    assert f"{tmp_path}/none: no such file" in none.stderr
 
 
 def test_probe_says_what_works() -> None:
@@ -138,4 +138,5 @@ def test_probe_says_what_works() -> None:
         check=False,
     )
     assert done.returncode == 0
-    assert [line.split()[:2] for line in done.stdout.splitlines()][:2] == [["tcx", "on"], ["conntrack", "on"]]
+    hooks = [line.split()[:2] for line in done.stdout.splitlines() if not line.startswith(" ")]
+    assert hooks[:2] == [["tcx", "on"], ["conntrack", "on"]]

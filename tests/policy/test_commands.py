@@ -103,3 +103,18 @@ def test_graphs(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_missing_folder_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["policy", "connections", "/nowhere"]) == 2
     assert "/nowhere: no such file or folder" in capsys.readouterr().err
+
+
+def test_policies_alone_are_seen_against_another_cluster(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As `check` and `lint` do; without workloads nothing could be said, which is no answer of "nothing"."""
+    policies, shop = write(tmp_path / "p", deny=DENY, ui=UI_TO_ORDERS), write(tmp_path / "m", shop=SHOP)
+    assert main(["policy", "explain", "shop/ui", policies]) == 2
+    assert "with --cluster" in capsys.readouterr().err
+    assert main(["policy", "explain", "shop/ui", policies, "--cluster", shop]) == 0
+    assert "isolated by shop/default-deny, shop/ui" in capsys.readouterr().out
+    whole = write(tmp_path / "all", shop=SHOP, deny=DENY, ui=UI_TO_ORDERS)
+    answers = []
+    for words in ([whole], [policies, "--cluster", shop]):
+        assert main(["policy", "connections", *words, "--json"]) == 0
+        answers.append(json.loads(capsys.readouterr().out))
+    assert answers[0] == answers[1] != []

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +101,26 @@ def test_from_a_recording_to_policies_and_back(
     assert answer["denied"] == []
     assert {u["reason"] for u in answer["unused"]} == {"dns-tcp"}
     assert [a["dst_port"] for a in answer["attempts"]] == [22]
+
+
+def test_a_namespace_that_is_not_there_is_said(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["policy", "generate", "--evidence", str(recording), "-o", str(tmp_path / "out")]
+    assert main([*words, "-n", "shpo"]) == 2
+    assert "no namespace 'shpo' in this evidence; there are kube-system, shop" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_policies_are_written_before_a_word_of_them(recording: Path, tmp_path: Path) -> None:
+    """`| head -1` ends the pipe while the summary is printed."""
+    out = tmp_path / "out"
+    argv = [sys.executable, "-m", "eastwest", "policy", "generate", "--evidence", str(recording), "-o", str(out)]
+    read, written = os.pipe()
+    os.close(read)
+    with os.fdopen(written, "wb") as pipe:
+        subprocess.run(argv, stdout=pipe, stderr=subprocess.DEVNULL, check=False)
+    assert (out / "shop/orders.yaml").exists()
 
 
 def test_the_same_evidence_in_any_order_gives_the_same_bytes(recording: Path, tmp_path: Path) -> None:

@@ -48,11 +48,12 @@ def parse_target(text: str) -> tuple[str, str, int]:
     """`TARGET:PORT[/PROTO]` as (target, protocol, port or its name's text). Raises InputError."""
     target, colon, rest = text.rpartition(":")
     port, _, protocol = rest.partition("/")
+    if not port.isdecimal():
+        raise InputError(f"{text!r}: expected TARGET:PORT/PROTO, for example shop/orders:8080/TCP")
     try:
-        number = int(port)
-        name = protocol_name(protocol_number(protocol or "TCP"))
-    except ValueError:
-        raise InputError(f"{text!r}: expected TARGET:PORT/PROTO, for example shop/orders:8080/TCP") from None
+        number, name = int(port), protocol_name(protocol_number(protocol or "TCP"))
+    except ValueError as error:
+        raise InputError(f"{text!r}: expected TARGET:PORT/PROTO, for example shop/orders:8080/TCP ({error})") from None
     with_ports = name in ("TCP", "UDP", "SCTP")
     if not colon or not target or not (1 if with_ports else 0) <= number <= 65535:
         raise InputError(f"{text!r}: expected TARGET:PORT/PROTO with a port from 1 to 65535")

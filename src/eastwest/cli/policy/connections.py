@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from eastwest.cli._table import Head, View, show
+from eastwest.cli.policy._cluster import add_cluster, completed
 from eastwest.cli.policy._graph import dot, mermaid
 from eastwest.cli.policy._input import InputError, add_options, engine_of, exit_code, fail, read
 from eastwest.policy.connections import Connection, connections
@@ -18,6 +19,7 @@ EXAMPLES: Final = """examples:
   eastwest policy connections manifests/ --json | jq '.[] | select(.dst == "shop/orders-postgresql[StatefulSet]")'
   eastwest policy connections manifests/ --dot | dot -Tsvg > permitted.svg
   eastwest policy connections manifests/ --mermaid >> README.md
+  eastwest policy connections policies/ --cluster evidence/       policies alone, between the workloads of a recording
 
 JSON rows are {"src", "dst", "protocol", "ports"}: workloads as ns/name[Kind], external ends as CIDRs, ports such as
 "80,443-445"; all ports of TCP, UDP and SCTP together are one row with protocol "*". Ports are the pods' own.
@@ -28,6 +30,7 @@ MANY: Final = 4
 def register(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EXAMPLES
     parser.add_argument("dir", metavar="DIR", help="manifests, searched recursively")
+    add_cluster(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one array of rows")
     form.add_argument("--dot", action="store_true", help="a Graphviz graph")
@@ -38,7 +41,7 @@ def register(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     try:
-        state, problems = read(args.dir)
+        state, problems = completed(args, *read(args.dir))
         engine = engine_of(args, state)
     except InputError as error:
         return fail(error)
@@ -50,7 +53,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         rows = [[src, dst, ports] for src, dst, ports in grouped(found)]
         heads = [Head("FROM", style="cyan"), Head("TO", style="green"), Head("PORTS")]
-        notes = [] if state.pods else [f"no workloads found in {args.dir}"]
+        notes = (
+            []
+            if state.pods
+            else [f"no workloads found in {args.cluster or args.dir}: give some, or a recording, with --cluster"]
+        )
         show(View(f"{len(rows)} permitted connections", heads, rows, notes))
     return exit_code(False, problems)
 

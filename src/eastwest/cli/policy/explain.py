@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any, Final
 
+from eastwest.cli.policy._cluster import add_cluster, completed
 from eastwest.cli.policy._input import InputError, add_json, add_options, engine_of, exit_code, fail, read
 from eastwest.cli.policy.check import parse_target, verdicts
 from eastwest.model.flow import Direction
@@ -17,6 +18,7 @@ EXAMPLES: Final = """examples:
   eastwest policy explain shop/orders manifests/                          what may reach it, what it may reach, by whom
   eastwest policy explain shop/ui shop/orders manifests/                  every port of the pair and what decides it
   eastwest policy explain shop/ui svc:shop/orders:80/TCP manifests/       one port, through a Service
+  eastwest policy explain shop/orders policies/ --cluster evidence/       policies alone, a workload of a recording
 
 exit codes: 0 explained, 2 bad input
 """
@@ -28,13 +30,16 @@ def register(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", help="ns/pod, ns/workload, node:name or an IP address")
     parser.add_argument("target", metavar="TARGET[:PORT/PROTO]", nargs="?", help="explain this pair only")
     parser.add_argument("dir", metavar="DIR", help="manifests, searched recursively")
+    add_cluster(parser)
     add_json(parser)
     add_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     try:
-        state, problems = read(args.dir)
+        state, problems = completed(args, *read(args.dir))
+        if not state.pods:
+            raise InputError(f"no workloads in {args.cluster or args.dir}: give some, or a recording, with --cluster")
         engine = engine_of(args, state)
         sources = resolve(engine, args.source, literal=True)
         answer = _pod(engine, sources, args) if args.target is None else _pair(engine, sources, args)

@@ -55,19 +55,23 @@ def run(args: argparse.Namespace) -> int:
     except InputError as error:
         return fail(error)
     report(evidence.problems)
+    spaces = sorted({n.name for n in evidence.cluster.namespaces} | {p.namespace for p in evidence.cluster.pods})
+    if args.namespace is not None and args.namespace not in spaces:
+        return fail(InputError(f"no namespace {args.namespace!r} in this evidence; there are {', '.join(spaces)}"))
     options = GenerateOptions(args.namespace, args.max_cidrs, args.accept_gaps)
     generated = generate(evidence.cluster, evidence.evidence, evidence.watched, options, declared)
+    texts = {"networkpolicy": files, "cilium": cilium_files, "cluster": cluster_files}[args.format](generated)
+    try:
+        if not generated.refused:
+            write(args.output, texts)  # before a word of it: the reader of a pipe may leave early
+    except OSError as error:
+        return fail(error)
     print(json.dumps(generated.report.to_json(), indent=2) if args.json else generated.report.text())
     if generated.refused:
         print("refused: coverage is incomplete; --accept-gaps generates all the same", file=sys.stderr)
         return FINDINGS
-    try:
-        write(
-            args.output,
-            {"networkpolicy": files, "cilium": cilium_files, "cluster": cluster_files}[args.format](generated),
-        )
-    except OSError as error:
-        return fail(error)
+    if not args.json and texts:
+        print(f"Written to {args.output}: {', '.join(sorted({name.split('/')[0] for name in texts}))}")
     return exit_code(False, evidence.problems)
 
 
