@@ -40,15 +40,16 @@ def counted(pod: Pod) -> int:
     return int(told.split("packets ")[1].split()[0])
 
 
-@pytest.mark.parametrize("family", [4, 6])
-def test_drops_make_their_edges_record(net: Node, server: Receiver, tmp_path: Path, family: int) -> None:
+@pytest.mark.parametrize(("family", "health"), [(4, False), (6, True)], ids=["ipv4", "ipv6-with-tcp-health"])
+def test_drops_make_their_edges_record(net: Node, server: Receiver, tmp_path: Path, family: int, health: bool) -> None:
     a, b = net.pod("a"), net.pod("b")
     b.server(OPEN, family=family)
     b.server(ASKED, family=family, kind="udp")
     here, there = (p.ipv4 if family == 4 else p.ipv6 for p in (a, b))
     six = "6" if family == 6 else ""
     talk = TALK.format(host=there, open=OPEN, asked=ASKED, never=NEVER, six=six)
-    with agent(net, server, tmp_path, "--without", "sock", tick_s=0.1) as running:
+    options = () if health else ("--without", "sock")
+    with agent(net, server, tmp_path, *options, tick_s=0.1, cgroups=True) as running:
         server.wait(lambda r: bool(r.batches) and len(r.batches[-1][0].books) == 2, "both pods are known")
         process = a.python(talk, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert process.stdin is not None
@@ -87,3 +88,5 @@ def test_drops_make_their_edges_record(net: Node, server: Receiver, tmp_path: Pa
         assert {r[name] for r in rows} == {0}, "nothing passed"
     for row in rows:
         assert row["window_start_ns"] <= row["first_seen_ns"] <= row["last_seen_ns"] <= row["window_end_ns"]
+    attempts = [r["connection_attempts"] for r in rows if r["dst_port"] == NEVER]
+    assert sum(attempts) == 1 if health else set(attempts) == {None}, "told on the same edge"
