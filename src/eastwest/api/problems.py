@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -24,6 +25,7 @@ TITLES: Final = {
     422: "not understood",
     500: "internal error",
     503: "not ready",
+    507: "no room to keep it",
 }
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     400: {"model": Problem, "description": "A parameter is not usable; `parameter` names it."},
@@ -72,9 +74,30 @@ async def _store(_: Request, error: Exception) -> JSONResponse:
     return respond(problem(503, str(error)), {"Retry-After": "1"})
 
 
+_DISK: Final = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+async def _disk(_: Request, error: Exception) -> JSONResponse:
+    """A change that cannot be written down is not made."""
+    assert isinstance(error, OSError)
+    if error.errno not in _DISK:
+        raise error
+    where = f" to {error.filename}" if error.filename else ""
+    detail = (
+        f"nothing was changed: the server cannot write{where}: {error.strerror}; make room for its --data and try again"
+    )
+    return respond(problem(507, detail))
+
+
+async def _unexpected(_: Request, error: Exception) -> JSONResponse:
+    return respond(problem(500, f"the server failed at this ({type(error).__name__}); its log says why"))
+
+
 def install(app: FastAPI) -> None:
     """Answer every error of `app` with a Problem."""
     app.add_exception_handler(ParameterError, _bad_parameter)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(StoreError, _store)
+    app.add_exception_handler(OSError, _disk)
+    app.add_exception_handler(Exception, _unexpected)

@@ -74,6 +74,7 @@ class Rollouts:
         self._pending = found is not None and found[1]
         self._seen: Observation | None = None
         self._trouble: str | None = None
+        self._unwritten = ""  # why the state could not be written at the last look
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -134,6 +135,12 @@ class Rollouts:
             began = time.monotonic()
             try:
                 self.tick()
+                self._unwritten = ""
+            except OSError as error:
+                words = f"its state cannot be written, so nothing moves: {error}"
+                if words != self._unwritten:
+                    log.error("rollout: %s", words)
+                self._trouble = self._unwritten = words
             except Exception:  # a rollout that cannot go on stays where it is; the next look tries again
                 log.exception("looking at the rollout")
                 self._trouble = "the server failed to look; see its log"
