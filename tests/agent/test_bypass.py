@@ -21,18 +21,18 @@ char licence[] __attribute__((section("license"), used)) = "GPL";
 """
 SEND = """
 import socket
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+with socket.socket({family}, socket.SOCK_DGRAM) as s:
     for _ in range({count}):
         s.sendto(b"z" * 100, ({host!r}, {port}))
 """
 SINK = """
 import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("", 5354)); print("ready", flush=True)
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM); s.bind(("", 5354)); print("ready", flush=True)
 while True:
     s.recv(65536)
 """
 COUNT = 300
-DATAGRAM = 128  # 100 bytes behind UDP and IPv4
+DATAGRAM = {4: 128, 6: 148}  # 100 bytes behind UDP and IP
 
 
 def frames(packets: int, size: int = 100) -> LinkCounts:
@@ -111,25 +111,37 @@ def hooks_of(running: RunningAgent, ifindex: int) -> list[str]:
     return [found[1] for t in mine if (found := re.search(r"^link_id:\s+(\d+)", t, re.MULTILINE))]
 
 
+def to(pod: Pod, family: int) -> str:
+    """Datagrams that are not answered, as Python."""
+    host, af = (pod.ipv4, "socket.AF_INET") if family == 4 else (pod.ipv6, "socket.AF_INET6")
+    return SEND.format(count=COUNT, host=host, port=5354, family=af)
+
+
 @pytest.mark.root
-def test_packets_redirected_past_the_hook_are_counted(net: Node, server: Receiver, tmp_path: Path) -> None:
+@pytest.mark.parametrize("family", [4, 6])
+def test_packets_redirected_past_the_hook_are_counted(net: Node, server: Receiver, tmp_path: Path, family: int) -> None:
     a, b = ends(net)
+    send = to(b, family)
     index = net.exec("cat", f"/sys/class/net/{b.veth}/ifindex").strip()
     (tmp_path / "past.c").write_text(REDIRECT.replace("IFINDEX", index))
     compiled = str(tmp_path / "past.o")
     subprocess.run(["clang", "-target", "bpf", "-O2", "-c", str(tmp_path / "past.c"), "-o", compiled], check=True)
     with agent(net, server, tmp_path):
         windows(server, 3)
-        a.run(SEND.format(count=COUNT, host=b.ipv4, port=5354))  # seen
+        a.run(send)  # seen
         windows(server, 3)
         assert server.unseen() == {}
         net.exec("tc", "qdisc", "add", "dev", a.veth, "clsact")
-        net.exec(*f"tc filter add dev {a.veth} ingress protocol ip bpf da obj {compiled} sec tc".split())
-        a.run(SEND.format(count=COUNT, host=b.ipv4, port=5354))  # not seen at b
+        net.exec(
+            *f"tc filter add dev {a.veth} ingress protocol {'ip' if family == 4 else 'ipv6'} bpf da obj {compiled} sec tc".split()
+        )
+        a.run(send)  # not seen at b
         server.wait(lambda r: b.veth in r.unseen(), "the bypass is told")
         windows(server, 2)
     assert {name: amount.packets for name, amount in server.unseen().items()} == {b.veth: COUNT}
-    assert abs(server.unseen()[b.veth].bytes - COUNT * DATAGRAM) < 200  # derived: neighbour discovery has many sizes
+    assert (
+        abs(server.unseen()[b.veth].bytes - COUNT * DATAGRAM[family]) < 200
+    )  # derived: neighbour discovery has many sizes
     assert [x for header, _ in server.batches for x in header.books if x.unexplained != Amount(0, 0)] == []
 
 
@@ -142,7 +154,7 @@ def test_a_hook_that_was_taken_away_is_noticed(net: Node, server: Receiver, tmp_
         assert len(links) == 2
         for link in links:
             net.exec("bpftool", "link", "detach", "id", str(link))
-        a.run(SEND.format(count=COUNT, host=b.ipv4, port=5354))
+        a.run(to(b, 4))
         server.wait(lambda r: b.veth in r.unseen(), "the bypass is told")
         windows(server, 2)
     assert server.unseen()[b.veth].packets >= COUNT  # questions and answers, and an ARP perhaps: nobody told it apart
