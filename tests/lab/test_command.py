@@ -64,7 +64,9 @@ def test_apply_and_fault(lab: Lab, tmp_path: Path, capsys: pytest.CaptureFixture
     policy = tmp_path / "deny.yaml"
     policy.write_text("apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: deny, namespace: shop}\n"
                       "spec: {podSelector: {}, policyTypes: [Ingress]}\n")  # fmt: skip
-    assert run(lab, "apply", "-f", str(policy), "--wait") == 0
+    kind = "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"  # as `policy generate` writes beside it
+    (tmp_path / "kustomization.yaml").write_text(f"{kind}resources: [deny.yaml]\n")
+    assert run(lab, "apply", "-f", str(tmp_path), "--wait") == 0
     assert "NetworkPolicy shop/deny" in capsys.readouterr().out
     assert lab.delete("NetworkPolicy", "shop", "deny")
     policy.write_text("apiVersion: v1\nkind: Service\nmetadata: {name: s, namespace: nowhere}\nspec: {}\n")

@@ -177,6 +177,15 @@ def test_what_is_not_admitted_says_where(body: Json, words: str) -> None:
         admission.check(RawObject(body, "x.yaml", 1))
 
 
+def test_a_kustomization_that_only_lists_files_is_passed_over() -> None:
+    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
+    listing = RawObject({**head, "resources": ["a.yaml"]}, "kustomization.yaml", 1)
+    assert admission.only_lists_files(listing)
+    assert not admission.only_lists_files(RawObject({"apiVersion": "v1", "kind": "Pod"}, "pod.yaml", 1))
+    with pytest.raises(LabError, match=r"namePrefix.*builds no kustomizations"):
+        admission.only_lists_files(RawObject({**head, "resources": ["a.yaml"], "namePrefix": "x-"}, "k.yaml", 1))
+
+
 def test_a_lab_name_is_safe_for_files_and_cgroups() -> None:
     for name in ("", "../x", "A", "a" * 31, "-a"):
         with pytest.raises(LabError):

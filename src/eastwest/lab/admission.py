@@ -61,6 +61,18 @@ def pod_template(body: Json) -> tuple[Json | None, FieldPath]:
     return found if isinstance(found, dict) else None, path
 
 
+def only_lists_files(raw: RawObject) -> bool:
+    """A Kustomization that names the files beside it, as `policy generate` writes: nothing to store. Raises LabError for
+    one that would change them."""
+    if raw.kind != "Kustomization" or not raw.api_version.startswith("kustomize.config.k8s.io/"):
+        return False
+    more = sorted(set(raw.body) - {"apiVersion", "kind", "metadata", "resources"})
+    if more:
+        message = "the lab builds no kustomizations; write the result of `kubectl kustomize` to a file, and apply that"
+        raise LabError(str(raw.problem("error", (more[0],), message)))
+    return True
+
+
 def check(raw: RawObject) -> Json:
     """A copy ready to be stored, namespace filled in. Raises LabError naming file, line and field."""
 

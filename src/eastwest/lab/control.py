@@ -52,7 +52,8 @@ class Control:
         bodies = []
         for item in found:
             try:
-                bodies.append(admission.check(item))
+                if not admission.only_lists_files(item):
+                    bodies.append(admission.check(item))
             except LabError as error:
                 errors.append(str(error))
         if errors:
