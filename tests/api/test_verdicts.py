@@ -111,3 +111,18 @@ def test_the_terminal_shows_denied_flows_with_the_missing_rule(
     assert [r["dst_ip"] for r in json.loads(capsys.readouterr().out)["rows"]] == ["93.184.216.34"]
     assert main(["map", "--server", shop.url, "--columns", "policy"]) == 0
     assert "would deny" in capsys.readouterr().out
+
+
+def test_an_unanswered_call_to_a_service_says_what_the_other_end_denied(shop: RunningServer) -> None:
+    """The last of this file: it adds rows. ui-2's node does not see the translation; the backend's denies."""
+    nothing = {"bytes_reverse": 0, "packets_reverse": 0, "segments_reverse": 0, "connections_established": 0}
+    call = between("10.0.0.2", "10.96.0.1", pod_uid="uid-ui-2", dst_port=80, **nothing)
+    at_carts = between("10.0.0.2", "10.0.1.1", pod_uid="uid-carts-1", reporter="server", policy_allowed=0, policy_denied=3,
+                       policy_would_deny=0, denied_by=ISOLATED, **nothing)  # fmt: skip
+    send(shop, 1, [call, at_carts], "node-b")
+    edges = {e["target"]: e for e in ask(shop, "/api/v1/service-map")["edges"]}
+    assert edges["service:carts/carts"]["verdict"] is None
+    assert edges["service:carts/carts"]["missing"] == (
+        "unanswered: the other end denied it: ingress of carts/carts from ui/ui TCP 8080"
+    )
+    assert edges["workload:carts/Deployment/carts"]["missing"] == "ingress of carts/carts from ui/ui TCP 8080"

@@ -10,6 +10,7 @@ from eastwest.api.parameters import FilterText, KnownOnly, Level, NamespaceText,
 from eastwest.api.problems import RESPONSES
 from eastwest.api.routes.coverage import coverage_of
 from eastwest.api.services import Given
+from eastwest.query.behind import explain
 from eastwest.query.servicemap import service_map as query
 
 router = APIRouter(tags=["map"])
@@ -32,6 +33,7 @@ def service_map(
 ) -> Response:
     """Nodes and edges of a time range. Both ends' reports of one connection become one edge."""
     found = query(services.store, range_, level, condition_of(filter, namespace, verdict), services.prices)
+    explain(found.edges, services.inventory.state_within(range_.start_ns, range_.end_ns))
     answer = ServiceMap(
         window=window_of(services, range_),
         level=level,
