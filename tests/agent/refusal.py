@@ -6,6 +6,7 @@ import platform
 
 BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 SOCKET = {"x86_64": 41, "aarch64": 198}[platform.machine()]
+SENDTO = {"x86_64": 44, "aarch64": 206}[platform.machine()]
 RAW_TRACEPOINT_OPEN, LINK_CREATE = 17, 28  # commands of bpf(2)
 AF_NETLINK, NETLINK_NETFILTER = 16, 12
 

@@ -12,7 +12,7 @@ import pytest
 
 from agent.netlab import ASK, CALL, Node
 from agent.receiver import Receiver, agent
-from agent.refusal import AF_NETLINK, BPF, LINK_CREATE, NETLINK_NETFILTER, RAW_TRACEPOINT_OPEN, SOCKET, refusing
+from agent.refusal import AF_NETLINK, BPF, LINK_CREATE, NETLINK_NETFILTER, RAW_TRACEPOINT_OPEN, SENDTO, SOCKET, refusing
 from eastwest.agent import needs
 from eastwest.agent.drop.hook import COLUMNS as DROP_COLUMNS
 from eastwest.agent.sock.health import COLUMNS as SOCK_COLUMNS
@@ -22,6 +22,7 @@ MAIN = "\nimport sys\nfrom eastwest.cli.main import main\nsys.exit(main())\n"
 NO_LINKS = (BPF, {0: LINK_CREATE}, errno.EINVAL)
 NO_TRACEPOINTS = (BPF, {0: RAW_TRACEPOINT_OPEN}, errno.ENOENT)
 NO_CONNTRACK = (SOCKET, {0: AF_NETLINK, 2: NETLINK_NETFILTER}, errno.EPROTONOSUPPORT)
+NO_FAR_LINKS = (SENDTO, {2: 40}, errno.EPERM)  # a question about a link of another network namespace has that length
 NO_BPF = (BPF, {}, errno.ENOSYS)
 WITHOUT_KFUNCS = """
 from eastwest.agent import loader
@@ -104,3 +105,20 @@ def test_an_agent_on_such_a_kernel_records_all_the_same(net: Node, server: Recei
     assert (told["tcx"].state, told["clsact"].state) == ("off", "on")
     for name in refused:
         assert f"this kernel refuses {name} (" in running.words()
+
+
+@pytest.mark.root
+def test_where_pods_own_counters_cannot_be_read_nobody_claims_that_nothing_passed_by(
+    net: Node, server: Receiver, tmp_path: Path
+) -> None:
+    a, b = net.pod("a"), net.pod("b")
+    b.server(8080)
+    with agent(net, server, tmp_path, tick_s=0.1, command=("-c", refusing(NO_FAR_LINKS) + MAIN)) as running:
+        server.wait(lambda r: any(x.name == "link_counters" for h, _ in r.batches for x in h.hooks), "the refusal")
+        a.run(CALL.format(host=b.ipv4, port=8080, size=1000))
+        running.stop()
+    server.assert_books_closed()
+    assert len(server.edges()) == 2
+    (last,) = [h for h in server.batches[-1][0].hooks if h.name == "link_counters"]
+    assert (last.state, last.columns) == ("refused", ("hook_bypass",))
+    assert "not permitted" in str(last.reason)
