@@ -1,5 +1,5 @@
 import Spinner from "@cloudscape-design/components/spinner";
-import { lazy, Suspense, useEffect, useState, type MouseEvent } from "react";
+import { Suspense, useEffect, useState, type MouseEvent } from "react";
 import type { Coverage, Inventory } from "./api/types";
 import { CoverageBadge } from "./components/coverage-badge";
 import { LiveToggle } from "./components/live-toggle";
@@ -9,18 +9,19 @@ import { TokenPrompt } from "./components/token-prompt";
 import { TopBar } from "./components/top-bar";
 import { isLive, rangeParameters } from "./domain/range";
 import { useAnswer } from "./state/answer";
+import { part } from "./state/parts";
 import { useKeyboard } from "./state/keyboard";
 import { useLive } from "./state/live";
 import { useTheme } from "./state/theme";
 import { setView, useView } from "./state/view";
 
-const OverviewView = lazy(() => import("./views/overview/overview-view"));
-const MapView = lazy(() => import("./views/map/map-view"));
-const FlowsView = lazy(() => import("./views/flows/flows-view"));
-const PoliciesView = lazy(() => import("./views/policies/policies-view"));
-const EnforcementView = lazy(() => import("./views/enforcement/enforcement-view"));
-const CoveragePanel = lazy(() => import("./components/coverage-panel"));
-const Shortcuts = lazy(() => import("./components/shortcuts"));
+const OverviewView = part(() => import("./views/overview/overview-view"));
+const MapView = part(() => import("./views/map/map-view"));
+const FlowsView = part(() => import("./views/flows/flows-view"));
+const PoliciesView = part(() => import("./views/policies/policies-view"));
+const EnforcementView = part(() => import("./views/enforcement/enforcement-view"));
+const CoveragePanel = part(() => import("./components/coverage-panel"));
+const Shortcuts = part(() => import("./components/shortcuts"));
 const TITLES = {
   overview: "Overview",
   map: "Map",

@@ -52,6 +52,7 @@ const COLUMNS: readonly TableProps.ColumnDefinition<NodeCoverage>[] = [
 
 /** What is missing, in sentences, and every node's books: hook = recorded + declared losses + unexplained. */
 export default function CoveragePanel({ coverage, onClose }: { coverage: Coverage; onClose: () => void }) {
+  const notes = coverage.notes ?? [];
   return (
     <Modal
       visible
@@ -75,9 +76,16 @@ export default function CoveragePanel({ coverage, onClose }: { coverage: Coverag
         ) : (
           <StatusIndicator>Nothing is missing.</StatusIndicator>
         )}
-        {coverage.notes && coverage.notes.length > 0 && (
+        {coverage.notes && notes.length > 0 && (
           <ul className="ew-sentences" aria-label="What came late">
-            {coverage.notes.map((note) => (
+            {notes.map((note) => (
+              <li key={note}>{note}</li>
+            ))}
+          </ul>
+        )}
+        {notes.length > 0 && (
+          <ul className="ew-sentences ew-soft" aria-label="Worth knowing">
+            {notes.map((note) => (
               <li key={note}>{note}</li>
             ))}
           </ul>

@@ -34,7 +34,7 @@ export function LiveToggle({ range, window, connected, onChange }: Properties) {
   return (
     <div className="ew-row">
       <span className={`ew-pulse ${live && now ? "ew-pulse-on" : ""}`} aria-hidden="true" />
-      <span className="ew-soft" role="status">
+      <span className="ew-soft" role="status" data-testid="live">
         {state}
       </span>
       <Button

@@ -18,6 +18,10 @@ export interface Circumstances {
   what: string;
 }
 
+const START =
+  "Start an agent on each: eastwest agent --cluster NAME --node NODE --server URL --token-file FILE (eastwest server token makes the token). " +
+  "The first connections show seconds later; eastwest agent --probe says what a node’s kernel can do.";
+
 const span = (window: Window): string => `${clock(window.start_ns)} to ${clock(window.end_ns)} UTC`;
 
 function silentNodes(coverage: Coverage, what: string): Emptiness | null {
@@ -27,8 +31,8 @@ function silentNodes(coverage: Coverage, what: string): Emptiness | null {
     return {
       title: "No agents are reporting",
       why: nodes.length
-        ? `None of the ${plural(nodes.length, "node")} has ever sent a report. Start eastwest agent on each node.`
-        : "The server has not heard from any node. Start eastwest agent on each node.",
+        ? `None of the ${plural(nodes.length, "node")} has ever sent a report. ${START}`
+        : `The server has not heard from any node. ${START}`,
       remedy: null,
     };
   const silent = nodes.filter((node) => node.state !== "reporting").map((node) => node.node);
