@@ -195,6 +195,12 @@ def test_another_nodes_spool_or_one_in_use_is_refused(tmp_path: Path) -> None:
         Life(tmp_path, "two", cluster="c2")
 
 
+def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpoolError, match="file/spool: Not a directory; choose another with --spool DIR"):
+        Spool(tmp_path / "file" / "spool")
+
+
 @pytest.mark.root
 def test_an_outage_over_kills_and_a_graceful_end_loses_nothing(tmp_path: Path) -> None:
     with node() as net, receiving(tmp_path) as server, bpffs() as pins:

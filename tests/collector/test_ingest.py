@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
 import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -130,3 +132,28 @@ def test_who_hangs_up_in_the_middle_is_counted_and_nothing_is_kept(server: Runni
     eventually("both to be counted", lambda: cut_short in server.get("/metrics").text)
     assert connections(server) == 0
     assert "Traceback" not in server.log.read_text()
+
+
+def test_a_server_whose_clock_went_back_judges_nobodys(tmp_path: Path) -> None:
+    """It was set right when it last wrote, two hours from now: what seems to be in the future is not refused for good."""
+    with RunningServer(tmp_path) as server:
+        client, ahead = server.client(), batch(0, [row(at=recent(-7200))])
+        assert client.post(ahead).outcome is Outcome.POISON
+        server.stop()
+        then = time.time() + 7200
+        os.utime(server.data / "journal", (then, then))
+        server.start(wait=False)
+        eventually("the server to say why it is not well", lambda: "clock went back" in _reasons(server))
+        answer = client.post(ahead)
+        assert answer.outcome is Outcome.RETRY
+        assert "the server's clock went back by 7" in answer.reason
+        assert "set it right" in answer.reason
+        several = client.post_several([ahead, batch(1, [row()])])
+        assert [a.outcome for a in several] == [Outcome.RETRY, Outcome.ACKNOWLEDGED]
+
+
+def _reasons(server: RunningServer) -> str:
+    try:
+        return " ".join(server.get("/healthz").json()["reasons"])
+    except httpx.TransportError:
+        return ""

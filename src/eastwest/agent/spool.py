@@ -7,6 +7,7 @@ the machine itself crashes the last seconds may be lost, as the kernel's counter
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -71,7 +72,12 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         """Raises SpoolError, OSError."""
         self._folder = folder
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SpoolError(
+                f"windows cannot wait in {folder}: {error.strerror}; choose another with --spool DIR"
+            ) from None
         self._lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,7 +99,8 @@ class Spool:
         entries, claimed = [], False
         for path in sorted(self._folder.iterdir()):
             if path.suffix == ".tmp":
-                path.unlink()
+                with contextlib.suppress(OSError):  # a disk that became read-only ends nothing
+                    path.unlink()
             elif (match := _NAME.fullmatch(path.name)) is not None:
                 order, start, end, size, packets = map(int, match.groups())
                 entry = Entry(order, start, end, Amount(size, packets), path.stat().st_size)

@@ -181,7 +181,7 @@ def _live(settings: Settings, say: Say) -> Iterator[Site]:
             landed=landed,
             started_ns=time.time_ns(),
             last_batch_ns=lambda: counts.last_batch_ns,
-            troubles=lambda: [f"collector: {writer.stalled}"] if writer.stalled else [],
+            troubles=lambda: [f"collector: {t}" for t in (writer.stalled, counts.clock_trouble(time.time_ns())) if t],
             aws_ranges=ranges.used,
             metrics=exposer(own),
             bundle=lambda range_: evidence.bundle(store, inventory, range_, time.time_ns()),

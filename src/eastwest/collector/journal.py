@@ -41,6 +41,13 @@ class Journal:
             draft.unlink()
         _sync(self._directory.parent)
 
+    def last_written_ns(self) -> int:
+        """When a block last came or went, by the clock of then; 0: never. Before `open`."""
+        try:
+            return self._directory.stat().st_mtime_ns
+        except FileNotFoundError:
+            return 0
+
     def write(self, block: str, parts: Iterable[Part]) -> Path:
         """Return when the block is durable. Raises JournalError: a full disk is as it was before."""
         draft = self._directory / f"{block}{_DRAFT}"

@@ -76,6 +76,7 @@ def ingest_router(writer: Writer, secret: bytes, counts: Counts, clock: Callable
         try:
             accepted = await read(request, accept)
         except RefusedError as refused:
+            refused = _believed(refused, counts.clock_trouble(clock()))
             _count(counts, refused)
             return _answer(refused.status, str(refused))
         answer = (await _keep([accepted], writer, counts))[0]
@@ -87,6 +88,8 @@ def ingest_router(writer: Writer, secret: bytes, counts: Counts, clock: Callable
         except RefusedError as refused:
             _count(counts, refused)
             return _answer(refused.status, str(refused))
+        trouble = counts.clock_trouble(clock())
+        found = [_believed(f, trouble) if isinstance(f, RefusedError) else f for f in found]
         answers = await _keep(found, writer, counts)
         busy = any(a.status == 503 for a in answers)
         headers = {"Retry-After": str(RETRY_AFTER_S)} if busy else {}
@@ -95,6 +98,13 @@ def ingest_router(writer: Writer, secret: bytes, counts: Counts, clock: Callable
     router.add_api_route(INGEST_PATH, batch, methods=["POST"], include_in_schema=False)
     router.add_api_route(wire.PATH, several, methods=["POST"], include_in_schema=False)
     return router
+
+
+def _believed(refused: RefusedError, clock_trouble: str | None) -> RefusedError:
+    """A server whose own clock is wrong judges nobody's: agents keep such windows."""
+    if refused.cause != "clock" or clock_trouble is None:
+        return refused
+    return RefusedError(503, "own_clock", f"{clock_trouble}; agents keep windows that seem to be in the future")
 
 
 def _count(counts: Counts, refused: RefusedError) -> None:

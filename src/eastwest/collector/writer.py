@@ -93,6 +93,7 @@ class Writer:
 
     def start(self) -> None:
         """Repeat what a crash left in the journal, learn which batches are known, then take new ones."""
+        self._counts.seen(self._journal.last_written_ns())
         self._journal.open()
         for path in self._journal.pending():
             self._insert(path, self._journal.read(path))
