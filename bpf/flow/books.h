@@ -28,25 +28,33 @@ static __always_inline struct ew_flow *scratch_of(const struct packet *p)
 #endif
 }
 
-/* One more (or less) entry of the flow map. */
-static __always_inline void count_active(const struct ew_flow_key *key, __s64 change)
+static __always_inline __u64 *active_of(struct ew_interface *interface, __u8 protocol)
+{
+	if (protocol == PROTO_TCP)
+		return &interface->active[EW_ACTIVE_TCP];
+	if (protocol == PROTO_UDP)
+		return &interface->active[EW_ACTIVE_UDP];
+	if (protocol == PROTO_ICMP || protocol == PROTO_ICMPV6)
+		return &interface->active[EW_ACTIVE_ICMP];
+	if (protocol == PROTO_SCTP)
+		return &interface->active[EW_ACTIVE_SCTP];
+	return &interface->active[EW_ACTIVE_OTHER];
+}
+
+/* One more entry of the flow map. */
+static __always_inline void count_made(const struct packet *p)
+{
+	add_to_books(active_of(p->interface, p->key->protocol), 1);
+}
+
+/* One less: counted by a drain, which packets may interrupt. */
+static __always_inline void count_deleted(const struct ew_flow_key *key)
 {
 	__u32 ifindex = key->ifindex;
 	struct ew_interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
-	__u64 *counter;
 
-	if (!interface)
-		return;
-	counter = &interface->active[EW_ACTIVE_OTHER];
-	if (key->protocol == PROTO_TCP)
-		counter = &interface->active[EW_ACTIVE_TCP];
-	else if (key->protocol == PROTO_UDP)
-		counter = &interface->active[EW_ACTIVE_UDP];
-	else if (key->protocol == PROTO_ICMP || key->protocol == PROTO_ICMPV6)
-		counter = &interface->active[EW_ACTIVE_ICMP];
-	else if (key->protocol == PROTO_SCTP)
-		counter = &interface->active[EW_ACTIVE_SCTP];
-	__sync_fetch_and_add(counter, change);
+	if (interface)
+		__sync_fetch_and_add(active_of(interface, key->protocol), -1);
 }
 
 static __always_inline void count_lost(struct ew_interface_set *books, enum ew_lost cause, const struct packet *p)

@@ -28,46 +28,59 @@ struct tracked {
 
 #if defined(EW_CONNTRACK) || defined(EW_NETFILTER)
 
-#define TUPLE_BYTES 48 /* struct nf_conntrack_tuple has 40 */
+extern void *bpf_rdonly_cast(void *obj, __u32 btf_id) __ksym; /* of the same release as bpf_cast_to_kern_ctx */
 
-/* A tuple as this kernel lays it out: copied at once, because each read is a call. */
-struct raw_tuple {
-	__u64 words[TUPLE_BYTES / 8];
-};
+struct in6_addr___loaded { /* struct in6_addr */
+	union {
+		__u8 u6_addr8[16];
+		__be16 u6_addr16[8];
+		__be32 u6_addr32[4];
+	} in6_u;
+} __attribute__((preserve_access_index));
 
-static __always_inline struct nf_conntrack_tuple *read_tuple(struct raw_tuple *to, const void *from)
+/* Kernel memory that is read by loads: a bpf_probe_read_kernel is a call each. The verifier wants a type that the kernel proper
+ * knows (conntrack may be a module): this one is as good as any, and an address is what is mostly read. */
+#define LOADED(address)                                                                                                \
+	((const struct in6_addr___loaded *)bpf_rdonly_cast((void *)(address), bpf_core_type_id_kernel(struct in6_addr___loaded)))
+#define LOADED_BYTE(address) (LOADED(address)->in6_u.u6_addr8[0])
+#define LOADED_PORT(address) bpf_ntohs(LOADED(address)->in6_u.u6_addr16[0])
+
+static __always_inline void read_address(__u8 *to, const void *from, bool ipv4)
 {
-	__u32 size = bpf_core_type_size(struct nf_conntrack_tuple);
+	const struct in6_addr___loaded *address = LOADED(from);
+	__u32 *words = (__u32 *)to;
 
-	bpf_probe_read_kernel(to, size < TUPLE_BYTES ? size : TUPLE_BYTES, from);
-	return (void *)to;
-}
-
-static __always_inline void take_address(__u8 *to, const void *from, __u16 family)
-{
-	if (family == 2 /* AF_INET */)
-		map_ipv4(to, *(const __u32 *)from);
-	else
-		copy_address(to, from);
-}
-
-/* `raw` is space of the caller's, who may have little. */
-static __always_inline void read_tuples(struct nf_conn *ct, struct tracked *t, struct raw_tuple *raw)
-{
-	struct nf_conntrack_tuple *tuple = read_tuple(raw, __builtin_preserve_access_index(&ct->tuplehash[0].tuple));
-	__u16 family = tuple->src.l3num;
-	bool ports = has_ports(tuple->dst.protonum); /* an ICMP tuple holds id, type and code there */
-
-	take_address(t->initiator, &tuple->src.u3, family);
-	take_address(t->asked, &tuple->dst.u3, family);
-	if (ports) {
-		t->initiator_port = bpf_ntohs(tuple->src.u.all);
-		t->asked_port = bpf_ntohs(tuple->dst.u.all);
+	if (ipv4) {
+		map_ipv4(to, address->in6_u.u6_addr32[0]);
+		return;
 	}
-	tuple = read_tuple(raw, __builtin_preserve_access_index(&ct->tuplehash[1].tuple));
-	take_address(t->answerer, &tuple->src.u3, family);
-	if (ports)
-		t->answerer_port = bpf_ntohs(tuple->src.u.all);
+	words[0] = address->in6_u.u6_addr32[0];
+	words[1] = address->in6_u.u6_addr32[1];
+	words[2] = address->in6_u.u6_addr32[2];
+	words[3] = address->in6_u.u6_addr32[3];
+}
+
+static __always_inline __u8 protocol_of(struct nf_conn *ct)
+{
+	return LOADED_BYTE(__builtin_preserve_access_index(&ct->tuplehash[0].tuple.dst.protonum));
+}
+
+static __always_inline void read_tuples(struct nf_conn *ct, struct tracked *t)
+{
+	struct nf_conntrack_tuple *original, *reply;
+	bool ipv4;
+
+	original = __builtin_preserve_access_index(&ct->tuplehash[0].tuple);
+	reply = __builtin_preserve_access_index(&ct->tuplehash[1].tuple);
+	ipv4 = LOADED(__builtin_preserve_access_index(&original->src.l3num))->in6_u.u6_addr16[0] == 2; /* AF_INET */
+	read_address(t->initiator, __builtin_preserve_access_index(&original->src.u3), ipv4);
+	read_address(t->asked, __builtin_preserve_access_index(&original->dst.u3), ipv4);
+	read_address(t->answerer, __builtin_preserve_access_index(&reply->src.u3), ipv4);
+	if (!has_ports(protocol_of(ct)))
+		return; /* an ICMP tuple holds id, type and code there */
+	t->initiator_port = LOADED_PORT(__builtin_preserve_access_index(&original->src.u.all));
+	t->asked_port = LOADED_PORT(__builtin_preserve_access_index(&original->dst.u.all));
+	t->answerer_port = LOADED_PORT(__builtin_preserve_access_index(&reply->src.u.all));
 }
 
 #endif
@@ -97,15 +110,10 @@ static __always_inline unsigned long nfct_word(struct __sk_buff *skb)
 static __always_inline bool read_conntrack(struct __sk_buff *skb, struct tracked *t)
 {
 	struct nf_conn *ct = (void *)(nfct_word(skb) & NFCT_POINTER);
-#ifdef EW_HOST /* whose stack is full */
-	struct raw_tuple *raw = (void *)skb->space;
-#else
-	struct raw_tuple space, *raw = &space;
-#endif
 
 	if (!ct)
 		return false;
-	read_tuples(ct, t, raw);
+	read_tuples(ct, t);
 	return true;
 }
 
@@ -156,10 +164,7 @@ static __always_inline bool is_ipv4(const __u8 *address)
 static __noinline bool find_conntrack(struct __sk_buff *skb, const struct ew_flow_key *key, struct tracked *t)
 {
 	struct bpf_ct_opts___12 opts = {.netns_id = -1, .l4proto = key->protocol};
-	union {
-		struct bpf_sock_tuple wanted;
-		struct raw_tuple raw; /* afterwards */
-	} tuple = {};
+	struct bpf_sock_tuple tuple = {};
 	const __u32 *from = (const __u32 *)key->pod_addr, *to = (const __u32 *)key->peer_addr;
 	bool ipv4 = is_ipv4(key->pod_addr);
 	struct nf_conn *ct;
@@ -167,21 +172,21 @@ static __noinline bool find_conntrack(struct __sk_buff *skb, const struct ew_flo
 	if (!can_find_conntrack(key->protocol))
 		return false;
 	if (ipv4) {
-		tuple.wanted.ipv4.saddr = from[3];
-		tuple.wanted.ipv4.daddr = to[3];
-		tuple.wanted.ipv4.sport = bpf_htons(key->pod_port);
-		tuple.wanted.ipv4.dport = bpf_htons(key->peer_port);
-		ct = bpf_skb_ct_lookup(skb, &tuple.wanted, sizeof(tuple.wanted.ipv4), &opts, sizeof(opts));
+		tuple.ipv4.saddr = from[3];
+		tuple.ipv4.daddr = to[3];
+		tuple.ipv4.sport = bpf_htons(key->pod_port);
+		tuple.ipv4.dport = bpf_htons(key->peer_port);
+		ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv4), &opts, sizeof(opts));
 	} else {
-		copy_address((__u8 *)tuple.wanted.ipv6.saddr, from);
-		copy_address((__u8 *)tuple.wanted.ipv6.daddr, to);
-		tuple.wanted.ipv6.sport = bpf_htons(key->pod_port);
-		tuple.wanted.ipv6.dport = bpf_htons(key->peer_port);
-		ct = bpf_skb_ct_lookup(skb, &tuple.wanted, sizeof(tuple.wanted.ipv6), &opts, sizeof(opts));
+		copy_address((__u8 *)tuple.ipv6.saddr, from);
+		copy_address((__u8 *)tuple.ipv6.daddr, to);
+		tuple.ipv6.sport = bpf_htons(key->pod_port);
+		tuple.ipv6.dport = bpf_htons(key->peer_port);
+		ct = bpf_skb_ct_lookup(skb, &tuple, sizeof(tuple.ipv6), &opts, sizeof(opts));
 	}
 	if (!ct)
 		return false;
-	read_tuples(ct, t, &tuple.raw);
+	read_tuples(ct, t);
 	bpf_ct_release(ct);
 	return true;
 }

@@ -100,7 +100,7 @@ static long drain_flow(void *map, const struct ew_flow_key *key, struct ew_flow 
 		return EW_DRAIN_CONTINUE;
 	if (d->purge && gone(key)) {
 		bpf_map_delete_elem(map, key);
-		count_active(key, -1);
+		count_deleted(key);
 		d->deleted += 1;
 		return EW_DRAIN_CONTINUE;
 	}
@@ -134,7 +134,7 @@ static long drain_flow(void *map, const struct ew_flow_key *key, struct ew_flow 
 	flow->tick = d->tick;
 	if (!counted(other) && ended(flow, key, d)) {
 		bpf_map_delete_elem(map, key);
-		count_active(key, -1);
+		count_deleted(key);
 		d->deleted += 1;
 	} else {
 		d->entries += 1;

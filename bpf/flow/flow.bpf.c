@@ -95,7 +95,7 @@ static __always_inline int observe(struct __sk_buff *skb, __u32 dir)
 	struct ew_interface *interface = bpf_map_lookup_elem(&interfaces, &ifindex);
 	struct ew_interface_set *books;
 	struct ew_flow_key key = {};
-	struct packet p = {.key = &key, .dir = dir};
+	struct packet p = {.key = &key, .interface = interface, .dir = dir};
 	enum parsed parsed;
 	bool dns, error = false;
 

@@ -31,7 +31,7 @@ static __always_inline struct ew_flow *open(struct packet *p)
 	__builtin_memset(fresh, 0, sizeof(*fresh));
 	begin(fresh, p);
 	if (!bpf_map_update_elem(&flows, p->key, fresh, BPF_NOEXIST)) /* full, or another CPU was first: the lookup tells */
-		count_active(p->key, 1);
+		count_made(p);
 	return bpf_map_lookup_elem(&flows, p->key);
 }
 
@@ -54,7 +54,7 @@ static __always_inline void leave_ghost(struct ew_flow *flow, const struct packe
 	key.ghost = 1 + (p->seq % 255);
 	if (bpf_map_update_elem(&flows, &key, ghost, BPF_NOEXIST))
 		return;
-	count_active(&key, 1);
+	count_made(p);
 	take(set, moved);
 	__sync_fetch_and_add(&flow->unjudged[p->set & 1], -ghost->unjudged[p->set & 1]);
 	set->first_ns = 0;

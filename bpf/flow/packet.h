@@ -16,6 +16,7 @@ enum parsed {
 
 struct packet {
 	struct ew_flow_key *key; /* of its own, so that the rest can live in registers */
+	struct ew_interface *interface; /* its books */
 	__u32 dir; /* EW_FROM_POD or EW_TO_POD */
 	__u32 set; /* epoch & 1, read once */
 	__u32 segments;

@@ -89,12 +89,18 @@ static __always_inline void note(struct ew_flow *flow, const struct ew_flow_key 
 /* Ask conntrack once per connection. */
 static __always_inline void learn(struct __sk_buff *skb, struct ew_flow *flow, const struct packet *p)
 {
-	struct tracked t = {};
+#ifdef EW_HOST /* whose stack is full; no entry is being built */
+	struct tracked *t = (void *)p->scratch;
+
+	__builtin_memset(t, 0, sizeof(*t));
+#else
+	struct tracked space = {}, *t = &space;
+#endif
 
 	if (__sync_fetch_and_or(&flow->flags, EW_FLAG_CT_READ) & EW_FLAG_CT_READ)
 		return;
-	if (read_conntrack(skb, &t))
-		note(flow, p->key, &t, tracked_role(p->key, &t));
+	if (read_conntrack(skb, t))
+		note(flow, p->key, t, tracked_role(p->key, t));
 }
 
 #endif

@@ -15,17 +15,13 @@ struct passing {
 	bool tracked;
 };
 
-static __always_inline __u8 protocol_of(struct nf_conn *ct)
-{
-	return BPF_CORE_READ(ct, tuplehash[0].tuple.dst.protonum);
-}
-
 /* Whether the packet's connection is in a zone of its own. */
 static __always_inline bool zoned(struct bpf_nf_ctx *ctx)
 {
 	struct nf_conn *ct = (void *)((unsigned long)ctx->skb->_nfct & NFCT_POINTER);
 
-	return ct && bpf_core_field_exists(ct->zone) && BPF_CORE_READ(ct, zone.id);
+	return ct && bpf_core_field_exists(ct->zone) &&
+	       LOADED(__builtin_preserve_access_index(&ct->zone.id))->in6_u.u6_addr16[0];
 }
 
 /* Whether this is a later packet of a connection whose first one was seen here, which its pod's hook looks after. What that
@@ -61,20 +57,19 @@ static __always_inline __u8 tracked_variant(struct nf_conn *ct, __u8 protocol)
 
 	if (!is_icmp(protocol))
 		return EW_VARIANT_NONE;
-	type = bpf_ntohs(BPF_CORE_READ(ct, tuplehash[0].tuple.dst.u.all)) >> 8;
+	type = LOADED_BYTE(__builtin_preserve_access_index(&ct->tuplehash[0].tuple.dst.u.all)); /* then the code */
 	return type == (protocol == PROTO_ICMP ? 8 : 128) ? EW_VARIANT_ECHO_CLIENT : EW_VARIANT_ICMP_OTHER;
 }
 
 /* False for an ICMP error about a connection: it is that connection's, and the pods' hooks treat it so. */
 static __always_inline bool read_tracked(struct nf_conn *ct, struct passing *p)
 {
-	struct raw_tuple raw;
 	bool related = p->info == IP_CT_RELATED || p->info == IP_CT_RELATED + IP_CT_IS_REPLY;
 
 	p->tracked = true;
 	p->protocol = protocol_of(ct);
 	p->variant = tracked_variant(ct, p->protocol);
-	read_tuples(ct, &p->t, &raw);
+	read_tuples(ct, &p->t);
 	if (is_icmp(p->protocol))
 		p->t.initiator_port = p->t.asked_port = p->t.answerer_port = 0;
 	return !related;

@@ -61,8 +61,8 @@ static __always_inline bool is_loopback(const struct net_device___host *device)
 	return flags & IFF_LOOPBACK;
 }
 
-/* Pods' packets in an envelope are the pods' own edges, seen at their interfaces. */
-static __always_inline bool is_envelope(struct ew_view *view)
+/* Pods' packets in an envelope are the pods' own edges, seen at their interfaces. With a stack of its own: the caller's is full. */
+static __noinline bool is_envelope(struct ew_view *view)
 {
 	__u8 protocol = 0;
 	__u32 offset = ETH_HEADER + sizeof(struct ipv6_header);
