@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.netlab import CALL, Node, ip
+from agent.netlab import CALL, Node, bpffs, ip
 from agent.receiver import Receiver, agent
 from eastwest.model.batch import Amount
 
@@ -128,6 +128,26 @@ def test_unusable_arguments_are_named(tmp_path: Path) -> None:
     none = run_agent("--node", "n", "--cluster", "c", "--token-file", str(tmp_path / "none"))
     assert none.returncode == 2
     assert f"{tmp_path}/none: no such file" in none.stderr
+
+
+TAKEN = """
+import socket, subprocess, sys
+with socket.create_server(("127.0.0.1", 7421)):
+    sys.exit(subprocess.run([sys.executable, "-m", "eastwest", "agent", "--listen", "127.0.0.1:7421", *sys.argv[1:]]).returncode)
+"""
+
+
+def test_an_address_that_is_taken_is_said_before_anything_is_in_the_kernel(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("x")
+    words = ["--node", "n", "--cluster", "c", "--token-file", str(tmp_path / "t"), "--without", "sock"]
+    with bpffs() as folder:
+        done = subprocess.run(
+            ["unshare", "-n", sys.executable, "-c", TAKEN, *words, "--pin", str(folder / "eastwest")],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 1
+        assert "cannot listen on 127.0.0.1:7421: Address already in use" in done.stderr
+        assert not (folder / "eastwest").exists()
 
 
 def test_probe_says_what_works() -> None:

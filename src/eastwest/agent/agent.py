@@ -91,6 +91,8 @@ class Agent:
     def start(self) -> None:
         """Load, attach to every pod that is there, and begin to count. Raises LoadError, PinError, OSError, ValueError."""
         self._client()
+        if self._exporter is not None:
+            self._exporter.open()  # an address that cannot be had is said before anything is in the kernel
         allowed = privileges.effective()
         privileges.require(allowed)
         self._lacking = privileges.lacking(allowed)

@@ -48,13 +48,19 @@ class Exporter:
         """Connections closed because MAX_CONNECTIONS were open."""
         return self._server.refused if self._server else 0
 
-    def start(self) -> None:
-        """Listen and answer from threads of its own. Raises OSError when the address cannot be had."""
+    def open(self) -> None:
+        """Take the address; who asks waits until `start`. Raises OSError when it cannot be had."""
         try:
             self._server = _Server(self._at, self._handler)
         except OSError as error:
             host, port = self._at
             raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from None
+
+    def start(self) -> None:
+        """Answer, from threads of its own. Opens first where nobody has. Raises OSError as `open` does."""
+        if self._server is None:
+            self.open()
+        assert self._server is not None
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="metrics", daemon=True)
         self._thread.start()
 
