@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.confined import under
 from agent.hostlab import NODE, WORLD, World, host_pod
 from agent.netlab import CALL, Node
 from agent.receiver import Receiver, agent
@@ -27,12 +28,6 @@ HOOKS = {
     "tcx", "conntrack", "conntrack_lookup", "sock_ops", "drops", "dns", "host", "host_pods", "pins", "policy-ingress",
     "policy-egress",
 }  # fmt: skip
-
-
-def under(*capabilities: Capability) -> list[str]:
-    """A command that runs another one as root of a container that has these and no more."""
-    names = ",".join(["-all", *(f"+{c.name.lower()}" for c in capabilities)])
-    return ["setpriv", f"--bounding-set={names}", "--inh-caps=-all", "--"]
 
 
 def without(*capabilities: Capability) -> list[Capability]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.confined import DOCUMENTED
 from agent.netlab import Node, Pod, wait_for
 from agent.policy.planserver import TOKEN, PlanServer
 from eastwest.model.flow import Direction
@@ -88,7 +89,8 @@ class Enforcing:
 
 @contextlib.contextmanager
 def enforcing(node: Node, server: str, folder: Path, *options: str, tick_s: float = 0.2) -> Iterator[Enforcing]:
-    """Recording and enforcing when this yields; the state of a former one in `folder` is continued."""
+    """Recording and enforcing when this yields, with the documented capabilities and no others; the state of a former one in
+    `folder` is continued."""
     token = folder / "token"
     token.write_text(TOKEN)
     log = folder / f"agent-{os.urandom(3).hex()}.log"
@@ -97,7 +99,7 @@ def enforcing(node: Node, server: str, folder: Path, *options: str, tick_s: floa
     argv += ["--server", server, "--tick", str(tick_s), "--cgroup", str(node.tree)]
     argv += ["--enforce", "--state", str(state), "--cni-socket", str(cni), *options]
     with log.open("wb") as out:
-        process = subprocess.Popen(["ip", "netns", "exec", node.netns, *argv], stderr=out)
+        process = subprocess.Popen(["ip", "netns", "exec", node.netns, *DOCUMENTED, *argv], stderr=out)
     running = Enforcing(process, log, state, cni)
     try:
         wait_for(lambda: "recording" in running.words() or process.poll() is not None, "the agent is up", 60)
