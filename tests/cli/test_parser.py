@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,27 @@ def test_a_mistake_is_answered_with_what_to_write(
     assert code == 2
     assert answer in said
     assert len(said.splitlines()) <= 2
+
+
+WITHOUT = (
+    "import sys; sys.modules[sys.argv[1]] = None; from eastwest.cli.main import main; sys.exit(main(sys.argv[2:]))"
+)
+
+
+@pytest.mark.parametrize(
+    ("package", "words", "extra"),
+    [
+        ("rich", ["map"], "eastwest[cli]"),
+        ("fastapi", ["server"], "eastwest[server]"),
+        ("yaml", ["policy", "lint", "."], "eastwest[policy]"),
+        ("httpx", ["policy", "generate", "-o", "x"], "eastwest[policy,cli]"),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named_with_its_extra(package: str, words: list[str], extra: str) -> None:
+    done = subprocess.run([sys.executable, "-c", WITHOUT, package, *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert f"the Python package {package!r} is not installed" in done.stderr
+    assert extra in done.stderr
 
 
 def test_no_words_show_the_commands(capsys: pytest.CaptureFixture[str]) -> None:

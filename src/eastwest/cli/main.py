@@ -32,6 +32,9 @@ COMMANDS: Final[dict[str, str]] = {
     "policy": "check, explain, generate and prove network policies",
 }
 
+EXTRAS: Final[dict[str, str]] = {"server": "server", "policy": "policy", "demo": "all", "lab": "all"}
+"""The extra of the package that a command needs; the others that ask a server need `cli`."""
+
 
 def _build(command: str | None) -> tuple[Parser, Parser | None]:
     """The whole parser, and the one of `command`."""
@@ -73,21 +76,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         args, surplus = parser.parse_known_args(words)
         (chosen or parser).check(surplus)
     except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.startswith("eastwest"):
-            raise
-        print(
-            f"eastwest {command}: the Python package {missing.name!r} is not installed; "
-            "install the extra that this command needs, for example: pip install 'eastwest[all]'",
-            file=sys.stderr,
-        )
-        return 2
+        return _not_installed(command, missing)
     try:
         code: int = args.run(args)
+    except ModuleNotFoundError as missing:
+        return _not_installed(command, missing)
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
         return 141
     return code
+
+
+def _not_installed(command: str | None, missing: ModuleNotFoundError) -> int:
+    """A node has the agent's packages only. Raises `missing` again when it is one of our own modules."""
+    package = (missing.name or "eastwest").partition(".")[0]
+    if package == "eastwest":
+        raise missing
+    extra = EXTRAS.get(command or "", "cli")
+    if extra == "policy" and package == "httpx":
+        extra = "policy,cli"  # it asks a server
+    print(
+        f"eastwest {command}: the Python package {package!r} is not installed; install what this command needs: "
+        f"pip install 'eastwest[{extra}]' (eastwest[all]: everything)",
+        file=sys.stderr,
+    )
+    return 2
 
 
 if __name__ == "__main__":
