@@ -42,16 +42,13 @@ export function PoliciesInForce({ status }: { status: EnforcementStatus }) {
       <h2>Policies</h2>
       {status.policies.length === 0 && <p className="ew-soft">No policies are known.</p>}
       <ul className="ew-plain ew-states">
-        {status.policies.slice(0, MOST).map(({ policy, tier, pods, in_force: done, off, text }) => (
+        {status.policies.slice(0, MOST).map(({ policy, tier, pods, in_force: done, text }) => (
           <li key={`${tier} ${policy}`}>
             <span className="ew-sign" aria-hidden="true">
               {pods === 0 ? "○" : done >= pods ? "✓" : "…"}
             </span>
             <strong>{policy}</strong> <span className="ew-soft">{tier}</span>
-            <p className="ew-soft ew-small">
-              {text}
-              {off > 0 ? `; off at ${off} more` : ""}
-            </p>
+            <p className="ew-soft ew-small">{text}</p>
           </li>
         ))}
       </ul>
