@@ -24,7 +24,7 @@ NEEDS: Final = {
         "no agent: nothing is recorded",
     ),
     "conntrack": Need(
-        "Linux 6.2 with nf_conntrack in BTF: bpf_cast_to_kern_ctx",
+        "Linux 6.2 with nf_conntrack in BTF: bpf_cast_to_kern_ctx, bpf_rdonly_cast",
         "Services are named by asking conntrack over netlink at the end of each window; where that is refused, too, they keep "
         "their own address, and who opened an older connection is told by listening sockets only",
     ),
