@@ -109,7 +109,7 @@ def ratios(
         bench = Bench(net, server, folder, tick_s)
         workloads = [w for w in WORKLOADS if only in w.name]
         _say(
-            f"{len(workloads)} workloads of {blocks} blocks: some {_estimate_s(bench, blocks) * len(workloads) / 60:.0f} min"
+            f"{len(workloads)} workloads of {blocks} blocks: some {_estimate_s(bench, blocks) * len(workloads) / 60:.1f} min"
         )
         found: Ratios = {}
         for workload in workloads:
