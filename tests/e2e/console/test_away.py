@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -101,3 +101,15 @@ def test_a_token_that_is_no_longer_taken(page: Page, tmp_path: Path, forgiven: l
         page.keyboard.press("Enter")
         expect(dialog).to_have_count(0)
         expect(page.get_by_text("Sign in with the server's token")).to_have_count(0)
+
+
+def test_a_stream_that_a_proxy_refused_is_asked_for_again(
+    page: Page, serve: Callable[[str], str], forgiven: list[str]
+) -> None:
+    forgiven += ["502"]
+    page.route("**/api/v1/events", lambda route: route.fulfill(status=502))
+    page.goto(f"{serve('shop')}/map")
+    live = page.get_by_test_id("live")
+    expect(live).to_have_text("Connecting …")
+    page.unroute("**/api/v1/events")
+    expect(live).to_have_text("Live")
