@@ -11,9 +11,9 @@ from pathlib import Path
 
 from bench.load import WORKLOADS, Load, build, load
 from bench.program_stats import Runs, counted, runs_of
-from bench.running import TRACK, in_force, plan_for, running
+from bench.running import in_force, plan_for, running
 
-from agent.netlab import Node, node
+from agent.netlab import TRACK, Node, node
 from agent.policy.planserver import PlanServer, serving
 
 TICK_S = 1.0

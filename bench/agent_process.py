@@ -7,9 +7,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.running import TRACK, plan_for, running
+from bench.running import plan_for, running
 
-from agent.netlab import Node, node, wait_for
+from agent.netlab import TRACK, Node, node, wait_for
 from agent.receiver import receiving
 from eastwest.agent.policy.keep import PlanFile
 

@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.load import WORKLOADS, Load, Slice, build, load
-from bench.running import TRACK, Running, in_force, plan_for, running
+from bench.running import Running, in_force, plan_for, running
 
-from agent.netlab import Node, node
+from agent.netlab import TRACK, Node, node
 from agent.policy.planserver import PlanServer, serving
 
 TICK_S = 1.0

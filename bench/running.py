@@ -25,8 +25,6 @@ from wire.factories_plan import cells, identities, ports
 BYTECODE = Path(__file__).parent.parent / "bench-results" / "bytecode"
 RANGES = ("10.77.0.0/16", "fd77::/64")
 CPUCLOCK_SCHED = 2
-TRACK = "table ip track { chain c { type filter hook forward priority 0; ct state new accept; }; }"
-"""Makes the node track connections, as every node with Services does."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 GATEWAY4, GATEWAY6 = "169.254.1.1", "fe80::1"
+TRACK = "table inet track { chain c { type filter hook forward priority 0; ct state new accept; }; }"
+"""For Node.nft: makes the node track connections, as every node with Services does."""
 
 
 def cgroup2_root() -> Path:

@@ -25,7 +25,8 @@ def contents(folder: Path) -> dict[str, str]:
 def test_policies_of_a_recording(case: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     assert main(["policy", "generate", "--evidence", str(case / "evidence.zip"), "-o", str(out)]) == 0
-    summary = capsys.readouterr().out
+    summary, _, written = capsys.readouterr().out.partition("Written to ")
+    assert written.startswith(f"{out}: ")
     if os.environ.get("EASTWEST_GOLDEN"):
         shutil.rmtree(case / "expected", ignore_errors=True)
         shutil.copytree(out, case / "expected")
