@@ -45,13 +45,13 @@ def _why_no_browser() -> str | None:
     return None
 
 
-_BORROWERS = {"test_access.py", "test_away.py"}  # of tests/e2e/console
+_BORROWERS = {("console", "test_access.py"), ("console", "test_away.py")}
 
 
 def _turn(item: pytest.Item) -> int:
     """First tests/api and who borrows its `send`: they ask for the last 15 minutes of what was sent when the run began. Then what
     waits for labs and packets, and last the fast ones, so that two processes end together (the Makefile's --no-loadscope-reorder)."""
-    if "api" in item.path.relative_to(Path(__file__).parent).parts or item.path.name in _BORROWERS:
+    if "api" in item.path.relative_to(Path(__file__).parent).parts or item.path.parts[-2:] in _BORROWERS:
         return 0
     return 1 if item.get_closest_marker("root") else 2
 
