@@ -68,7 +68,7 @@ def _rows(stack: Stack, filter_: str) -> list[dict[str, Any]]:
 
 
 def test_they_are_ends_of_their_own_on_the_map_and_no_edge_is_there_twice(stack: Stack) -> None:
-    with contextlib.suppress(StackError):  # the client's end may come in a few seconds after the server's; the sets say more
+    with contextlib.suppress(StackError):  # the client's end may come in after the server's; the sets say more
         stack.wait_for("both ends of each", lambda: _ours(stack) == EDGES, 60)
     assert _ours(stack) == EDGES
     assert expected.doubled(_map(stack)) == []
